@@ -1,1 +1,3 @@
-//! See the package description.
+//! The minion: the one program that touches a practice server. See the crate's modules for its rooms.
+
+pub mod store;

@@ -1,0 +1,184 @@
+//! The agent's local ledger: one SQLite file in WAL mode with full sync.
+//!
+//! Owns opening, migrations and the single writer. What is in the tables belongs to the rooms below: `store/sync.rs`
+//! keeps sync jobs, watermarks and the spool index. Invariants: a closure given to [`Store::with`] is one transaction,
+//! it commits only when it returns `Ok`; no password and no row value is stored in clear ([`Store::seal`]); a store
+//! written by a newer agent is refused, never guessed at.
+
+mod error;
+mod migrations;
+mod secret;
+pub mod sync;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+
+pub use error::StoreError;
+pub use secret::Secret;
+
+/// The open store. Cheap to share as `Arc<Store>`; every call blocks its thread for the length of a disk sync.
+#[derive(Debug)]
+pub struct Store {
+    path: PathBuf,
+    key: secret::SealingKey,
+    connection: Mutex<Connection>,
+}
+
+impl Store {
+    /// Opens or makes the store at `path` (parent folders included) and brings its tables up to date.
+    ///
+    /// The key that seals secrets lies beside it as `<path>.key`, readable by the agent alone.
+    ///
+    /// # Errors
+    /// The folder cannot be written, the file is damaged or of a newer agent.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder)
+                .map_err(|source| StoreError::Folder { path: folder.into(), source })?;
+        }
+        let mut connection = Connection::open(path).map_err(|source| StoreError::open(path, source))?;
+        Self::prepare(&mut connection, path)?;
+        let key = secret::SealingKey::load_or_create(&key_path(path))?;
+        Ok(Self { path: path.into(), key, connection: Mutex::new(connection) })
+    }
+
+    /// Runs `work` as one transaction on the calling thread: committed when it returns `Ok`, else rolled back.
+    ///
+    /// # Errors
+    /// What `work` returned, or SQLite's refusal to commit.
+    pub fn with<T, E>(&self, work: impl FnOnce(&Transaction<'_>) -> Result<T, E>) -> Result<T, E>
+    where
+        E: From<StoreError>,
+    {
+        let mut connection = self.connection.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let transaction =
+            connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(StoreError::from)?;
+        let done = work(&transaction)?;
+        transaction.commit().map_err(StoreError::from)?;
+        Ok(done)
+    }
+
+    /// [`Store::with`] on a blocking thread, for callers on the async runtime.
+    ///
+    /// # Errors
+    /// As [`Store::with`]; [`StoreError::Stopped`] when the runtime is shutting down.
+    pub async fn run<T, E, F>(self: &Arc<Self>, work: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        F: FnOnce(&Transaction<'_>) -> Result<T, E> + Send + 'static,
+    {
+        let store = Arc::clone(self);
+        match tokio::task::spawn_blocking(move || store.with(work)).await {
+            Ok(done) => done,
+            Err(_) => Err(StoreError::Stopped.into()),
+        }
+    }
+
+    /// Seals `clear` for storage in a column; `purpose` must be the same when it is opened.
+    ///
+    /// # Errors
+    /// The random source failed.
+    pub fn seal(&self, purpose: &str, clear: &[u8]) -> Result<Vec<u8>, StoreError> {
+        self.key.seal(purpose, clear)
+    }
+
+    /// Opens what [`Store::seal`] made.
+    ///
+    /// # Errors
+    /// The bytes were changed, or sealed for another purpose or by another store's key.
+    pub fn unseal(&self, purpose: &str, sealed: &[u8]) -> Result<Vec<u8>, StoreError> {
+        self.key.unseal(purpose, sealed)
+    }
+
+    /// Where the store lies.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn prepare(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
+        let refused = |source| StoreError::open(path, source);
+        connection.busy_timeout(BUSY_TIMEOUT).map_err(refused)?;
+        connection.pragma_update(None, "journal_mode", "WAL").map_err(refused)?;
+        connection.pragma_update(None, "synchronous", "FULL").map_err(refused)?;
+        connection.pragma_update(None, "foreign_keys", "ON").map_err(refused)?;
+        connection.pragma_update(None, "cache_size", -512).map_err(refused)?;
+        let verdict: String =
+            connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(refused)?;
+        if verdict != "ok" {
+            return Err(StoreError::Damaged { path: path.into(), verdict });
+        }
+        migrations::apply(connection, path)
+    }
+}
+
+fn key_path(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".key");
+    name.into()
+}
+
+/// How long a second process (`agent call` beside the service) waits for the writer.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_transaction_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("a/store.sqlite")).unwrap();
+        let outcome: Result<(), StoreError> = store.with(|tx| {
+            tx.execute("INSERT INTO migration (area, version) VALUES ('x', 1)", [])?;
+            Err(StoreError::Stopped)
+        });
+        assert!(matches!(outcome, Err(StoreError::Stopped)));
+        let rows: i64 = store
+            .with(|tx| {
+                Ok::<_, StoreError>(tx.query_row(
+                    "SELECT count(*) FROM migration WHERE area = 'x'",
+                    [],
+                    |r| r.get(0),
+                )?)
+            })
+            .unwrap();
+        assert_eq!(rows, 0);
+    }
+
+    #[test]
+    fn opening_twice_keeps_what_was_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store.sqlite");
+        let sealed = Store::open(&path).unwrap().seal("p", b"secret").unwrap();
+        let again = Store::open(&path).unwrap();
+        assert_eq!(again.unseal("p", &sealed).unwrap(), b"secret");
+        let mode: String = again
+            .with(|tx| Ok::<_, StoreError>(tx.query_row("PRAGMA journal_mode", [], |r| r.get(0))?))
+            .unwrap();
+        assert_eq!(mode, "wal");
+    }
+
+    #[test]
+    fn a_damaged_store_is_named_and_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store.sqlite");
+        std::fs::write(&path, [7u8; 4096]).unwrap();
+        let error = Store::open(&path).unwrap_err().to_string();
+        assert!(error.contains("store.sqlite"), "{error}");
+    }
+
+    #[test]
+    fn a_store_of_a_newer_agent_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store.sqlite");
+        Store::open(&path)
+            .unwrap()
+            .with(|tx| Ok::<_, StoreError>(tx.execute("UPDATE migration SET version = 999", [])?))
+            .unwrap();
+        assert!(matches!(Store::open(&path), Err(StoreError::Newer { .. })));
+    }
+}
