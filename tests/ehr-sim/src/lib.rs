@@ -1,1 +1,7 @@
-//! See the package description.
+//! A strict simulated SQL Server with synthetic EHR databases, for tests and the demo.
+//!
+//! [`types`] is the seam between the wire and the [`engine`]; [`data`] fills an engine with a synthetic EHR.
+
+pub mod data;
+pub mod engine;
+pub mod types;
