@@ -1,1 +1,22 @@
-//! See the package description.
+//! Salt's state language: rendering, compilation, ordered runs, and the layouts Salt prints.
+//!
+//! An SLS becomes *high data* (Jinja, then YAML), high data becomes *low chunks* in order, and a run
+//! decides which chunk is called next and what its requisites say. The crate is pure: files, execution
+//! modules and state functions are behind traits, time is a parameter, and nothing here opens a
+//! socket, reads a file or asks a clock.
+//!
+//! Where Salt's series differ, [`Series`] chooses; the default is the newest.
+
+mod low;
+mod ret;
+mod run;
+mod source;
+mod value;
+
+pub use low::{LowChunk, LowState, Order, Requisite, RequisiteKind, Target};
+pub use ret::{StateReturn, Timing};
+pub use run::{Answer, Call, Question, RunOptions, StateFunctions, Step};
+pub use source::{
+    FileError, Files, FunctionError, Functions, Matcher, RenderContext, Request, Series, Sources,
+};
+pub use value::{Map, SerializeError, Value, to_value};
