@@ -223,12 +223,15 @@ impl<'a> Reader<'a> {
         let mut inner = Reader { bytes: data, at: 0, ..*self };
         let constant = inner.value(depth)?;
         self.items = inner.items;
-        match constant {
-            Value::List(mut pair) if pair.len() == 2 => Ok(pair.swap_remove(1)),
-            _ => Ok(text_or_bytes(data)),
+        if let Value::List(mut pair) = constant
+            && pair.len() == 2
+        {
+            return Ok(pair.swap_remove(1));
         }
+        Ok(text_or_bytes(data))
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "what is left has a four-byte length")]
     fn length(&mut self, marker: Marker) -> Result<usize, DecodeError> {
         Ok(match marker {
             Marker::FixStr(len) | Marker::FixArray(len) | Marker::FixMap(len) => usize::from(len),
@@ -241,7 +244,6 @@ impl<'a> Reader<'a> {
             Marker::Str16 | Marker::Bin16 | Marker::Ext16 | Marker::Array16 | Marker::Map16 => {
                 usize::from(u16::from_be_bytes(self.number()?))
             }
-            #[expect(clippy::wildcard_enum_match_arm, reason = "all that is left has a four-byte length")]
             _ => usize::try_from(u32::from_be_bytes(self.number()?)).unwrap_or(usize::MAX),
         })
     }
