@@ -1,11 +1,13 @@
 //! The agent's local ledger: one SQLite file in WAL mode with full sync.
 //!
-//! Owns opening, migrations and the single writer. What is in the tables belongs to the rooms below: `store/sync.rs`
+//! Owns opening, migrations and the single writer. What is in the tables belongs to the rooms below: `store/jobs.rs`
+//! keeps jids and waiting returns, `store/sync.rs`
 //! keeps sync jobs, watermarks and the spool index. Invariants: a closure given to [`Store::with`] is one transaction,
 //! it commits only when it returns `Ok`; no password and no row value is stored in clear ([`Store::seal`]); a store
 //! written by a newer agent is refused, never guessed at.
 
 mod error;
+pub mod jobs;
 mod migrations;
 mod secret;
 pub mod sync;

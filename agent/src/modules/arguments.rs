@@ -38,7 +38,7 @@ impl Arguments {
             Value::Nil | Value::List(_) | Value::Map(_) | Value::Bytes(_) => {
                 Err(ModuleError::Invocation(format!("the argument '{name}' must be a text")))
             }
-            value @ (Value::Bool(_) | Value::Int(_) | Value::Float(_)) => Ok(value.to_text()),
+            value @ (Value::Bool(_) | Value::Int(_) | Value::Float(_)) => Ok(value.to_string()),
         }
     }
 

@@ -89,7 +89,7 @@ impl Signature {
         let unknown: Vec<String> = keywords
             .iter()
             .filter(|(key, _)| !key.as_str().is_some_and(|name| self.takes_keyword(name)))
-            .map(|(key, value)| format!("{}={}", key.to_text(), value.to_text()))
+            .map(|(key, value)| format!("{}={}", key.to_string(), value.to_string()))
             .collect();
         if unknown.is_empty() {
             return Ok(());

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension};
 
-use super::{StoreError, sync};
+use super::{StoreError, jobs, sync};
 
 /// Applies the steps that `connection` lacks.
 pub(super) fn apply(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
@@ -48,4 +48,4 @@ fn apply_area(
 }
 
 /// Every room's tables. A room adds its line here and its steps beside its own queries.
-const AREAS: &[(&str, &[&str])] = &[("sync", sync::MIGRATIONS)];
+const AREAS: &[(&str, &[&str])] = &[("jobs", jobs::MIGRATIONS), ("sync", sync::MIGRATIONS)];

@@ -1,0 +1,176 @@
+//! Job tables of the store: which jids were accepted, and which returns the master has not taken yet.
+//!
+//! A jid is recorded before its job runs, and its return is queued in the transaction that marks it done, so a
+//! crash at any point leaves either a job to report as interrupted or a return to send: never both, never
+//! neither. Loads are kept as Salt's msgpack. Bounds: [`KEPT_JIDS`] finished jids, [`QUEUE_BYTES`] of returns.
+
+use rusqlite::{OptionalExtension, Transaction, params};
+
+use super::StoreError;
+
+/// The tables' steps, oldest first.
+pub(super) const MIGRATIONS: &[&str] = &["
+    CREATE TABLE job (
+        jid     TEXT PRIMARY KEY,
+        load    BLOB,              -- the publish load until the job is done
+        done    INTEGER NOT NULL DEFAULT 0
+    ) STRICT;
+    CREATE INDEX job_unfinished ON job (jid) WHERE done = 0;
+    CREATE TABLE job_return (
+        id      INTEGER PRIMARY KEY AUTOINCREMENT,  -- delivery order
+        jid     TEXT NOT NULL,
+        load    BLOB NOT NULL      -- the return load
+    ) STRICT;
+"];
+
+/// A queued return.
+#[derive(Clone, Debug, PartialEq)]
+pub struct QueuedReturn {
+    /// Its place in the queue.
+    pub id: i64,
+    /// The return load as msgpack.
+    pub load: Vec<u8>,
+}
+
+/// A job that was running when the process ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Unfinished {
+    /// The job id.
+    pub jid: String,
+    /// The publish load as msgpack.
+    pub load: Vec<u8>,
+}
+
+/// Records a jid before its job runs. `false` when it was accepted before, so it must not run again.
+///
+/// # Errors
+/// SQLite refused a statement.
+pub fn accept(tx: &Transaction<'_>, jid: &str, load: &[u8]) -> Result<bool, StoreError> {
+    let fresh = tx.execute("INSERT OR IGNORE INTO job (jid, load) VALUES (?1, ?2)", params![jid, load])?;
+    Ok(fresh == 1)
+}
+
+/// Marks a job done and queues its return. `None` when the queue has no room for it.
+///
+/// # Errors
+/// SQLite refused a statement.
+pub fn finish(tx: &Transaction<'_>, jid: &str, load: &[u8]) -> Result<Option<i64>, StoreError> {
+    tx.execute("UPDATE job SET done = 1, load = NULL WHERE jid = ?1", [jid])?;
+    tx.execute(
+        "DELETE FROM job WHERE done = 1 AND jid <= (SELECT jid FROM job ORDER BY jid DESC LIMIT 1 OFFSET ?1)",
+        [KEPT_JIDS],
+    )?;
+    enqueue(tx, jid, load)
+}
+
+/// Queues a return without a recorded job (a ping's, while the master is away).
+///
+/// # Errors
+/// SQLite refused a statement.
+pub fn enqueue(tx: &Transaction<'_>, jid: &str, load: &[u8]) -> Result<Option<i64>, StoreError> {
+    let held: i64 = tx.query_row("SELECT coalesce(sum(length(load)), 0) FROM job_return", [], |row| row.get(0))?;
+    let size = i64::try_from(load.len()).unwrap_or(i64::MAX);
+    if held > 0 && held.saturating_add(size) > QUEUE_BYTES {
+        return Ok(None);
+    }
+    tx.execute("INSERT INTO job_return (jid, load) VALUES (?1, ?2)", params![jid, load])?;
+    Ok(Some(tx.last_insert_rowid()))
+}
+
+/// The oldest queued return after `after` (0 for the oldest of all).
+///
+/// # Errors
+/// SQLite refused a statement.
+pub fn next_return(tx: &Transaction<'_>, after: i64) -> Result<Option<QueuedReturn>, StoreError> {
+    let query = "SELECT id, load FROM job_return WHERE id > ?1 ORDER BY id LIMIT 1";
+    let read = |row: &rusqlite::Row<'_>| Ok(QueuedReturn { id: row.get(0)?, load: row.get(1)? });
+    Ok(tx.query_row(query, [after], read).optional()?)
+}
+
+/// Forgets a return that the master took.
+///
+/// # Errors
+/// SQLite refused a statement.
+pub fn delivered(tx: &Transaction<'_>, id: i64) -> Result<(), StoreError> {
+    tx.execute("DELETE FROM job_return WHERE id = ?1", [id])?;
+    Ok(())
+}
+
+/// How many returns wait.
+///
+/// # Errors
+/// SQLite refused a statement.
+pub fn waiting(tx: &Transaction<'_>) -> Result<i64, StoreError> {
+    Ok(tx.query_row("SELECT count(*) FROM job_return", [], |row| row.get(0))?)
+}
+
+/// The jobs that were accepted and never finished, oldest first.
+///
+/// # Errors
+/// SQLite refused a statement.
+pub fn unfinished(tx: &Transaction<'_>) -> Result<Vec<Unfinished>, StoreError> {
+    let mut query = tx.prepare("SELECT jid, coalesce(load, x'') FROM job WHERE done = 0 ORDER BY jid")?;
+    let rows = query.query_map([], |row| Ok(Unfinished { jid: row.get(0)?, load: row.get(1)? }))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// How many finished jids are remembered, newest first, to refuse a second delivery.
+const KEPT_JIDS: i64 = 10_000;
+
+/// How many bytes of returns wait for the master at most; what comes later is dropped and logged.
+const QUEUE_BYTES: i64 = 256 * 1024 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Store;
+
+    fn store() -> (tempfile::TempDir, Store) {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("store.sqlite")).unwrap();
+        (dir, store)
+    }
+
+    #[test]
+    fn accepts_a_jid_once_even_after_a_restart() {
+        let (dir, first) = store();
+        assert!(first.with(|tx| accept(tx, "20261122104500000001", b"load")).unwrap());
+        assert!(!first.with(|tx| accept(tx, "20261122104500000001", b"load")).unwrap());
+        drop(first);
+        let again = Store::open(&dir.path().join("store.sqlite")).unwrap();
+        assert!(!again.with(|tx| accept(tx, "20261122104500000001", b"load")).unwrap());
+    }
+
+    #[test]
+    fn a_job_is_unfinished_until_its_return_is_queued() {
+        let (_dir, store) = store();
+        store.with(|tx| accept(tx, "1", b"load")).unwrap();
+        let left = store.with(unfinished).unwrap();
+        assert_eq!(left, [Unfinished { jid: "1".to_owned(), load: b"load".to_vec() }]);
+        let id = store.with(|tx| finish(tx, "1", b"return")).unwrap().unwrap();
+        assert!(store.with(unfinished).unwrap().is_empty());
+        let queued = store.with(|tx| next_return(tx, 0)).unwrap().unwrap();
+        assert_eq!(queued, QueuedReturn { id, load: b"return".to_vec() });
+        store.with(|tx| delivered(tx, id)).unwrap();
+        assert_eq!(store.with(waiting).unwrap(), 0);
+    }
+
+    #[test]
+    fn remembers_the_newest_finished_jids() {
+        let (_dir, store) = store();
+        let jids: Vec<String> = (0..KEPT_JIDS + 5).map(|number| format!("{number:020}")).collect();
+        store
+            .with(|tx| {
+                for jid in &jids {
+                    tx.execute("INSERT INTO job (jid, done) VALUES (?1, 1)", [jid])?;
+                }
+                finish(tx, &jids[jids.len() - 1], b"return")
+            })
+            .unwrap();
+        let kept: i64 = store
+            .with(|tx| Ok::<_, StoreError>(tx.query_row("SELECT count(*) FROM job", [], |row| row.get(0))?))
+            .unwrap();
+        assert_eq!(kept, KEPT_JIDS);
+        assert!(!store.with(|tx| accept(tx, &jids[jids.len() - 1], b"")).unwrap());
+    }
+}
