@@ -1,30 +1,15 @@
 //! What every job, state and background task shares: one value, built once at start.
 //!
-//! Nothing here runs by itself. The link is a trait object, so that `agent call --local` works with a
-//! link that refuses ([`LocalLink`]) and tests with a scripted one.
+//! Nothing here runs by itself.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use futures_util::future::BoxFuture;
 use states::Value;
 
-use crate::{
-    channel::{LinkError, MasterLink},
-    config::Config,
-    files::FileClient,
-    job::JobTable,
-    modules::ModuleTable,
-    state_modules::StateModuleTable,
-    store::Store,
-    tasks::Tasks,
-};
+use crate::{modules::ModuleTable, state_modules::StateModuleTable, store::Store, tasks::Tasks};
 
 /// The process' shared parts.
 pub struct Services {
-    /// The configuration, immutable.
-    pub config: Arc<Config>,
-    /// The request channel to the master.
-    pub link: Arc<dyn MasterLink>,
     /// The durable store.
     pub store: Arc<Store>,
     /// The only spawner.
@@ -33,14 +18,10 @@ pub struct Services {
     pub grains: Shared,
     /// The pillar as last compiled.
     pub pillar: Shared,
-    /// The jobs that run.
-    pub jobs: Arc<JobTable>,
     /// The execution modules.
     pub modules: ModuleTable,
     /// The state modules.
     pub state_modules: StateModuleTable,
-    /// The file client.
-    pub files: FileClient,
 }
 
 /// A value that is replaced whole; readers keep the one they took.

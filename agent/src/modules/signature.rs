@@ -75,8 +75,10 @@ impl Signature {
             let name = key.as_str().unwrap_or_default();
             if !self.params.iter().any(|param| param.name == name) {
                 bound.keywords.insert(key, value);
-            } else if bound.named.get(name).is_some() {
-                return Err(ModuleError::Arguments(format!("{fun}() got multiple values for argument '{name}'")));
+            } else if bound.named.contains_key(name) {
+                return Err(ModuleError::Arguments(format!(
+                    "{fun}() got multiple values for argument '{name}'"
+                )));
             } else {
                 bound.named.insert(name, value);
             }
@@ -100,8 +102,9 @@ impl Signature {
 
     fn fill_defaults(&self, fun: &str, bound: &mut Arguments) -> Result<(), ModuleError> {
         let mut missing = Vec::new();
-        for param in self.params.iter().filter(|param| bound.named.get(param.name).is_none()) {
+        for param in &self.params {
             match &param.default {
+                _ if bound.named.contains_key(param.name) => {}
                 Some(default) => {
                     bound.named.insert(param.name, default.clone());
                 }

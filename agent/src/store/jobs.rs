@@ -68,7 +68,8 @@ pub fn finish(tx: &Transaction<'_>, jid: &str, load: &[u8]) -> Result<Option<i64
 /// # Errors
 /// SQLite refused a statement.
 pub fn enqueue(tx: &Transaction<'_>, jid: &str, load: &[u8]) -> Result<Option<i64>, StoreError> {
-    let held: i64 = tx.query_row("SELECT coalesce(sum(length(load)), 0) FROM job_return", [], |row| row.get(0))?;
+    let held: i64 =
+        tx.query_row("SELECT coalesce(sum(length(load)), 0) FROM job_return", [], |row| row.get(0))?;
     let size = i64::try_from(load.len()).unwrap_or(i64::MAX);
     if held > 0 && held.saturating_add(size) > QUEUE_BYTES {
         return Ok(None);
