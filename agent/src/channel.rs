@@ -1,0 +1,86 @@
+//! The link to the master: what the rest of the agent may ask of it.
+//!
+//! The request channel is behind [`MasterLink`], so that `agent call --local` works with a link that refuses
+//! and tests with a scripted one. A link never gives up by itself: it redials, authenticates and retries, and
+//! an error here is about one request only.
+
+use futures_util::future::BoxFuture;
+use proto::{Map, Value};
+use thiserror::Error;
+
+/// The request channel, session-encrypted.
+pub trait MasterLink: Send + Sync {
+    /// Sends one request (`cmd` and its load; id, nonce, ts and tok are added) and waits for the decoded reply.
+    fn request<'a>(&'a self, cmd: &'a str, load: Map) -> BoxFuture<'a, Result<Value, LinkError>>;
+
+    /// The same, with strings of the reply left as bytes (`_serve_file`).
+    fn request_raw<'a>(&'a self, cmd: &'a str, load: Map) -> BoxFuture<'a, Result<Value, LinkError>>;
+
+    /// Sends a `_pillar` load (grains, saltenv, pillarenv, ...) and waits for the verified pillar.
+    fn pillar<'a>(&'a self, load: Map) -> BoxFuture<'a, Result<Value, LinkError>>;
+
+    /// Fires one event on the master's bus.
+    fn fire_event<'a>(&'a self, tag: &'a str, data: Value) -> BoxFuture<'a, Result<(), LinkError>>;
+
+    /// Hands a job's return over; `Ok` when the master took it.
+    fn return_job<'a>(&'a self, ret: Map) -> BoxFuture<'a, Result<(), LinkError>>;
+}
+
+/// Why a request got no answer.
+#[derive(Clone, Debug, Error)]
+pub enum LinkError {
+    /// This process works without a master.
+    #[error("there is no master in --local mode")]
+    Local,
+    /// No master is connected, or the connection broke before the answer came.
+    #[error("the master cannot be reached: {why}")]
+    Unreachable {
+        /// What happened last.
+        why: String,
+    },
+    /// The master answered, but not with what was asked for.
+    #[error("the master refused {cmd}: {why}")]
+    Refused {
+        /// The request's command.
+        cmd: String,
+        /// Its answer in words.
+        why: String,
+    },
+}
+
+impl LinkError {
+    /// Whether the same request may succeed later.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } => true,
+            Self::Local | Self::Refused { .. } => false,
+        }
+    }
+}
+
+/// The link of a process without a master: refuses everything.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LocalLink;
+
+impl MasterLink for LocalLink {
+    fn request<'a>(&'a self, _cmd: &'a str, _load: Map) -> BoxFuture<'a, Result<Value, LinkError>> {
+        Box::pin(std::future::ready(Err(LinkError::Local)))
+    }
+
+    fn request_raw<'a>(&'a self, _cmd: &'a str, _load: Map) -> BoxFuture<'a, Result<Value, LinkError>> {
+        Box::pin(std::future::ready(Err(LinkError::Local)))
+    }
+
+    fn pillar<'a>(&'a self, _load: Map) -> BoxFuture<'a, Result<Value, LinkError>> {
+        Box::pin(std::future::ready(Err(LinkError::Local)))
+    }
+
+    fn fire_event<'a>(&'a self, _tag: &'a str, _data: Value) -> BoxFuture<'a, Result<(), LinkError>> {
+        Box::pin(std::future::ready(Err(LinkError::Local)))
+    }
+
+    fn return_job<'a>(&'a self, _ret: Map) -> BoxFuture<'a, Result<(), LinkError>> {
+        Box::pin(std::future::ready(Err(LinkError::Local)))
+    }
+}
