@@ -4,10 +4,20 @@
 //! envelope, the Crypticle, RSA keys, authentication, publishes, requests and pillar. It opens no socket and no file
 //! and reads no clock; time and randomness come in as parameters, and bytes from outside never panic.
 
+mod crypticle;
 pub mod jid;
+pub mod key;
+mod minion_id;
 pub mod msgpack;
+mod nonce;
 mod value;
+mod x931;
 pub mod zmtp;
 
+pub use crypticle::{Crypticle, CrypticleError};
+pub use key::{EncryptionAlgorithm, Fingerprint, KeyError, PrivateKey, PublicKey, SigningAlgorithm};
+pub use minion_id::{MinionId, MinionIdError};
+pub use msgpack::Strings;
+pub use nonce::Nonce;
 pub use rsa::rand_core::CryptoRngCore as Random;
 pub use value::{ConvertError, Map, Value, to_value, try_to_value};

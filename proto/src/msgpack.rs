@@ -411,4 +411,4 @@ const EXT_CONSTANT: i8 = 79;
 const MAX_RESERVE: usize = 4096;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
