@@ -10,6 +10,7 @@ pub mod key;
 mod minion_id;
 pub mod msgpack;
 mod nonce;
+pub mod target;
 mod value;
 mod x931;
 pub mod zmtp;

@@ -47,7 +47,8 @@ fn mask_prefix(base: &IpAddr, mask: &str) -> Option<u32> {
         return None;
     }
     let mask = u32::from(mask.parse::<Ipv4Addr>().ok()?);
-    let contiguous = |mask: u32| mask.leading_ones() + mask.trailing_zeros().min(32) == 32 || mask == u32::MAX;
+    let contiguous =
+        |mask: u32| mask.leading_ones() + mask.trailing_zeros().min(32) == 32 || mask == u32::MAX;
     if contiguous(mask) {
         Some(mask.leading_ones())
     } else if contiguous(!mask) {

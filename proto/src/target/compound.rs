@@ -26,9 +26,11 @@ enum Token {
 pub(super) fn compound_match(tgt: &Value, facts: &MinionFacts<'_>) -> Result<bool, TargetError> {
     let words: Vec<&str> = match (tgt.as_str(), tgt.as_list()) {
         (Some(text), _) => text.split_whitespace().collect(),
-        (None, Some(list)) => list.iter().map(|word| word.as_str().ok_or(word)).collect::<Result<_, _>>().map_err(
-            |word| TargetError::Kind { tgt_type: "compound".to_owned(), kind: word.kind() },
-        )?,
+        (None, Some(list)) => list
+            .iter()
+            .map(|word| word.as_str().ok_or(word))
+            .collect::<Result<_, _>>()
+            .map_err(|word| TargetError::Kind { tgt_type: "compound".to_owned(), kind: word.kind() })?,
         // Salt logs that and answers no.
         (None, None) => return Ok(false),
     };
@@ -96,7 +98,8 @@ fn split_engine(word: &str) -> Option<(char, Option<&str>, &str)> {
         let pattern = rest[delimiter.len_utf8()..].strip_prefix('@').filter(|pattern| !pattern.is_empty())?;
         Some((Some(&rest[..delimiter.len_utf8()]), pattern))
     };
-    let plain = || rest.strip_prefix('@').filter(|pattern| !pattern.is_empty()).map(|pattern| (None, pattern));
+    let plain =
+        || rest.strip_prefix('@').filter(|pattern| !pattern.is_empty()).map(|pattern| (None, pattern));
     let (delimiter, pattern) = with_delimiter().or_else(plain)?;
     Some((engine, delimiter, pattern))
 }

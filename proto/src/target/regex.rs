@@ -14,7 +14,10 @@ pub(super) struct StartPattern(Regex);
 impl StartPattern {
     /// Compiles Python's spelling of an expression.
     pub(super) fn new(pattern: &str) -> Result<Self, TargetError> {
-        let failed = |why: fancy_regex::Error| TargetError::Pattern { pattern: pattern.to_owned(), why: why.to_string() };
+        let failed = |why: fancy_regex::Error| TargetError::Pattern {
+            pattern: pattern.to_owned(),
+            why: why.to_string(),
+        };
         Regex::new(&translate(pattern)).map(Self).map_err(failed)
     }
 
@@ -23,7 +26,9 @@ impl StartPattern {
         // Start positions are tried from the left, so a match at 0 exists exactly when the first one found is there.
         match self.0.find(text) {
             Ok(found) => Ok(found.is_some_and(|found| found.start() == 0)),
-            Err(why) => Err(TargetError::Pattern { pattern: self.0.as_str().to_owned(), why: why.to_string() }),
+            Err(why) => {
+                Err(TargetError::Pattern { pattern: self.0.as_str().to_owned(), why: why.to_string() })
+            }
         }
     }
 }

@@ -120,8 +120,12 @@ fn python_int(text: &str) -> Option<i64> {
 fn plain_scalar(word: &str) -> Option<Value> {
     match word {
         "None" | "~" | "null" | "Null" | "NULL" => return Some(Value::Nil),
-        "true" | "True" | "TRUE" | "yes" | "Yes" | "YES" | "on" | "On" | "ON" => return Some(Value::Bool(true)),
-        "false" | "False" | "FALSE" | "no" | "No" | "NO" | "off" | "Off" | "OFF" => return Some(Value::Bool(false)),
+        "true" | "True" | "TRUE" | "yes" | "Yes" | "YES" | "on" | "On" | "ON" => {
+            return Some(Value::Bool(true));
+        }
+        "false" | "False" | "FALSE" | "no" | "No" | "NO" | "off" | "Off" | "OFF" => {
+            return Some(Value::Bool(false));
+        }
         _ => {}
     }
     // Digits with underscores stay text in Salt.
@@ -150,7 +154,9 @@ impl Pattern {
         let text = python_str(value).to_lowercase();
         match self {
             Self::Glob(pattern) => fnmatch(&text, pattern),
-            Self::Regex(pattern) => pattern.as_ref().is_some_and(|pattern| pattern.fits(&text).unwrap_or(false)),
+            Self::Regex(pattern) => {
+                pattern.as_ref().is_some_and(|pattern| pattern.fits(&text).unwrap_or(false))
+            }
             Self::Exact(pattern) => text == *pattern,
         }
     }

@@ -103,7 +103,8 @@ mod tests {
 
     #[test]
     fn writes_values_as_python_does() {
-        let map: Map = [(Value::from("k"), Value::Nil), (Value::Int(1), Value::Bool(true))].into_iter().collect();
+        let map: Map =
+            [(Value::from("k"), Value::Nil), (Value::Int(1), Value::Bool(true))].into_iter().collect();
         let list = Value::List(vec!["a'b".into(), "c\\\n".into(), Value::Float(1.0), Value::Map(map)]);
         assert_eq!(python_str(&list), r#"["a'b", 'c\\\n', 1.0, {'k': None, 1: True}]"#);
         assert_eq!(python_str(&Value::Bytes(vec![0xff, b'a'])), r"b'\xffa'");
