@@ -12,6 +12,7 @@ mod ret;
 mod run;
 mod source;
 mod value;
+pub mod yaml;
 
 pub use low::{LowChunk, LowState, Order, Requisite, RequisiteKind, Target};
 pub use ret::{StateReturn, Timing};
