@@ -4,4 +4,6 @@
 
 pub mod data;
 pub mod engine;
+pub mod server;
+pub mod tds;
 pub mod types;

@@ -1,0 +1,137 @@
+//! The listening server: accepts connections, gives each its own task, and ends them all when it is told to stop.
+//!
+//! This file and [`connection`] are the only ones that spawn. Every connection task is owned by [`Server::run`]; every
+//! request runs on a blocking thread its connection waits for, or cancels when it goes.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use rustls::pki_types::CertificateDer;
+use thiserror::Error;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+
+use crate::engine::Engine;
+use crate::tds::prelogin::TlsMode;
+use tls::{CertificateError, ServerTls};
+
+pub mod connection;
+pub mod login;
+pub mod tls;
+
+/// Where and how to listen.
+#[derive(Debug, Clone)]
+pub struct ServerOptions {
+    /// Address to bind.
+    pub host: String,
+    /// Port to bind; 0 takes a free one.
+    pub port: u16,
+    /// Encryption offered or insisted on.
+    pub tls: TlsMode,
+    /// `@@SERVERNAME`, named in every message.
+    pub server_name: String,
+}
+
+impl Default for ServerOptions {
+    fn default() -> Self {
+        Self { host: "127.0.0.1".into(), port: 0, tls: TlsMode::Login, server_name: "EHRSIM".into() }
+    }
+}
+
+/// Why the server does not listen.
+#[derive(Debug, Error)]
+pub enum ServerError {
+    /// The address cannot be bound.
+    #[error("cannot listen on {host}:{port}")]
+    Bind {
+        /// Address asked for.
+        host: String,
+        /// Port asked for.
+        port: u16,
+        /// The system's reason.
+        #[source]
+        source: io::Error,
+    },
+    /// There is no certificate to encrypt with.
+    #[error("cannot offer TLS")]
+    Certificate(#[from] CertificateError),
+}
+
+/// A server that listens.
+pub struct Server {
+    listener: TcpListener,
+    address: SocketAddr,
+    shared: Arc<Shared>,
+}
+
+/// What every connection uses.
+pub(crate) struct Shared {
+    pub(crate) engine: Engine,
+    pub(crate) tls: Option<ServerTls>,
+    pub(crate) mode: TlsMode,
+    pub(crate) server_name: Arc<str>,
+}
+
+impl Server {
+    /// Binds the address and makes a certificate unless TLS is off.
+    pub async fn bind(engine: Engine, options: ServerOptions) -> Result<Self, ServerError> {
+        let ServerOptions { host, port, tls: mode, server_name } = options;
+        let tls = match mode {
+            TlsMode::Off => None,
+            TlsMode::Login | TlsMode::On => Some(ServerTls::self_signed(certificate_names(&host, &server_name))?),
+        };
+        let bound = async {
+            let listener = TcpListener::bind((host.as_str(), port)).await?;
+            let address = listener.local_addr()?;
+            io::Result::Ok((listener, address))
+        };
+        let (listener, address) = bound.await.map_err(|source| ServerError::Bind { host, port, source })?;
+        let shared = Arc::new(Shared { engine, tls, mode, server_name: Arc::from(server_name) });
+        Ok(Self { listener, address, shared })
+    }
+
+    /// The address it listens on.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its certificate, for clients that trust exactly this server.
+    pub fn certificate(&self) -> Option<&CertificateDer<'static>> {
+        self.shared.tls.as_ref().map(ServerTls::certificate)
+    }
+
+    /// Serves until `stop` is ready, then ends every connection.
+    pub async fn run(self, stop: impl Future<Output = ()>) {
+        tokio::pin!(stop);
+        let mut connections = JoinSet::new();
+        loop {
+            tokio::select! {
+                () = &mut stop => break,
+                accepted = self.listener.accept() => match accepted {
+                    Ok((socket, peer)) => {
+                        connections.spawn(serve(socket, peer, self.shared.clone()));
+                    }
+                    Err(error) => tracing::warn!(%error, "cannot accept a connection"),
+                },
+                Some(_) = connections.join_next() => {}
+            }
+        }
+        connections.shutdown().await;
+    }
+}
+
+async fn serve(socket: TcpStream, peer: SocketAddr, shared: Arc<Shared>) {
+    match connection::serve(socket, peer, shared).await {
+        Ok(()) => tracing::debug!(%peer, "connection closed"),
+        Err(error) => tracing::info!(%peer, %error, "connection ended"),
+    }
+}
+
+fn certificate_names(host: &str, server_name: &str) -> Vec<String> {
+    let mut names = vec![host.to_owned(), "localhost".to_owned()];
+    if !names.iter().any(|name| name.eq_ignore_ascii_case(server_name)) && server_name.is_ascii() {
+        names.push(server_name.replace('\\', "-"));
+    }
+    names
+}
