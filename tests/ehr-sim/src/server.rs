@@ -16,8 +16,8 @@ use crate::engine::Engine;
 use crate::tds::prelogin::TlsMode;
 use tls::{CertificateError, ServerTls};
 
-pub mod connection;
-pub mod login;
+mod connection;
+mod login;
 pub mod tls;
 
 /// Where and how to listen.
@@ -79,7 +79,9 @@ impl Server {
         let ServerOptions { host, port, tls: mode, server_name } = options;
         let tls = match mode {
             TlsMode::Off => None,
-            TlsMode::Login | TlsMode::On => Some(ServerTls::self_signed(certificate_names(&host, &server_name))?),
+            TlsMode::Login | TlsMode::On => {
+                Some(ServerTls::self_signed(certificate_names(&host, &server_name))?)
+            }
         };
         let bound = async {
             let listener = TcpListener::bind((host.as_str(), port)).await?;

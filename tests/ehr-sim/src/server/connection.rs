@@ -29,7 +29,9 @@ pub const LOGIN_TIMEOUT: Duration = Duration::from_secs(60);
 pub(crate) async fn serve(socket: TcpStream, peer: SocketAddr, shared: Arc<Shared>) -> Result<(), TdsError> {
     socket.set_nodelay(true)?;
     let arrival = tokio::time::timeout(LOGIN_TIMEOUT, login::arrive(socket, &shared));
-    let Ok(arrival) = arrival.await else { return Err(TdsError::malformed("login", "not there within a minute")) };
+    let Ok(arrival) = arrival.await else {
+        return Err(TdsError::malformed("login", "not there within a minute"));
+    };
     let Some(Arrival { transport, login }) = arrival? else { return Ok(()) };
     match transport {
         Transport::Plain(stream) => admit_and_converse(stream, login, peer, false, shared).await,
@@ -124,7 +126,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
             (session, output.finish())
         });
         let attention = self.carry(written, &cancel.0).await?;
-        let (session, ending) = job.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
+        let (session, ending) =
+            job.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
         match (ending, attention) {
             (Err(Stopped), _) | (Ok(Ending::Fatal), _) => Ok(After::Closed),
             (Ok(Ending::Complete), true) => {
@@ -136,7 +139,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
     }
 
     /// Writes chunks until the request ends; meanwhile hears attentions. Answers whether one came.
-    async fn carry(&mut self, mut chunks: mpsc::Receiver<Vec<u8>>, cancel: &Cancel) -> Result<bool, TdsError> {
+    async fn carry(
+        &mut self,
+        mut chunks: mpsc::Receiver<Vec<u8>>,
+        cancel: &Cancel,
+    ) -> Result<bool, TdsError> {
         let Self { read, write, reader, waiting, .. } = self;
         let pump = async {
             while let Some(chunk) = chunks.recv().await {
@@ -185,7 +192,10 @@ impl Drop for CancelOnDrop {
 
 fn understand(message: Message) -> Result<Work, TdsError> {
     if message.reset == ConnectionReset::KeepTransaction {
-        return Err(TdsError::malformed("packet header", "RESETCONNECTIONSKIPTRAN, which needs distributed transactions"));
+        return Err(TdsError::malformed(
+            "packet header",
+            "RESETCONNECTIONSKIPTRAN, which needs distributed transactions",
+        ));
     }
     let payload = message.payload.as_slice();
     let requests = match message.kind {

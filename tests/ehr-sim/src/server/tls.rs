@@ -130,7 +130,11 @@ impl HandshakeStream {
 }
 
 impl AsyncRead for HandshakeStream {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let this = &mut *self;
         if !this.wrapped {
             return Pin::new(&mut this.stream).poll_read(cx, buf);

@@ -65,8 +65,7 @@ pub fn encode_1252(text: &str, out: &mut Vec<u8>) {
     let mut rest = text;
     let mut buffer = [0; 256];
     loop {
-        let (result, read, written) =
-            encoder.encode_from_utf8_without_replacement(rest, &mut buffer, true);
+        let (result, read, written) = encoder.encode_from_utf8_without_replacement(rest, &mut buffer, true);
         out.extend_from_slice(&buffer[..written]);
         rest = &rest[read..];
         match result {

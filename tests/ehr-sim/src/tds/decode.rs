@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::collation::Collation;
-use super::column::{decimal_bytes, time_bytes};
+use super::column::time_bytes;
 use super::encode::guid;
 use super::error::TdsError;
 use super::read::{Reader, utf16_text};
@@ -103,7 +103,8 @@ impl TypeInfo {
 
     fn read_string(token: u8, reader: &mut Reader<'_>) -> Result<Self, ParamFault> {
         let length = reader.u16()?;
-        let collation = if matches!(token, 0xA5 | 0xAD) { Collation::SERVER } else { read_collation(reader)? };
+        let collation =
+            if matches!(token, 0xA5 | 0xAD) { Collation::SERVER } else { read_collation(reader)? };
         let max = length == u16::MAX;
         if max && !matches!(token, 0xA5 | 0xA7 | 0xE7) || !max && length > 8000 {
             return Err(ParamFault::Metadata(token));
@@ -229,37 +230,46 @@ fn nullable_type(token: u8, length: u8) -> Option<SqlType> {
 
 /// The value `bytes` are of type `ty`.
 fn datum(ty: SqlType, bytes: &[u8], collation: Collation) -> Result<Datum, ParamFault> {
-    let bad = || ParamFault::Value(ty);
-    let value = match ty {
-        SqlType::Bit => Datum::Bit(exact::<1>(bytes, ty)?[0] != 0),
-        SqlType::TinyInt => Datum::TinyInt(exact::<1>(bytes, ty)?[0]),
-        SqlType::SmallInt => Datum::SmallInt(i16::from_le_bytes(exact(bytes, ty)?)),
-        SqlType::Int => Datum::Int(i32::from_le_bytes(exact(bytes, ty)?)),
-        SqlType::BigInt => Datum::BigInt(i64::from_le_bytes(exact(bytes, ty)?)),
-        SqlType::Real => Some(f32::from_le_bytes(exact(bytes, ty)?)).filter(|v| v.is_finite()).map(Datum::Real).ok_or_else(bad)?,
-        SqlType::Float => Some(f64::from_le_bytes(exact(bytes, ty)?)).filter(|v| v.is_finite()).map(Datum::Float).ok_or_else(bad)?,
-        SqlType::Decimal { precision, scale } => decimal(bytes, precision, scale).ok_or_else(bad)?,
-        SqlType::SmallMoney => Datum::SmallMoney(i32::from_le_bytes(exact(bytes, ty)?)),
-        SqlType::Money => {
-            let [a, b, c, d, e, f, g, h] = exact(bytes, ty)?;
-            Datum::Money(i64::from_le_bytes([e, f, g, h, a, b, c, d]))
-        }
-        SqlType::Char(_) | SqlType::VarChar(_) => Datum::VarChar(Arc::from(collation.decode(bytes))),
-        SqlType::NChar(_) | SqlType::NVarChar(_) if bytes.len() % 2 == 0 => Datum::NVarChar(Arc::from(utf16_text(bytes))),
-        SqlType::Xml => Datum::Xml(Arc::from(utf16_text(bytes.strip_prefix(&BYTE_ORDER_MARK).unwrap_or(bytes)))),
-        SqlType::Binary(_) | SqlType::VarBinary(_) => Datum::Binary(Arc::from(bytes)),
-        SqlType::UniqueIdentifier => Datum::Guid(guid(exact(bytes, ty)?)),
-        SqlType::Date | SqlType::Time(_) | SqlType::DateTime | SqlType::SmallDateTime | SqlType::DateTime2(_) | SqlType::DateTimeOffset(_) => {
-            temporal(ty, bytes).ok_or_else(bad)?
-        }
-        SqlType::Variant => variant(bytes)?,
-        SqlType::NChar(_) | SqlType::NVarChar(_) | SqlType::RowVersion => return Err(bad()),
-    };
-    Ok(value)
+    if ty == SqlType::Variant {
+        return variant(bytes);
+    }
+    scalar(ty, bytes, collation).ok_or(ParamFault::Value(ty))
 }
 
-fn exact<const N: usize>(bytes: &[u8], ty: SqlType) -> Result<[u8; N], ParamFault> {
-    bytes.try_into().map_err(|_| ParamFault::Value(ty))
+fn scalar(ty: SqlType, bytes: &[u8], collation: Collation) -> Option<Datum> {
+    match ty {
+        SqlType::Bit => Some(Datum::Bit(exact::<1>(bytes)?[0] != 0)),
+        SqlType::TinyInt => Some(Datum::TinyInt(exact::<1>(bytes)?[0])),
+        SqlType::SmallInt => Some(Datum::SmallInt(i16::from_le_bytes(exact(bytes)?))),
+        SqlType::Int => Some(Datum::Int(i32::from_le_bytes(exact(bytes)?))),
+        SqlType::BigInt => Some(Datum::BigInt(i64::from_le_bytes(exact(bytes)?))),
+        SqlType::Real => Some(f32::from_le_bytes(exact(bytes)?)).filter(|v| v.is_finite()).map(Datum::Real),
+        SqlType::Float => Some(f64::from_le_bytes(exact(bytes)?)).filter(|v| v.is_finite()).map(Datum::Float),
+        SqlType::Decimal { precision, scale } => decimal(bytes, precision, scale),
+        SqlType::SmallMoney => Some(Datum::SmallMoney(i32::from_le_bytes(exact(bytes)?))),
+        SqlType::Money => money(exact(bytes)?),
+        SqlType::Char(_) | SqlType::VarChar(_) => Some(Datum::VarChar(Arc::from(collation.decode(bytes)))),
+        SqlType::NChar(_) | SqlType::NVarChar(_) => {
+            bytes.len().is_multiple_of(2).then(|| Datum::NVarChar(Arc::from(utf16_text(bytes))))
+        }
+        SqlType::Xml => {
+            let text = bytes.strip_prefix(&BYTE_ORDER_MARK).unwrap_or(bytes);
+            Some(Datum::Xml(Arc::from(utf16_text(text))))
+        }
+        SqlType::Binary(_) | SqlType::VarBinary(_) => Some(Datum::Binary(Arc::from(bytes))),
+        SqlType::UniqueIdentifier => Some(Datum::Guid(guid(exact(bytes)?))),
+        SqlType::Date => Some(Datum::Date(day(bytes)?)),
+        SqlType::Time(scale) => Some(Datum::Time(time(bytes, scale)?)),
+        SqlType::DateTime => datetime(exact(bytes)?),
+        SqlType::SmallDateTime => small_datetime(exact(bytes)?),
+        SqlType::DateTime2(scale) => Some(Datum::DateTime2(clock_and_day(bytes, scale)?)),
+        SqlType::DateTimeOffset(scale) => datetime_offset(bytes, scale),
+        SqlType::RowVersion | SqlType::Variant => None,
+    }
+}
+
+fn exact<const N: usize>(bytes: &[u8]) -> Option<[u8; N]> {
+    bytes.try_into().ok()
 }
 
 fn decimal(bytes: &[u8], precision: u8, scale: u8) -> Option<Datum> {
@@ -267,43 +277,38 @@ fn decimal(bytes: &[u8], precision: u8, scale: u8) -> Option<Datum> {
     let mut buffer = [0; 16];
     buffer.get_mut(..digits.len())?.copy_from_slice(digits);
     let magnitude = i128::try_from(u128::from_le_bytes(buffer)).ok()?;
-    if magnitude >= 10i128.pow(u32::from(precision)) || digits.len() > usize::from(decimal_bytes(38)) {
+    if magnitude >= 10i128.pow(u32::from(precision)) {
         return None;
     }
     let unscaled = if *sign == 0 { -magnitude } else { magnitude };
     Some(Datum::Decimal(DecimalValue { unscaled, precision, scale }))
 }
 
-fn temporal(ty: SqlType, bytes: &[u8]) -> Option<Datum> {
-    match ty {
-        SqlType::Date => Some(Datum::Date(day(bytes)?)),
-        SqlType::Time(scale) => Some(Datum::Time(time(bytes, scale)?)),
-        SqlType::DateTime => {
-            let (days, ticks) = bytes.split_at_checked(4)?;
-            let days = i32::from_le_bytes(days.try_into().ok()?);
-            let ticks = u64::from(u32::from_le_bytes(ticks.try_into().ok()?));
-            let valid = (DATETIME_MIN..=DATETIME_MAX).contains(&days) && ticks < DATETIME_TICKS;
-            valid.then_some(Datum::DateTime(DateTimeValue { days, ticks }))
-        }
-        SqlType::SmallDateTime => {
-            let (days, minutes) = bytes.split_at_checked(2)?;
-            let days = i32::from(u16::from_le_bytes(days.try_into().ok()?));
-            let ticks = u64::from(u16::from_le_bytes(minutes.try_into().ok()?));
-            (ticks < 1440).then_some(Datum::SmallDateTime(DateTimeValue { days, ticks }))
-        }
-        SqlType::DateTime2(scale) => {
-            let (clock, days) = bytes.split_at_checked(usize::from(time_bytes(scale)))?;
-            Some(Datum::DateTime2(DateTimeValue { days: day(days)?, ticks: time(clock, scale)? }))
-        }
-        SqlType::DateTimeOffset(scale) => {
-            let (clock, rest) = bytes.split_at_checked(usize::from(time_bytes(scale)))?;
-            let (days, offset) = rest.split_at_checked(3)?;
-            let offset = i16::from_le_bytes(offset.try_into().ok()?);
-            let utc = DateTimeValue { days: day(days)?, ticks: time(clock, scale)? };
-            (-840..=840).contains(&offset).then_some(Datum::DateTimeOffset(OffsetValue { utc, offset }))
-        }
-        _ => None,
-    }
+fn money([a, b, c, d, e, f, g, h]: [u8; 8]) -> Option<Datum> {
+    Some(Datum::Money(i64::from_le_bytes([e, f, g, h, a, b, c, d])))
+}
+
+fn datetime([a, b, c, d, e, f, g, h]: [u8; 8]) -> Option<Datum> {
+    let days = i32::from_le_bytes([a, b, c, d]);
+    let ticks = u64::from(u32::from_le_bytes([e, f, g, h]));
+    let valid = (DATETIME_MIN..=DATETIME_MAX).contains(&days) && ticks < DATETIME_TICKS;
+    valid.then_some(Datum::DateTime(DateTimeValue { days, ticks }))
+}
+
+fn small_datetime([a, b, c, d]: [u8; 4]) -> Option<Datum> {
+    let (days, ticks) = (i32::from(u16::from_le_bytes([a, b])), u64::from(u16::from_le_bytes([c, d])));
+    (ticks < MINUTES_PER_DAY).then_some(Datum::SmallDateTime(DateTimeValue { days, ticks }))
+}
+
+fn clock_and_day(bytes: &[u8], scale: u8) -> Option<DateTimeValue> {
+    let (clock, days) = bytes.split_at_checked(usize::from(time_bytes(scale)))?;
+    Some(DateTimeValue { days: day(days)?, ticks: time(clock, scale)? })
+}
+
+fn datetime_offset(bytes: &[u8], scale: u8) -> Option<Datum> {
+    let (moment, offset) = bytes.split_at_checked(usize::from(time_bytes(scale)) + 3)?;
+    let (utc, offset) = (clock_and_day(moment, scale)?, i16::from_le_bytes(exact(offset)?));
+    (-OFFSET_MAX..=OFFSET_MAX).contains(&offset).then_some(Datum::DateTimeOffset(OffsetValue { utc, offset }))
 }
 
 fn day(bytes: &[u8]) -> Option<i32> {
@@ -334,7 +339,10 @@ fn variant(bytes: &[u8]) -> Result<Datum, ParamFault> {
         0x2B => (SqlType::DateTimeOffset(scale(&mut properties)?), Collation::SERVER),
         0x6A | 0x6C => {
             let (precision, scale) = (properties.u8()?, properties.u8()?);
-            (SqlType::Decimal { precision: precision.clamp(1, 38), scale: scale.min(precision) }, Collation::SERVER)
+            (
+                SqlType::Decimal { precision: precision.clamp(1, 38), scale: scale.min(precision) },
+                Collation::SERVER,
+            )
         }
         0xA5 | 0xAD => (SqlType::VarBinary(Length::Of(8000)), Collation::SERVER),
         0xA7 | 0xAF => (SqlType::VarChar(Length::Of(8000)), read_collation(&mut properties)?),
@@ -356,4 +364,7 @@ const DAY_MAX: i32 = 3_652_058;
 const DATETIME_MIN: i32 = -53_690;
 const DATETIME_MAX: i32 = 2_958_463;
 const DATETIME_TICKS: u64 = 300 * 86_400;
+const MINUTES_PER_DAY: u64 = 1440;
+/// A time zone offset, in minutes.
+const OFFSET_MAX: i16 = 840;
 const TICKS_PER_DAY: u64 = 864_000_000_000;

@@ -120,7 +120,9 @@ fn string(out: &mut Vec<u8>, ty: SqlType, datum: &Datum) -> Result<(), Mismatch>
         (SqlType::Binary(_) | SqlType::VarBinary(Length::Of(_)), Datum::Binary(bytes)) => counted(out, bytes),
         (SqlType::VarChar(Length::Max), Datum::VarChar(text)) => plp(out, |out| encode_1252(text, out)),
         (SqlType::NVarChar(Length::Max), Datum::NVarChar(text)) => plp(out, |out| utf16(out, text)),
-        (SqlType::VarBinary(Length::Max), Datum::Binary(bytes)) => plp(out, |out| out.extend_from_slice(bytes)),
+        (SqlType::VarBinary(Length::Max), Datum::Binary(bytes)) => {
+            plp(out, |out| out.extend_from_slice(bytes))
+        }
         (SqlType::Xml, Datum::Xml(text)) => plp(out, |out| utf16(out, text)),
         _ => return Err(Mismatch(ty)),
     }

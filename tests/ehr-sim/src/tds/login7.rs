@@ -106,11 +106,12 @@ impl Login7 {
         let text = |index: usize| fixed.text(payload, index);
         let extended = fixed.flags[3] & FLAG3_EXTENSION != 0;
         let features = if extended { fixed.features(payload)? } else { Vec::new() };
-        let authentication = match (fixed.flags[1] & FLAG2_INTEGRATED != 0, features.contains(&FEATURE_FEDAUTH)) {
-            (true, _) => Authentication::Windows,
-            (false, true) => Authentication::Token,
-            (false, false) => Authentication::SqlServer,
-        };
+        let authentication =
+            match (fixed.flags[1] & FLAG2_INTEGRATED != 0, features.contains(&FEATURE_FEDAUTH)) {
+                (true, _) => Authentication::Windows,
+                (false, true) => Authentication::Token,
+                (false, false) => Authentication::SqlServer,
+            };
         let new_password = match fixed.flags[3] & FLAG3_CHANGE_PASSWORD != 0 {
             true => Some(fixed.password(payload, FIELD_NEW_PASSWORD)?),
             false => None,
@@ -182,8 +183,11 @@ impl Fixed {
 
     fn password(&self, payload: &[u8], index: usize) -> Result<String, TdsError> {
         let (bytes, chars) = self.bytes(payload, index)?;
-        let clear: Vec<u8> =
-            Reader::new(bytes, PART).take(chars * 2)?.iter().map(|byte| (byte ^ 0xA5).rotate_left(4)).collect();
+        let clear: Vec<u8> = Reader::new(bytes, PART)
+            .take(chars * 2)?
+            .iter()
+            .map(|byte| (byte ^ 0xA5).rotate_left(4))
+            .collect();
         Reader::new(&clear, PART).utf16(chars)
     }
 
@@ -246,7 +250,8 @@ mod tests {
         out
     }
 
-    const TEXTS: [&str; 12] = ["FRONTDESK", "sa", "pä$$", "tsql", "ehr", "", "DB-Lib", "", "Main_OMS", "", "", ""];
+    const TEXTS: [&str; 12] =
+        ["FRONTDESK", "sa", "pä$$", "tsql", "ehr", "", "DB-Lib", "", "Main_OMS", "", "", ""];
 
     #[test]
     fn reads_what_a_client_sends() {
@@ -266,7 +271,10 @@ mod tests {
 
     #[test]
     fn refuses_a_version_without_date_types() {
-        assert!(matches!(Login7::parse(&message(0x7209_0002, TEXTS, 0)), Err(TdsError::OldVersion(0x7209_0002))));
+        assert!(matches!(
+            Login7::parse(&message(0x7209_0002, TEXTS, 0)),
+            Err(TdsError::OldVersion(0x7209_0002))
+        ));
     }
 
     #[test]

@@ -146,7 +146,8 @@ impl MessageReader {
         let kind = PacketKind::from_byte(kind);
         let (first, first_status) = *self.first.get_or_insert((kind, status));
         if first != kind {
-            let detail = format!("packet type {:#04x} inside a message of type {:#04x}", kind.byte(), first.byte());
+            let detail =
+                format!("packet type {:#04x} inside a message of type {:#04x}", kind.byte(), first.byte());
             return Err(TdsError::malformed("packet header", detail));
         }
         if self.payload.len() + bytes.len() > MESSAGE_LIMIT {

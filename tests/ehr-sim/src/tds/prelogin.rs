@@ -154,7 +154,10 @@ mod tests {
         assert_eq!(client(ENCRYPT_ON).negotiate(TlsMode::Off), None);
         assert_eq!(client(ENCRYPT_OFF).negotiate(TlsMode::Login), Some((Encryption::LoginOnly, ENCRYPT_OFF)));
         assert_eq!(client(ENCRYPT_ON).negotiate(TlsMode::Login), Some((Encryption::Full, ENCRYPT_ON)));
-        assert_eq!(client(ENCRYPT_NOT_SUP).negotiate(TlsMode::Login), Some((Encryption::None, ENCRYPT_NOT_SUP)));
+        assert_eq!(
+            client(ENCRYPT_NOT_SUP).negotiate(TlsMode::Login),
+            Some((Encryption::None, ENCRYPT_NOT_SUP))
+        );
         assert_eq!(client(ENCRYPT_OFF).negotiate(TlsMode::On), Some((Encryption::Full, ENCRYPT_REQ)));
         assert_eq!(client(ENCRYPT_NOT_SUP).negotiate(TlsMode::On), None);
     }

@@ -50,7 +50,8 @@ pub fn transaction(payload: &[u8]) -> Result<TransactionRequest, TdsError> {
 
 fn skip_headers(reader: &mut Reader<'_>) -> Result<(), TdsError> {
     let total = reader.u32()? as usize;
-    let rest = total.checked_sub(4).ok_or_else(|| TdsError::malformed("ALL_HEADERS", format!("length {total}")))?;
+    let rest =
+        total.checked_sub(4).ok_or_else(|| TdsError::malformed("ALL_HEADERS", format!("length {total}")))?;
     reader.take(rest)?;
     Ok(())
 }
