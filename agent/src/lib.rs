@@ -6,4 +6,5 @@ pub mod mssql;
 pub mod services;
 pub mod state_modules;
 pub mod store;
+pub mod sync;
 pub mod tasks;

@@ -1,0 +1,10 @@
+//! Rows out of SQL Server: nothing lost, nothing twice.
+//!
+//! A pass reads what is new of one table in keyset pages below an upper bound, writes it as a sealed batch into the
+//! spool, and moves the watermark in the same store transaction that records the batch. Batches are delivered in order
+//! and freed when the sink took them. Invariants: a batch is named by (minion, job, epoch, sequence) for ever; a row
+//! value never reaches a log, an event or an unsealed file.
+
+pub mod cells;
+pub mod columns;
+mod moments;

@@ -1,0 +1,135 @@
+//! One cell of every kind through a record batch and back, at the ends of each type's range.
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{
+    Date32Type, Decimal128Type, Time64MicrosecondType, Time64NanosecondType, TimestampMicrosecondType,
+    TimestampMillisecondType,
+};
+use tiberius::time::{Date, DateTime, DateTime2, DateTimeOffset, SmallDateTime, Time};
+use tiberius::{Uuid, numeric::Numeric};
+
+use super::*;
+use crate::sync::cells::schema;
+
+fn one(kind: CellKind, cell: ColumnData<'static>) -> ArrayRef {
+    let mut buffer = RowBuffer::new(schema([("c", "", kind)].into_iter()), &[kind]);
+    buffer.push([cell].into_iter()).unwrap();
+    assert_eq!(buffer.rows(), 1);
+    buffer.take().unwrap().column(0).clone()
+}
+
+#[test]
+fn decimals_keep_all_38_digits() {
+    let largest = 10_i128.pow(38) - 1;
+    let cell = ColumnData::Numeric(Some(Numeric::new_with_scale(largest, 10)));
+    let array = one(CellKind::Decimal(38, 10), cell);
+    assert_eq!(array.as_primitive::<Decimal128Type>().value(0), largest);
+}
+
+#[test]
+fn a_decimal_of_another_scale_is_refused_by_column() {
+    let kinds = [CellKind::Decimal(10, 2)];
+    let mut buffer = RowBuffer::new(schema([("Fee", "", kinds[0])].into_iter()), &kinds);
+    let cell = ColumnData::Numeric(Some(Numeric::new_with_scale(1, 3)));
+    assert_eq!(buffer.push([cell].into_iter()).unwrap_err().column, "Fee");
+}
+
+#[test]
+fn datetime_is_rounded_as_sql_server_prints_it() {
+    let millis = |ticks| {
+        let cell = ColumnData::DateTime(Some(DateTime::new(25_567, ticks)));
+        one(CellKind::DateTime, cell).as_primitive::<TimestampMillisecondType>().value(0)
+    };
+    assert_eq!([millis(0), millis(1), millis(2), millis(3), millis(25_919_999)], [0, 3, 7, 10, 86_399_997]);
+}
+
+#[test]
+fn datetime_before_1970_counts_down() {
+    let cell = ColumnData::DateTime(Some(DateTime::new(-53_690, 1)));
+    let array = one(CellKind::DateTime, cell);
+    assert_eq!(
+        array.as_primitive::<TimestampMillisecondType>().value(0),
+        (-53_690 - 25_567) * 86_400_000 + 3
+    );
+}
+
+#[test]
+fn smalldatetime_counts_minutes() {
+    let cell = ColumnData::SmallDateTime(Some(SmallDateTime::new(25_568, 61)));
+    let array = one(CellKind::SmallDateTime, cell);
+    assert_eq!(array.as_primitive::<TimestampMillisecondType>().value(0), 86_400_000 + 61 * 60_000);
+}
+
+#[test]
+fn dates_reach_from_year_1_to_9999() {
+    let days = |days| {
+        one(CellKind::Date, ColumnData::Date(Some(Date::new(days)))).as_primitive::<Date32Type>().value(0)
+    };
+    assert_eq!([days(0), days(719_162), days(3_652_058)], [-719_162, 0, 2_932_896]);
+}
+
+#[test]
+fn times_keep_100_nanoseconds() {
+    let nano = one(CellKind::Time(7), ColumnData::Time(Some(Time::new(863_999_999_999, 7))));
+    assert_eq!(nano.as_primitive::<Time64NanosecondType>().value(0), 86_399_999_999_900);
+    let micro = one(CellKind::Time(3), ColumnData::Time(Some(Time::new(86_399_999, 3))));
+    assert_eq!(micro.as_primitive::<Time64MicrosecondType>().value(0), 86_399_999_000);
+}
+
+#[test]
+fn datetime2_is_a_timestamp_up_to_microseconds_and_text_beyond() {
+    let moment = |increments, scale| {
+        ColumnData::DateTime2(Some(DateTime2::new(Date::new(719_163), Time::new(increments, scale))))
+    };
+    let millis = one(CellKind::DateTime2(3), moment(1, 3));
+    assert_eq!(millis.as_primitive::<TimestampMillisecondType>().value(0), 86_400_001);
+    let micros = one(CellKind::DateTime2(6), moment(1, 6));
+    assert_eq!(micros.as_primitive::<TimestampMicrosecondType>().value(0), 86_400_000_001);
+    let text = one(CellKind::DateTime2(7), moment(1, 7));
+    assert_eq!(text.as_string::<i32>().value(0), "1970-01-02T00:00:00.0000001");
+}
+
+#[test]
+fn datetimeoffset_keeps_local_time_and_offset() {
+    let utc = DateTime2::new(Date::new(719_162), Time::new(0, 0));
+    let text = |offset| {
+        let cell = ColumnData::DateTimeOffset(Some(DateTimeOffset::new(utc, offset)));
+        one(CellKind::DateTimeOffset(0), cell).as_string::<i32>().value(0).to_owned()
+    };
+    assert_eq!(text(-90), "1969-12-31T22:30:00-01:30");
+    assert_eq!(text(120), "1970-01-01T02:00:00+02:00");
+}
+
+#[test]
+fn guids_print_as_sql_server_prints_them() {
+    let guid = Uuid::parse_str("6f9619ff-8b86-d011-b42d-00c04fc964ff").unwrap();
+    let array = one(CellKind::Guid, ColumnData::Guid(Some(guid)));
+    assert_eq!(array.as_string::<i32>().value(0), "6F9619FF-8B86-D011-B42D-00C04FC964FF");
+}
+
+#[test]
+fn nulls_stay_nulls_in_every_kind() {
+    let nulls = [
+        (CellKind::Bit, ColumnData::Bit(None)),
+        (CellKind::Int, ColumnData::I32(None)),
+        (CellKind::Money(19), ColumnData::Numeric(None)),
+        (CellKind::Text, ColumnData::String(None)),
+        (CellKind::Text, ColumnData::Xml(None)),
+        (CellKind::Binary, ColumnData::Binary(None)),
+        (CellKind::Rowversion, ColumnData::Binary(None)),
+        (CellKind::Guid, ColumnData::Guid(None)),
+        (CellKind::DateTime2(7), ColumnData::DateTime2(None)),
+        (CellKind::DateTimeOffset(7), ColumnData::DateTimeOffset(None)),
+    ];
+    for (kind, cell) in nulls {
+        assert!(one(kind, cell).is_null(0), "{kind:?}");
+    }
+}
+
+#[test]
+fn a_row_that_is_too_short_is_refused() {
+    let kinds = [CellKind::Int, CellKind::Int];
+    let fields = schema([("a", "", kinds[0]), ("b", "", kinds[1])].into_iter());
+    let mut buffer = RowBuffer::new(fields, &kinds);
+    assert_eq!(buffer.push([ColumnData::I32(Some(1))].into_iter()).unwrap_err().column, "b");
+}

@@ -1,0 +1,71 @@
+//! SQL Server's dates and times as numbers and as ISO 8601 text.
+//!
+//! `date` counts days from 0001-01-01, `datetime` days from 1900-01-01 and 1/300 s, `time` increments of 10^-scale s
+//! (MS-TDS 2.2.5.5.1). Arrow counts from 1970-01-01.
+
+use chrono::{Datelike, NaiveDate, TimeDelta};
+use tiberius::time::{Date, DateTime, DateTime2, DateTimeOffset, SmallDateTime, Time};
+
+/// Days since 1970-01-01.
+pub(super) fn date_days(date: Date) -> i32 {
+    date.days().cast_signed() - DAYS_0001_TO_1970
+}
+
+/// Units of 100 ns since midnight.
+pub(super) fn hundred_nanos(time: Time) -> i64 {
+    let power = u32::from(TICK_SCALE.saturating_sub(time.scale()));
+    time.increments().cast_signed() * 10_i64.pow(power)
+}
+
+/// Milliseconds since 1970-01-01, 1/300 s rounded as SQL Server prints it (.000, .003, .007).
+pub(super) fn datetime_millis(moment: DateTime) -> i64 {
+    let days = i64::from(moment.days()) - DAYS_1900_TO_1970;
+    days * MILLIS_PER_DAY + (i64::from(moment.seconds_fragments()) * 10 + 1) / 3
+}
+
+/// Milliseconds since 1970-01-01.
+pub(super) fn smalldatetime_millis(moment: SmallDateTime) -> i64 {
+    let days = i64::from(moment.days()) - DAYS_1900_TO_1970;
+    days * MILLIS_PER_DAY + i64::from(moment.seconds_fragments()) * 60_000
+}
+
+/// Units of 100 ns since 1970-01-01.
+pub(super) fn datetime2_ticks(moment: DateTime2) -> i64 {
+    i64::from(date_days(moment.date())) * TICKS_PER_DAY + hundred_nanos(moment.time())
+}
+
+/// `2026-11-22T10:38:31.1234567`.
+pub(super) fn iso(moment: DateTime2, scale: u8) -> String {
+    iso_ticks(datetime2_ticks(moment), scale)
+}
+
+/// `2026-11-22T12:38:31.1234567+02:00`: the local time that was stored, with its offset.
+pub(super) fn iso_offset(moment: DateTimeOffset, scale: u8) -> String {
+    let minutes = moment.offset();
+    let local = datetime2_ticks(moment.datetime2()) + i64::from(minutes) * TICKS_PER_MINUTE;
+    let sign = if minutes < 0 { '-' } else { '+' };
+    let size = minutes.unsigned_abs();
+    format!("{}{sign}{:02}:{:02}", iso_ticks(local, scale), size / 60, size % 60)
+}
+
+fn iso_ticks(ticks: i64, scale: u8) -> String {
+    let (days, of_day) = (ticks.div_euclid(TICKS_PER_DAY), ticks.rem_euclid(TICKS_PER_DAY));
+    let day = NaiveDate::default() + TimeDelta::days(days);
+    let (seconds, fraction) = (of_day / TICKS_PER_SECOND, of_day % TICKS_PER_SECOND);
+    let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    let head =
+        format!("{:04}-{:02}-{:02}T{hour:02}:{minute:02}:{second:02}", day.year(), day.month(), day.day());
+    if scale == 0 {
+        return head;
+    }
+    let digits = format!("{fraction:07}");
+    format!("{head}.{}", &digits[..usize::from(scale.min(TICK_SCALE))])
+}
+
+const DAYS_0001_TO_1970: i32 = 719_162;
+const DAYS_1900_TO_1970: i64 = 25_567;
+const MILLIS_PER_DAY: i64 = 86_400_000;
+const TICK_SCALE: u8 = 7;
+const TICKS_PER_SECOND: i64 = 10_000_000;
+const TICKS_PER_MINUTE: i64 = 60 * TICKS_PER_SECOND;
+const TICKS_PER_DAY: i64 = 86_400 * TICKS_PER_SECOND;
