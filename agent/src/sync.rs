@@ -5,6 +5,14 @@
 //! and freed when the sink took them. Invariants: a batch is named by (minion, job, epoch, sequence) for ever; a row
 //! value never reaches a log, an event or an unsealed file.
 
+pub mod batch;
 pub mod cells;
 pub mod columns;
+pub mod cursor;
+mod error;
+pub mod faults;
 mod moments;
+pub mod names;
+pub mod spec;
+
+pub use error::{SyncError, explain};

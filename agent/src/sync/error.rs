@@ -1,0 +1,220 @@
+//! What stops a sync job, whose fault it is and what to do.
+//!
+//! No variant carries a row value. [`explain`] gives an error with its causes in one line, for logs and state comments.
+
+use std::error::Error;
+use std::path::PathBuf;
+
+use crate::mssql::{OptionsError, SqlError, quote::NameError};
+use crate::store::StoreError;
+
+use super::columns::CellError;
+use super::names::BadJobName;
+
+/// A declaration or a pass that cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum SyncError {
+    /// SQL Server refused or could not be reached.
+    #[error(transparent)]
+    Sql(#[from] SqlError),
+    /// A connection option is wrong.
+    #[error(transparent)]
+    Options(#[from] OptionsError),
+    /// An object name is wrong.
+    #[error(transparent)]
+    Name(#[from] NameError),
+    /// The job name is wrong.
+    #[error(transparent)]
+    JobName(#[from] BadJobName),
+    /// An argument of the state is wrong.
+    #[error("the argument {name} must be {expected}")]
+    Argument {
+        /// Its name.
+        name: &'static str,
+        /// What it should be.
+        expected: String,
+    },
+    /// The table is not there, or the login may not see it.
+    #[error("no table {table} in database {database}, or login {login} may not see it")]
+    NoTable {
+        /// Schema and table.
+        table: String,
+        /// The database.
+        database: String,
+        /// Who looked.
+        login: String,
+    },
+    /// The column is not there, or the login may not see it.
+    #[error("table {table} has no column {column}, or the login may not see it")]
+    NoColumn {
+        /// Schema and table.
+        table: String,
+        /// The column.
+        column: String,
+    },
+    /// No key was given and the table has none.
+    #[error("table {table} has no primary key: name the columns that identify a row in `key`")]
+    NoKey {
+        /// Schema and table.
+        table: String,
+    },
+    /// The cursor cannot be a rowversion because the table has none.
+    #[error(
+        "table {table} has no rowversion column, and no other cursor is built yet: it cannot be synchronized"
+    )]
+    NoRowversion {
+        /// Schema and table.
+        table: String,
+    },
+    /// The cursor column is of another type.
+    #[error("the cursor column {column} of {table} is {sql_type}, not rowversion")]
+    CursorType {
+        /// Schema and table.
+        table: String,
+        /// The column.
+        column: String,
+        /// Its type.
+        sql_type: String,
+    },
+    /// A column's type cannot be kept exactly.
+    #[error(
+        "column {column} of {table} is {sql_type}, which cannot be read without loss: leave it out of `columns`"
+    )]
+    ColumnType {
+        /// Schema and table.
+        table: String,
+        /// The column.
+        column: String,
+        /// Its type.
+        sql_type: String,
+    },
+    /// A key column may hold NULL.
+    #[error("the key column {column} of {table} may hold NULL, so it does not identify a row")]
+    NullableKey {
+        /// Schema and table.
+        table: String,
+        /// The column.
+        column: String,
+    },
+    /// The table is not as it was declared.
+    #[error("table {table} has changed since the job was declared: {differences}; declare the job again")]
+    SchemaChanged {
+        /// Schema and table.
+        table: String,
+        /// Column by column.
+        differences: String,
+    },
+    /// The rowversion counter is behind the watermark.
+    #[error(
+        "the rowversion counter of {database} is {bound}, behind the watermark {watermark}: the database was restored; \
+         declare the job anew (mssql_sync.absent, then present) for a new snapshot"
+    )]
+    WentBack {
+        /// The database.
+        database: String,
+        /// The counter.
+        bound: String,
+        /// What was read before.
+        watermark: String,
+    },
+    /// Nobody is named to seal the batches for.
+    #[error(
+        "no recipients to seal batches for: set pillar agent:sync:recipients to a list of age public keys, \
+         or allow_plain: true"
+    )]
+    NoRecipients,
+    /// A recipient is not an age public key.
+    #[error("recipient {given} is not an age public key (age1…)")]
+    Recipient {
+        /// What was given.
+        given: String,
+    },
+    /// A cell does not fit its column.
+    #[error(transparent)]
+    Cell(#[from] CellError),
+    /// Arrow or Parquet refused the columns.
+    #[error("the batch cannot be written as Parquet")]
+    Parquet(#[from] parquet::errors::ParquetError),
+    /// Arrow refused the columns.
+    #[error("the rows do not form a record batch")]
+    Arrow(#[from] arrow_schema::ArrowError),
+    /// A spool file cannot be written or read.
+    #[error("the spool file {} cannot be {doing}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// `written`, `read`, …
+        doing: &'static str,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The job was declared anew or removed while a pass ran; the pass is void.
+    #[error("sync job {job} was declared anew or removed meanwhile")]
+    Superseded {
+        /// The job.
+        job: String,
+    },
+    /// No such job.
+    #[error("there is no sync job {job}")]
+    NoJob {
+        /// The name asked for.
+        job: String,
+    },
+    /// The agent is stopping.
+    #[error("the agent is stopping")]
+    Stopped,
+    /// A test's fault hook fired.
+    #[error("stopped at {step:?} by a fault hook")]
+    Fault {
+        /// Where.
+        step: super::faults::Step,
+    },
+}
+
+impl SyncError {
+    /// True when the next pass may succeed without anyone changing anything.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Sql(error) => error.is_retryable(),
+            Self::File { .. }
+            | Self::Store(_)
+            | Self::Stopped
+            | Self::Superseded { .. }
+            | Self::Fault { .. } => true,
+            Self::Options(_)
+            | Self::Name(_)
+            | Self::JobName(_)
+            | Self::Argument { .. }
+            | Self::NoTable { .. }
+            | Self::NoColumn { .. }
+            | Self::NoKey { .. }
+            | Self::NoRowversion { .. }
+            | Self::CursorType { .. }
+            | Self::ColumnType { .. }
+            | Self::NullableKey { .. }
+            | Self::SchemaChanged { .. }
+            | Self::WentBack { .. }
+            | Self::NoRecipients
+            | Self::Recipient { .. }
+            | Self::Cell(_)
+            | Self::Parquet(_)
+            | Self::Arrow(_)
+            | Self::NoJob { .. } => false,
+        }
+    }
+}
+
+/// The error and its causes, joined by colons.
+pub fn explain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(source) = cause {
+        text.push_str(": ");
+        text.push_str(&source.to_string());
+        cause = source.source();
+    }
+    text
+}
