@@ -1,0 +1,4 @@
+fine:
+  test.nop
+not fine:
+  - test.nop: [

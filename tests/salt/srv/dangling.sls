@@ -1,0 +1,4 @@
+leans on nothing:
+  test.nop:
+    - require:
+      - test: nobody

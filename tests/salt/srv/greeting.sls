@@ -1,0 +1,3 @@
+say hello:
+  test.succeed_with_changes:
+    - name: hello from {{ grains['practice'] }}

@@ -1,0 +1,4 @@
+wait a while:
+  module.run:
+    - test.sleep:
+      - length: 15

@@ -1,0 +1,6 @@
+who knows:
+  nosuch.present:
+    - name: anything
+
+known module:
+  test.nosuch

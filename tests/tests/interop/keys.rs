@@ -1,0 +1,78 @@
+//! Keys: pending, accepted, rejected, and a master that is not the one known before.
+
+use std::fs;
+
+use anyhow::{Result, ensure};
+use serde_json::json;
+use tests::{
+    minion::{Minion, Sut},
+    salt::SaltMaster,
+    wait::{PATIENCE, wait_for},
+};
+
+crate::each_series!(
+    a_pending_key_is_accepted_and_the_first_ping_answered,
+    a_rejected_key_is_waited_out,
+    another_master_key_is_refused_and_the_process_stays,
+    the_key_pair_survives_a_restart,
+);
+
+fn a_pending_key_is_accepted_and_the_first_ping_answered(master: &SaltMaster) -> Result<()> {
+    let minion = Minion::start(master, "keys-accept", json!({}))?;
+    master.wait_for_key("minions_pre", "keys-accept")?;
+    ensure!(
+        master.cmd("keys-accept", "test.ping", &json!([]), json!({ "timeout": 1 }))? == json!({}),
+        "a pending minion must not be targeted"
+    );
+    master.key("accept", "keys-accept")?;
+    wait_for("the start event", PATIENCE, || {
+        let events = master.events("salt/minion/keys-accept/start");
+        if events.is_empty() { Err(minion.log()) } else { Ok(()) }
+    })?;
+    minion.wait_for_ping(master)?;
+    for (file, mode) in [("minion.pem", 0o400), ("minion.pub", 0o644), ("minion_master.pub", 0o644)] {
+        let found = fs::metadata(minion.path("pki").join(file))?;
+        let found = std::os::unix::fs::PermissionsExt::mode(&found.permissions()) & 0o777;
+        ensure!(found & !mode == 0, "{file} has mode {found:o}, looser than {mode:o}");
+    }
+    minion.finish()
+}
+
+fn a_rejected_key_is_waited_out(master: &SaltMaster) -> Result<()> {
+    let minion = Minion::start(master, "keys-reject", json!({}))?;
+    master.wait_for_key("minions_pre", "keys-reject")?;
+    master.key("reject", "keys-reject")?;
+    minion.wait_for_log(&["reject"])?;
+    master.key("accept", "keys-reject")?;
+    minion.wait_for_ping(master)
+}
+
+fn another_master_key_is_refused_and_the_process_stays(master: &SaltMaster) -> Result<()> {
+    let mut minion = Minion::accepted(master, "keys-master", json!({}))?;
+    minion.kill();
+    let known = minion.path("pki").join("minion_master.pub");
+    fs::remove_file(&known)?;
+    fs::copy(minion.path("pki").join("minion.pub"), &known)?;
+    minion.launch()?;
+    minion.wait_for_log(&["invalid master key", "master key", "public key has changed"])?;
+    if minion.sut == Sut::Agent {
+        let exited = match minion.process() {
+            Some(process) => process.exited()?,
+            None => None,
+        };
+        ensure!(exited.is_none(), "the agent must stay up and go on trying, but it ended: {exited:?}");
+    }
+    let answer = master.cmd("keys-master", "test.ping", &json!([]), json!({ "timeout": 2 }))?;
+    ensure!(answer["keys-master"]["ret"] != true, "an agent that refuses the master must not run its jobs");
+    Ok(())
+}
+
+fn the_key_pair_survives_a_restart(master: &SaltMaster) -> Result<()> {
+    let mut minion = Minion::accepted(master, "keys-again", json!({}))?;
+    let before = fs::read(minion.path("pki/minion.pem"))?;
+    minion.kill();
+    minion.launch()?;
+    minion.wait_for_ping(master)?;
+    ensure!(fs::read(minion.path("pki/minion.pem"))? == before, "the key pair changed");
+    minion.finish()
+}

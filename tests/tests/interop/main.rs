@@ -1,0 +1,36 @@
+//! Unmodified salt-masters of three series drive the agent.
+//!
+//! A case is a function of a series; `each_series!` makes a test of it per series. The cases of a series share one master
+//! unless they stop it or change its keys, and each starts a minion of its own. With `SUT=salt-minion` the same cases run
+//! against an unmodified salt-minion, which shows that they ask for what Salt does.
+
+use anyhow::Result;
+use tests::{
+    salt::{SaltMaster, Series},
+    skip::skipped,
+};
+
+mod calls;
+mod files;
+mod idle;
+mod jobs;
+mod keys;
+mod rotation;
+mod states;
+
+/// Makes a test per series of each named case: `fn(&SaltMaster) -> Result<()>`.
+macro_rules! each_series {
+    ($($case:ident),+ $(,)?) => {
+        mod s3006 { $(#[test] fn $case() -> anyhow::Result<()> { crate::on_shared(tests::salt::Series::S3006, stringify!($case), super::$case) })+ }
+        mod s3007 { $(#[test] fn $case() -> anyhow::Result<()> { crate::on_shared(tests::salt::Series::S3007, stringify!($case), super::$case) })+ }
+        mod s3008 { $(#[test] fn $case() -> anyhow::Result<()> { crate::on_shared(tests::salt::Series::S3008, stringify!($case), super::$case) })+ }
+    };
+}
+pub(crate) use each_series;
+
+fn on_shared(series: Series, name: &str, case: fn(&SaltMaster) -> Result<()>) -> Result<()> {
+    match series.installed() {
+        Ok(()) => case(SaltMaster::shared(series)?),
+        Err(why) => skipped(&format!("interop {name}"), &why),
+    }
+}
