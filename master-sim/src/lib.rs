@@ -1,1 +1,9 @@
-//! See the package description.
+//! The bundled master: keys, publisher, request server, file server, pillar, job cache.
+//!
+//! To a minion it is a salt-master; to an operator a small one that needs no installation. Keys, received files and
+//! configuration lie where Salt keeps them, so that a fleet can move to Salt itself without touching a practice.
+
+pub mod cli;
+pub mod config;
+pub mod file_server;
+pub mod pki;

@@ -1,3 +1,7 @@
-//! Entry point.
+//! Entry point: reads the command line and hands over.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    master_sim::cli::main()
+}

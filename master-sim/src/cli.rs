@@ -1,0 +1,57 @@
+//! The command line: a noun, then a verb; what is printed and with which exit code.
+//!
+//! `-c/--config-dir` is Salt's. The only files that print are this one and the ones below it. Exit codes: 0 done, 1 it
+//! could not be done, 2 the command line is wrong, 64 the configuration cannot be used.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "the command line's output files")]
+
+mod key;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{Config, EXIT_BAD_CONFIG, SALT_CONFIG_DIR};
+
+/// The bundled master: a small salt-master for a first hour, for tests and for small fleets.
+#[derive(Debug, Parser)]
+#[command(name = "master-sim", version)]
+struct Cli {
+    /// The folder with `master` and `master.d/*.conf`.
+    #[arg(short, long, global = true, default_value = SALT_CONFIG_DIR)]
+    config_dir: PathBuf,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Lists, accepts, rejects and deletes minion keys.
+    Key {
+        #[command(subcommand)]
+        verb: key::Verb,
+    },
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let config = match Config::load(&cli.config_dir) {
+        Ok(config) => config,
+        Err(error) => {
+            complain(&error.into());
+            return ExitCode::from(EXIT_BAD_CONFIG);
+        }
+    };
+    let done = match cli.command {
+        Command::Key { verb } => key::run(&config, &verb),
+    };
+    done.unwrap_or_else(|error| {
+        complain(&error);
+        ExitCode::FAILURE
+    })
+}
+
+fn complain(error: &anyhow::Error) {
+    eprintln!("master-sim: {error:#}");
+}
