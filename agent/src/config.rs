@@ -162,8 +162,16 @@ impl Config {
             None => rooted(&root_dir, defaults::DATA_DIR),
         };
         let local = text(&opts, "file_client")?.as_deref() == Some("local");
-        let config =
-            Self { config_dir: config_dir.to_owned(), id, local, root_dir, pki_dir, cachedir, data_dir, opts };
+        let config = Self {
+            config_dir: config_dir.to_owned(),
+            id,
+            local,
+            root_dir,
+            pki_dir,
+            cachedir,
+            data_dir,
+            opts,
+        };
         config.check()?;
         Ok(config)
     }
@@ -218,7 +226,11 @@ impl Config {
     #[must_use]
     pub fn roots(&self, key: &str, saltenv: &str) -> Vec<PathBuf> {
         let envs = self.opts.get(key).and_then(Value::as_map);
-        envs.map(|envs| strings(envs.get(saltenv))).unwrap_or_default().into_iter().map(PathBuf::from).collect()
+        envs.map(|envs| strings(envs.get(saltenv)))
+            .unwrap_or_default()
+            .into_iter()
+            .map(PathBuf::from)
+            .collect()
     }
 
     /// The environments of `file_roots` / `pillar_roots`.
@@ -285,7 +297,8 @@ fn read_file(path: &Path) -> Result<Map, ConfigError> {
 fn included(config_dir: &Path, opts: &Map) -> Result<Vec<PathBuf>, ConfigError> {
     let pattern = text(opts, "default_include")?.unwrap_or_default();
     let pattern = config_dir.join(pattern);
-    let (Some(dir), Some(name)) = (pattern.parent(), pattern.file_name().and_then(|name| name.to_str())) else {
+    let (Some(dir), Some(name)) = (pattern.parent(), pattern.file_name().and_then(|name| name.to_str()))
+    else {
         return Ok(Vec::new());
     };
     let suffix = name.strip_prefix('*').unwrap_or(name).to_owned();
@@ -296,7 +309,9 @@ fn included(config_dir: &Path, opts: &Map) -> Result<Vec<PathBuf>, ConfigError> 
     };
     let mut files: Vec<PathBuf> = entries
         .filter_map(|entry| entry.ok().map(|entry| entry.path()))
-        .filter(|path| path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.ends_with(&suffix)))
+        .filter(|path| {
+            path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.ends_with(&suffix))
+        })
         .collect();
     files.sort();
     Ok(files)
@@ -342,7 +357,7 @@ fn choose_id(config_dir: &Path, opts: &Map) -> Result<String, ConfigError> {
     {
         return Ok(id.trim().to_owned());
     }
-    Ok(sysinfo::System::host_name().unwrap_or_else(|| "localhost".to_owned()))
+    Ok(sysinfo::System::host_name().unwrap_or_else(|_| "localhost".to_owned()))
 }
 
 /// Puts a path below `root_dir` unless it already is, as Salt's `prepend_root_dir` does.
@@ -372,10 +387,13 @@ fn agent_text(opts: &Map, key: &str) -> Result<Option<String>, ConfigError> {
 fn strings(value: Option<&Value>) -> Vec<String> {
     match value {
         Some(Value::Str(text)) => vec![text.clone()],
-        Some(Value::List(items)) => items.iter().filter_map(|item| item.as_str().map(str::to_owned)).collect(),
+        Some(Value::List(items)) => {
+            items.iter().filter_map(|item| item.as_str().map(str::to_owned)).collect()
+        }
         _ => Vec::new(),
     }
 }
 
 /// The options that name a path below `root_dir`.
-const ROOTED_PATHS: &[&str] = &["pki_dir", "cachedir", "sock_dir", "extension_modules", "log_file", "pidfile"];
+const ROOTED_PATHS: &[&str] =
+    &["pki_dir", "cachedir", "sock_dir", "extension_modules", "log_file", "pidfile"];

@@ -1,6 +1,7 @@
 //! The minion: the one program that touches a practice server. See the crate's modules for its rooms.
 
 pub mod channel;
+pub mod config;
 pub mod modules;
 pub mod mssql;
 pub mod services;

@@ -140,6 +140,12 @@ const SWITCHES: &[(&str, bool)] = &[
 ];
 
 const MAPS: &[&str] = &["grains", "schedule", "features", "mine_functions", "beacons"];
-const LISTS: &[&str] =
-    &["sls_list", "start_event_grains", "env_order", "disable_modules", "disabled_requisites", "grains_blacklist"];
+const LISTS: &[&str] = &[
+    "sls_list",
+    "start_event_grains",
+    "env_order",
+    "disable_modules",
+    "disabled_requisites",
+    "grains_blacklist",
+];
 const NULLS: &[&str] = &["saltenv", "pillarenv", "state_top_saltenv", "ipv6", "ssl"];
