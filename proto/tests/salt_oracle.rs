@@ -1,6 +1,8 @@
 //! Salt's own code opens, verifies and recovers what this crate makes: `tests/oracle/make.py check`, run with the
 //! Python of each Salt that is installed (see tests/run).
 
+#![expect(clippy::unwrap_used, reason = "test helpers outside a test function")]
+
 use std::path::PathBuf;
 use std::process::Command;
 
