@@ -11,8 +11,12 @@ pub mod columns;
 pub mod cursor;
 mod error;
 pub mod faults;
+pub mod ledger;
 mod moments;
 pub mod names;
+mod page;
+pub mod pass;
 pub mod spec;
+pub mod spool;
 
 pub use error::{SyncError, explain};
