@@ -16,7 +16,7 @@ use crate::store::sync::BatchRow;
 use super::SyncError;
 use super::batch::{BatchFile, Feed, WrittenFile};
 use super::columns::RowBuffer;
-use super::cursor::{Position, Progress, Rowversion};
+use super::cursor::{Position, Rowversion};
 use super::faults::Step;
 use super::ledger::JobState;
 use super::names::BatchId;
