@@ -270,6 +270,25 @@ pub fn default_config_dir() -> PathBuf {
     PathBuf::from(defaults::CONFIG_DIR)
 }
 
+/// The options as they may be shown: what names a password, a token or a key is masked.
+#[must_use]
+pub fn shown(config: &Config) -> Map {
+    fn mask(key: &str, value: &Value) -> Value {
+        let secret =
+            ["password", "passwd", "secret", "token", "private"].iter().any(|word| key.contains(word));
+        match value {
+            Value::Map(map) => map
+                .iter()
+                .map(|(key, value)| (key.clone(), mask(&key.to_string(), value)))
+                .collect::<Map>()
+                .into(),
+            Value::Str(text) if secret && !text.is_empty() => "**********".into(),
+            other => other.clone(),
+        }
+    }
+    config.opts.iter().map(|(key, value)| (key.clone(), mask(&key.to_string(), value))).collect()
+}
+
 fn wrong(key: &str, expected: &'static str) -> ConfigError {
     ConfigError::Option { key: key.to_owned(), expected }
 }

@@ -29,7 +29,9 @@ pub fn gather(config: &Config) -> Map {
     let info = version::SALT_COMPATIBLE_INFO.iter().map(|part| Value::Int(*part)).collect();
     grains.insert("saltversioninfo", Value::List(info));
     grains.insert("agent", [("version", version::AGENT)].into_iter().collect::<Map>());
-    for custom in [config.opts.get("grains").and_then(Value::as_map).cloned(), custom_file(&config.config_dir)] {
+    for custom in
+        [config.opts.get("grains").and_then(Value::as_map).cloned(), custom_file(&config.config_dir)]
+    {
         for (key, value) in custom.unwrap_or_default() {
             grains.insert(key, value);
         }

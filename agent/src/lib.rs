@@ -1,11 +1,20 @@
 //! The minion: the one program that touches a practice server. See the crate's modules for its rooms.
 
 pub mod channel;
+pub mod cli;
 pub mod config;
+pub mod files;
+pub mod grains;
+pub mod job;
+pub mod minion;
 pub mod modules;
 pub mod mssql;
+pub mod pillar;
+pub mod policy;
 pub mod services;
 pub mod state_modules;
+pub mod status;
 pub mod store;
 pub mod sync;
 pub mod tasks;
+pub mod version;

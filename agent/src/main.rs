@@ -1,3 +1,5 @@
-//! Entry point.
+//! The agent: see `agent --help`.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    agent::cli::main()
+}

@@ -21,11 +21,21 @@ use tokio_util::sync::CancellationToken;
 use crate::services::Services;
 
 pub mod arguments;
+mod config;
+mod cp;
 pub mod error;
+mod event;
+mod grains;
+pub mod lookup;
+mod pillar;
+mod saltutil;
 pub mod signature;
+mod sys;
+mod test;
 
 pub use arguments::Arguments;
 pub use error::ModuleError;
+pub(crate) use grains::merged as merge_maps;
 pub use signature::{Param, Signature};
 
 /// One function of a module, as `sys.doc` and `sys.argspec` show it.
@@ -94,6 +104,21 @@ impl CallContext {
     pub fn retcode(&self) -> i64 {
         self.retcode.load(Ordering::Relaxed)
     }
+}
+
+/// The modules that are built in.
+#[must_use]
+pub fn built_in() -> Vec<Box<dyn Module>> {
+    vec![
+        Box::new(config::Config),
+        Box::new(cp::Cp),
+        Box::new(event::Event),
+        Box::new(grains::Grains),
+        Box::new(pillar::Pillar),
+        Box::new(saltutil::Saltutil),
+        Box::new(sys::Sys),
+        Box::new(test::Test),
+    ]
 }
 
 /// Every module of the process, by name.

@@ -1,15 +1,24 @@
 //! What every job, state and background task shares: one value, built once at start.
 //!
-//! Nothing here runs by itself.
+//! Nothing here runs by itself. The link is a trait object, so that `agent call --local` works with a
+//! link that refuses and tests with a scripted one.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
 use states::Value;
+use tokio::sync::watch;
 
-use crate::{modules::ModuleTable, state_modules::StateModuleTable, store::Store, tasks::Tasks};
+use crate::{
+    channel::MasterLink, config::Config, files::FileClient, grains, job::JobTable, modules::ModuleTable,
+    state_modules::StateModuleTable, store::Store, tasks::Tasks,
+};
 
 /// The process' shared parts.
 pub struct Services {
+    /// The configuration, immutable.
+    pub config: Arc<Config>,
+    /// The request channel to the master.
+    pub link: Arc<dyn MasterLink>,
     /// The durable store.
     pub store: Arc<Store>,
     /// The only spawner.
@@ -18,10 +27,56 @@ pub struct Services {
     pub grains: Shared,
     /// The pillar as last compiled.
     pub pillar: Shared,
+    /// The jobs that run.
+    pub jobs: JobTable,
+    /// The file client.
+    pub files: FileClient,
     /// The execution modules.
     pub modules: ModuleTable,
     /// The state modules.
     pub state_modules: StateModuleTable,
+    gathered: watch::Sender<bool>,
+}
+
+impl Services {
+    /// Puts the parts together, with every built-in module.
+    #[must_use]
+    pub fn new(config: Arc<Config>, link: Arc<dyn MasterLink>, store: Arc<Store>, tasks: Tasks) -> Arc<Self> {
+        Arc::new(Self {
+            files: FileClient::new(&config, Arc::clone(&link)),
+            config,
+            link,
+            store,
+            tasks,
+            grains: Shared::default(),
+            pillar: Shared::default(),
+            jobs: JobTable::default(),
+            modules: ModuleTable::new(crate::modules::built_in()),
+            state_modules: StateModuleTable::new(crate::state_modules::built_in()),
+            gathered: watch::Sender::new(false),
+        })
+    }
+
+    /// Gathers the grains anew on a blocking thread.
+    pub async fn refresh_grains(&self) -> Arc<Value> {
+        let config = Arc::clone(&self.config);
+        match self.tasks.blocking(move || grains::gather(&config)).await {
+            Ok(grains) => self.grains.replace(grains.into()),
+            Err(error) => {
+                tracing::error!(%error, "the grains could not be gathered");
+                self.grains.current()
+            }
+        };
+        self.gathered.send_replace(true);
+        self.grains.current()
+    }
+
+    /// The grains, once they were gathered for the first time.
+    pub async fn grains_ready(&self) -> Arc<Value> {
+        // The sender lives as long as `self`, so waiting cannot fail.
+        let _ = self.gathered.subscribe().wait_for(|done| *done).await;
+        self.grains.current()
+    }
 }
 
 /// A value that is replaced whole; readers keep the one they took.

@@ -12,6 +12,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::services::Services;
 
+mod test;
+
 /// Whether a state may change anything.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum RunMode {
@@ -65,6 +67,12 @@ pub trait StateModule: Send + Sync {
         args: &'a StateArgs,
         run: &'a StateContext,
     ) -> BoxFuture<'a, StateReturn>;
+}
+
+/// The state modules that are built in.
+#[must_use]
+pub fn built_in() -> Vec<Box<dyn StateModule>> {
+    vec![Box::new(test::Test)]
 }
 
 /// Every state module of the process, by name.

@@ -15,6 +15,9 @@ pub const SALT_COMPATIBLE_INFO: &[i64] = &[3008, 3];
 /// This program's own version.
 pub const AGENT: &str = env!("CARGO_PKG_VERSION");
 
+/// What `--version` prints after the program's name.
+pub const LINE: &str = concat!(env!("CARGO_PKG_VERSION"), " (compatible with Salt 3008.3)");
+
 /// What `test.versions_information` returns.
 #[must_use]
 pub fn information() -> Value {
@@ -29,7 +32,8 @@ pub fn information() -> Value {
         ("system", std::env::consts::OS.to_owned()),
         ("version", sysinfo::System::long_os_version().unwrap_or_default()),
     ]);
-    let sections = [("Salt Version", salt), ("Dependency Versions", dependencies), ("System Versions", system)];
+    let sections =
+        [("Salt Version", salt), ("Dependency Versions", dependencies), ("System Versions", system)];
     sections.into_iter().collect::<Map>().into()
 }
 

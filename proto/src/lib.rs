@@ -9,8 +9,6 @@ mod crypticle;
 pub mod envelope;
 #[cfg(test)]
 mod fixture;
-#[cfg(test)]
-mod golden;
 pub mod jid;
 pub mod job;
 pub mod key;

@@ -16,7 +16,6 @@ mod construct;
 mod dump;
 mod resolve;
 
-pub(crate) use dump::quoted;
 pub use dump::{Style, dump};
 
 /// Loads one YAML document; an empty text is `Nil`.

@@ -9,10 +9,11 @@ use super::{read_line, texts};
 
 pub(super) fn collect(grains: &mut Map) {
     let what = RefreshKind::nothing().with_memory(MemoryRefreshKind::everything());
-    let system = System::new_with_specifics(what);
-    let mebibytes = |bytes: u64| i64::try_from(bytes / 1024 / 1024).unwrap_or(i64::MAX);
-    grains.insert("mem_total", mebibytes(system.total_memory()));
-    grains.insert("swap_total", mebibytes(system.total_swap()));
+    if let Ok(system) = System::new_with_specifics(what) {
+        let mebibytes = |bytes: u64| i64::try_from(bytes / 1024 / 1024).unwrap_or(i64::MAX);
+        grains.insert("mem_total", mebibytes(system.total_memory()));
+        grains.insert("swap_total", mebibytes(system.total_swap()));
+    }
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     grains.insert("num_cpus", i64::try_from(processors).unwrap_or(1));
     if cfg!(target_os = "linux") {
@@ -30,7 +31,10 @@ pub(super) fn collect(grains: &mut Map) {
 fn processor(grains: &mut Map, cpuinfo: &str) {
     let field = |names: &[&str]| {
         let pairs = cpuinfo.lines().filter_map(|line| line.split_once(':'));
-        pairs.map(|(key, value)| (key.trim(), value.trim())).find(|(key, _)| names.contains(key)).map(|(_, v)| v)
+        pairs
+            .map(|(key, value)| (key.trim(), value.trim()))
+            .find(|(key, _)| names.contains(key))
+            .map(|(_, v)| v)
     };
     grains.insert("cpu_model", field(&["model name", "Processor"]).unwrap_or("Unknown"));
     grains.insert("cpu_flags", texts(field(&["flags", "Features"]).unwrap_or_default().split_whitespace()));
@@ -43,7 +47,8 @@ fn disks(grains: &mut Map) {
         .unwrap_or_default();
     names.retain(|name| !["loop", "ram", "zram", "dm-", "md"].iter().any(|kind| name.starts_with(kind)));
     names.sort();
-    let turns = |name: &String| read_line(&format!("/sys/block/{name}/queue/rotational")).as_deref() == Some("1");
+    let turns =
+        |name: &String| read_line(&format!("/sys/block/{name}/queue/rotational")).as_deref() == Some("1");
     let (turning, solid): (Vec<_>, Vec<_>) = names.into_iter().partition(turns);
     grains.insert("disks", texts(turning));
     grains.insert("ssds", texts(solid));

@@ -12,7 +12,7 @@ pub(super) fn collect(config: &Config, grains: &mut Map) {
     grains.insert("id", config.id.as_str());
     grains.insert("server_id", server_id(config.id.as_str()));
     grains.insert("master", config.opts.get("master").cloned().unwrap_or_default());
-    let host = sysinfo::System::host_name().unwrap_or_else(|| "localhost".to_owned());
+    let host = sysinfo::System::host_name().unwrap_or_else(|_| "localhost".to_owned());
     let fqdn = fqdn(&host);
     let (short, domain) = fqdn.split_once('.').unwrap_or((&fqdn, ""));
     grains.insert("localhost", host.as_str());
@@ -42,7 +42,8 @@ fn server_id(id: &str) -> i64 {
 /// server is asked: that is where a minion without one would hang.
 fn fqdn(host: &str) -> String {
     let hosts = std::fs::read_to_string(HOSTS_FILE).unwrap_or_default();
-    let names = hosts.lines().map(|line| line.split('#').next().unwrap_or_default().split_whitespace().skip(1));
+    let names =
+        hosts.lines().map(|line| line.split('#').next().unwrap_or_default().split_whitespace().skip(1));
     for mut line in names {
         let all: Vec<&str> = line.by_ref().collect();
         if all.contains(&host) && !host.contains('.') {

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    ffi::OsString,
     net::{IpAddr, Ipv4Addr},
 };
 
@@ -38,11 +39,11 @@ struct Interface {
 
 fn interfaces() -> BTreeMap<String, Interface> {
     let Ok(networks) = sysinfo::Networks::new_with_refreshed_list() else { return BTreeMap::new() };
-    let read = |(name, data): (&String, &sysinfo::NetworkData)| {
+    let read = |(name, data): (&OsString, &sysinfo::NetworkData)| {
         let mut addresses: Vec<IpAddr> = data.ip_networks().iter().map(|network| network.addr).collect();
         addresses.sort();
         addresses.dedup();
-        (name.clone(), Interface { mac: data.mac_address().to_string(), addresses })
+        (name.to_string_lossy().into_owned(), Interface { mac: data.mac_address().to_string(), addresses })
     };
     networks.iter().map(read).collect()
 }

@@ -151,7 +151,8 @@ mod tests {
 
     #[test]
     fn names_debian_as_salt_does() {
-        let grains = grains_of("NAME=\"Debian GNU/Linux\"\nVERSION_ID=\"12\"\nVERSION_CODENAME=bookworm\nID=debian\n");
+        let grains =
+            grains_of("NAME=\"Debian GNU/Linux\"\nVERSION_ID=\"12\"\nVERSION_CODENAME=bookworm\nID=debian\n");
         let text = |key: &str| grains.get(key).map(ToString::to_string).unwrap_or_default();
         assert_eq!(text("os"), "Debian");
         assert_eq!(text("osfinger"), "Debian-12");

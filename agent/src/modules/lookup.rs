@@ -26,13 +26,19 @@ fn step_into<'v>(at: &'v Value, step: &str) -> Option<&'v Value> {
                 Some(number) => embedded(&Value::Int(number)).or_else(|| index(items, number)),
             }
         }
-        Value::Nil | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Str(_) | Value::Bytes(_) => None,
+        Value::Nil | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Str(_) | Value::Bytes(_) => {
+            None
+        }
     }
 }
 
 fn index(items: &[Value], number: i64) -> Option<&Value> {
     let from_end = usize::try_from(number.unsigned_abs()).ok()?;
-    if number < 0 { items.len().checked_sub(from_end).and_then(|at| items.get(at)) } else { items.get(from_end) }
+    if number < 0 {
+        items.len().checked_sub(from_end).and_then(|at| items.get(at))
+    } else {
+        items.get(from_end)
+    }
 }
 
 #[cfg(test)]

@@ -64,9 +64,13 @@ fn answer(fun: &str, args: &Arguments, call: &CallContext) -> Result<Value, Modu
         }
         "not_loaded" => Value::List(Vec::new()),
         "provider" => provider(&args.text("module")?, call),
-        "providers" => {
-            call.services.modules.modules().map(|module| (module.name(), module.name())).collect::<Map>().into()
-        }
+        "providers" => call
+            .services
+            .modules
+            .modules()
+            .map(|module| (module.name(), module.name()))
+            .collect::<Map>()
+            .into(),
         "rand_str" | "random_hash" => random_hash(args)?,
         "assertion" if args.truth("assertion") => Value::Nil,
         "assertion" => return Err(exception("AssertionError", "")),
@@ -164,7 +168,8 @@ fn collatz(start: i64) -> Result<Value, ModuleError> {
     let mut at = start;
     while at != 1 {
         steps.push(Value::Int(at));
-        let next = if at % 2 == 0 { Some(at / 2) } else { at.checked_mul(3).and_then(|at| at.checked_add(1)) };
+        let next =
+            if at % 2 == 0 { Some(at / 2) } else { at.checked_mul(3).and_then(|at| at.checked_add(1)) };
         at = next.ok_or_else(|| exception("OverflowError", "the number does not fit 64 bits"))?;
     }
     Ok(Value::List(vec![Value::List(steps), Value::Float(begin.elapsed().as_secs_f64())]))
@@ -189,35 +194,131 @@ fn random_hash(args: &Arguments) -> Result<Value, ModuleError> {
 }
 
 const FUNCTIONS: &[FunctionSpec] = &[
-    FunctionSpec { name: "arg", signature: "*args, **kwargs", doc: "Returns the arguments and keyword arguments as the minion received them." },
-    FunctionSpec { name: "arg_clean", signature: "*args, **kwargs", doc: "Like test.arg, without the __pub_* keywords of the publish data." },
-    FunctionSpec { name: "arg_repr", signature: "*args, **kwargs", doc: "Returns the Python representation of the arguments and keyword arguments." },
-    FunctionSpec { name: "arg_type", signature: "*args, **kwargs", doc: "Returns the types of the arguments and keyword arguments." },
-    FunctionSpec { name: "assertion", signature: "assertion", doc: "Fails with an AssertionError unless the argument is true." },
-    FunctionSpec { name: "collatz", signature: "start", doc: "Runs the Collatz sequence from a number; returns the steps and the seconds taken." },
-    FunctionSpec { name: "conf_test", signature: "", doc: "Returns the option test.foo of the minion configuration." },
-    FunctionSpec { name: "cross_test", signature: "func, args=None", doc: "Calls another function of this minion with a list of arguments." },
+    FunctionSpec {
+        name: "arg",
+        signature: "*args, **kwargs",
+        doc: "Returns the arguments and keyword arguments as the minion received them.",
+    },
+    FunctionSpec {
+        name: "arg_clean",
+        signature: "*args, **kwargs",
+        doc: "Like test.arg, without the __pub_* keywords of the publish data.",
+    },
+    FunctionSpec {
+        name: "arg_repr",
+        signature: "*args, **kwargs",
+        doc: "Returns the Python representation of the arguments and keyword arguments.",
+    },
+    FunctionSpec {
+        name: "arg_type",
+        signature: "*args, **kwargs",
+        doc: "Returns the types of the arguments and keyword arguments.",
+    },
+    FunctionSpec {
+        name: "assertion",
+        signature: "assertion",
+        doc: "Fails with an AssertionError unless the argument is true.",
+    },
+    FunctionSpec {
+        name: "collatz",
+        signature: "start",
+        doc: "Runs the Collatz sequence from a number; returns the steps and the seconds taken.",
+    },
+    FunctionSpec {
+        name: "conf_test",
+        signature: "",
+        doc: "Returns the option test.foo of the minion configuration.",
+    },
+    FunctionSpec {
+        name: "cross_test",
+        signature: "func, args=None",
+        doc: "Calls another function of this minion with a list of arguments.",
+    },
     FunctionSpec { name: "echo", signature: "text", doc: "Returns the argument." },
-    FunctionSpec { name: "exception", signature: "message='Test Exception'", doc: "Raises an exception with the message." },
+    FunctionSpec {
+        name: "exception",
+        signature: "message='Test Exception'",
+        doc: "Raises an exception with the message.",
+    },
     FunctionSpec { name: "false", signature: "", doc: "Always returns False." },
-    FunctionSpec { name: "fib", signature: "num", doc: "Returns the num-th Fibonacci number and the seconds taken." },
+    FunctionSpec {
+        name: "fib",
+        signature: "num",
+        doc: "Returns the num-th Fibonacci number and the seconds taken.",
+    },
     FunctionSpec { name: "get_opts", signature: "", doc: "Returns the minion's options, secrets left out." },
-    FunctionSpec { name: "kwarg", signature: "**kwargs", doc: "Returns the keyword arguments as the minion received them." },
-    FunctionSpec { name: "not_loaded", signature: "", doc: "Lists modules that could not be loaded; this minion's modules are built in, so none." },
-    FunctionSpec { name: "outputter", signature: "data", doc: "Returns the argument, to see an outputter at work." },
-    FunctionSpec { name: "ping", signature: "", doc: "Answers True: the minion is up and responding. Not an ICMP ping." },
-    FunctionSpec { name: "provider", signature: "module", doc: "Returns the name of the module that provides a function name." },
+    FunctionSpec {
+        name: "kwarg",
+        signature: "**kwargs",
+        doc: "Returns the keyword arguments as the minion received them.",
+    },
+    FunctionSpec {
+        name: "not_loaded",
+        signature: "",
+        doc: "Lists modules that could not be loaded; this minion's modules are built in, so none.",
+    },
+    FunctionSpec {
+        name: "outputter",
+        signature: "data",
+        doc: "Returns the argument, to see an outputter at work.",
+    },
+    FunctionSpec {
+        name: "ping",
+        signature: "",
+        doc: "Answers True: the minion is up and responding. Not an ICMP ping.",
+    },
+    FunctionSpec {
+        name: "provider",
+        signature: "module",
+        doc: "Returns the name of the module that provides a function name.",
+    },
     FunctionSpec { name: "providers", signature: "", doc: "Returns the modules of this minion by provider." },
-    FunctionSpec { name: "raise_exception", signature: "name, *args, **kwargs", doc: "Raises the named exception, to see how it is returned." },
-    FunctionSpec { name: "rand_sleep", signature: "max=60", doc: "Sleeps for a random number of seconds up to max." },
-    FunctionSpec { name: "rand_str", signature: "size=9999999999, hash_type=None", doc: "The older name of test.random_hash." },
-    FunctionSpec { name: "random_hash", signature: "size=9999999999, hash_type=None", doc: "Returns the hash of a random number up to size." },
+    FunctionSpec {
+        name: "raise_exception",
+        signature: "name, *args, **kwargs",
+        doc: "Raises the named exception, to see how it is returned.",
+    },
+    FunctionSpec {
+        name: "rand_sleep",
+        signature: "max=60",
+        doc: "Sleeps for a random number of seconds up to max.",
+    },
+    FunctionSpec {
+        name: "rand_str",
+        signature: "size=9999999999, hash_type=None",
+        doc: "The older name of test.random_hash.",
+    },
+    FunctionSpec {
+        name: "random_hash",
+        signature: "size=9999999999, hash_type=None",
+        doc: "Returns the hash of a random number up to size.",
+    },
     FunctionSpec { name: "retcode", signature: "code=42", doc: "Returns True and sets the job's retcode." },
-    FunctionSpec { name: "sleep", signature: "length", doc: "Sleeps for a number of seconds; ends at once when the job is killed." },
+    FunctionSpec {
+        name: "sleep",
+        signature: "length",
+        doc: "Sleeps for a number of seconds; ends at once when the job is killed.",
+    },
     FunctionSpec { name: "true", signature: "", doc: "Always returns True." },
-    FunctionSpec { name: "try", signature: "module, return_try_exception=False, **kwargs", doc: "Calls a function and returns None when it fails." },
-    FunctionSpec { name: "version", signature: "", doc: "Returns the Salt version that this minion is compatible with; agent.version gives its own." },
+    FunctionSpec {
+        name: "try",
+        signature: "module, return_try_exception=False, **kwargs",
+        doc: "Calls a function and returns None when it fails.",
+    },
+    FunctionSpec {
+        name: "version",
+        signature: "",
+        doc: "Returns the Salt version that this minion is compatible with; agent.version gives its own.",
+    },
     FunctionSpec { name: "versions", signature: "", doc: "The same as test.versions_report." },
-    FunctionSpec { name: "versions_information", signature: "", doc: "Returns versions of the minion and the system as a map." },
-    FunctionSpec { name: "versions_report", signature: "", doc: "Returns versions of the minion and the system as text." },
+    FunctionSpec {
+        name: "versions_information",
+        signature: "",
+        doc: "Returns versions of the minion and the system as a map.",
+    },
+    FunctionSpec {
+        name: "versions_report",
+        signature: "",
+        doc: "Returns versions of the minion and the system as text.",
+    },
 ];

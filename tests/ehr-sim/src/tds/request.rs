@@ -162,4 +162,5 @@ const PROCEDURES: [&str; 15] = [
 ];
 
 #[cfg(test)]
+#[path = "request_tests.rs"]
 mod tests;

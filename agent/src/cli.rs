@@ -1,0 +1,176 @@
+//! The command line: `agent run`, `agent call`, `agent status`.
+//!
+//! `agent call` takes salt-call's flags and prints as salt-call does. The configuration is read whole before
+//! anything starts; a bad one ends with exit code 64.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::{
+    config::{self, Config, EXIT_BAD_CONFIG, Overrides},
+    version,
+};
+
+pub mod arguments;
+mod call;
+mod logging;
+mod print;
+
+/// A Salt minion for practice servers.
+#[derive(Debug, Parser)]
+#[command(name = "agent", version = version::LINE, disable_help_subcommand = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    command: Command,
+    /// The folder that holds the `minion` file.
+    #[arg(short = 'c', long, global = true, value_name = "DIR")]
+    config_dir: Option<PathBuf>,
+    /// The log level: all, garbage, trace, debug, info, warning, error, critical or quiet.
+    #[arg(short = 'l', long, global = true, value_name = "LEVEL")]
+    log_level: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Connects to the master and serves it until stopped.
+    Run,
+    /// Calls one function on this machine, as salt-call does.
+    Call(CallArgs),
+    /// Shows what the agent on this machine does.
+    Status(StatusArgs),
+}
+
+/// The arguments of `agent call`.
+#[derive(Args, Debug)]
+pub struct CallArgs {
+    /// The function: test.ping.
+    fun: String,
+    /// Its arguments, as `value` or `name=value`; values are YAML.
+    #[arg(allow_negative_numbers = true)]
+    args: Vec<String>,
+    /// Works without a master.
+    #[arg(long)]
+    local: bool,
+    /// With --local: the folder of the base environment's files.
+    #[arg(long, value_name = "DIR")]
+    file_root: Option<PathBuf>,
+    /// With --local: the folder of the base environment's pillar.
+    #[arg(long, value_name = "DIR")]
+    pillar_root: Option<PathBuf>,
+    /// The minion id.
+    #[arg(long)]
+    id: Option<String>,
+    /// The layout of the output: nested, highstate, json, yaml, txt or quiet.
+    #[arg(long, visible_alias = "output", value_name = "LAYOUT")]
+    out: Option<String>,
+    /// Prints without colours.
+    #[arg(long)]
+    no_color: bool,
+    /// Prints with colours even when piped.
+    #[arg(long)]
+    force_color: bool,
+    /// Exits with the function's own retcode.
+    #[arg(long)]
+    retcode_passthrough: bool,
+}
+
+/// The arguments of `agent status`.
+#[derive(Args, Debug)]
+struct StatusArgs {
+    /// Prints one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the program; the process' exit code is the result.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let usage = error.use_stderr();
+            // Where clap cannot print there is nobody to tell.
+            let _ = error.print();
+            return if usage { ExitCode::from(EXIT_BAD_CONFIG) } else { ExitCode::SUCCESS };
+        }
+    };
+    let config_dir = cli.config_dir.clone().unwrap_or_else(config::default_config_dir);
+    let config = match Config::load(&config_dir, &cli.overrides()) {
+        Ok(config) => config,
+        Err(error) => {
+            print::error(&chain(&error));
+            return ExitCode::from(EXIT_BAD_CONFIG);
+        }
+    };
+    if let Err(error) = logging::start(&config, matches!(cli.command, Command::Run)) {
+        print::error(&chain(&*error));
+        return ExitCode::from(EXIT_BAD_CONFIG);
+    }
+    match cli.command {
+        Command::Run => run(config),
+        Command::Call(args) => call::run(config, &args),
+        Command::Status(args) => status(&config, args.json),
+    }
+}
+
+impl Cli {
+    fn overrides(&self) -> Overrides {
+        let log_level = self.log_level.clone();
+        match &self.command {
+            Command::Call(call) => Overrides {
+                local: call.local,
+                id: call.id.clone(),
+                file_root: call.file_root.clone(),
+                pillar_root: call.pillar_root.clone(),
+                log_level,
+            },
+            Command::Run | Command::Status(_) => Overrides { log_level, ..Overrides::default() },
+        }
+    }
+}
+
+/// A runtime with few threads: the agent waits far more than it works.
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.worker_threads(2).max_blocking_threads(16).thread_keep_alive(std::time::Duration::from_secs(2));
+    builder.thread_name("agent").enable_all().build()
+}
+
+fn run(config: Config) -> ExitCode {
+    let done = runtime()
+        .map_err(anyhow::Error::from)
+        .and_then(|runtime| runtime.block_on(crate::minion::run(config)));
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            print::error(&format!("{error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn status(config: &Config, json: bool) -> ExitCode {
+    match crate::status::read(config) {
+        Ok(status) => {
+            print::status(&status, json);
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            print::error(&chain(&error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// An error with its causes on one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,79 @@
+//! `agent call`: one function on this machine, printed as salt-call prints it.
+//!
+//! Exit codes are salt-call's: 0; with `--retcode-passthrough` the function's own; 1 for a failed function
+//! without it; 255 for an unknown one.
+
+use std::{process::ExitCode, sync::Arc, time::Duration};
+
+use tokio_util::sync::CancellationToken;
+
+use super::{CallArgs, arguments, print, runtime};
+use crate::{
+    channel::{LocalLink, MasterLink},
+    config::Config,
+    job::{Outcome, execute},
+    minion,
+    services::Services,
+    store::Store,
+    tasks::Tasks,
+};
+
+/// Runs the call.
+pub fn run(config: Config, args: &CallArgs) -> ExitCode {
+    let done =
+        runtime().map_err(anyhow::Error::from).and_then(|runtime| runtime.block_on(call(config, args)));
+    match done {
+        Ok(code) => code,
+        Err(error) => {
+            print::error(&format!("{error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn call(config: Config, args: &CallArgs) -> anyhow::Result<ExitCode> {
+    let tasks = Tasks::new();
+    let config = Arc::new(config);
+    let store = Arc::new(Store::open(&config.data_dir.join(minion::STORE_FILE))?);
+    let link: Arc<dyn MasterLink> =
+        if config.local { Arc::new(LocalLink) } else { minion::connect_for_call(&config, &tasks).await? };
+    let services = Services::new(config, link, store, tasks);
+    let outcome = outcome(&services, args).await;
+    services.tasks.shutdown(Duration::from_secs(5)).await;
+    Ok(finish(&services, args, &outcome))
+}
+
+async fn outcome(services: &Arc<Services>, args: &CallArgs) -> Outcome {
+    services.refresh_grains().await;
+    if let Err(error) = crate::pillar::refresh(services).await {
+        tracing::error!(%error, "there is no pillar");
+    }
+    let (positional, keywords) = arguments::parse(&args.args);
+    let mut all = positional;
+    if !keywords.is_empty() {
+        let mut marked = keywords;
+        marked.insert("__kwarg__", true);
+        all.push(marked.into());
+    }
+    execute::execute(services, &args.fun, all, execute::Origin::default(), CancellationToken::new()).await
+}
+
+fn finish(services: &Services, args: &CallArgs, outcome: &Outcome) -> ExitCode {
+    let known = services.modules.find(&args.fun).is_some();
+    if !known {
+        print::error(&outcome.value.to_string());
+        return ExitCode::from(255);
+    }
+    let layout = args.out.as_deref().or(outcome.out).unwrap_or("nested");
+    let colour = args.force_color || (!args.no_color && print::is_terminal());
+    print::returned(layout, &outcome.value, colour);
+    exit_code(args, outcome)
+}
+
+fn exit_code(args: &CallArgs, outcome: &Outcome) -> ExitCode {
+    match (outcome.retcode, args.retcode_passthrough) {
+        (0, _) => ExitCode::SUCCESS,
+        (code, true) => ExitCode::from(u8::try_from(code & 0xff).unwrap_or(1)),
+        (_, false) => ExitCode::FAILURE,
+    }
+}

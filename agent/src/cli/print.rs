@@ -1,0 +1,50 @@
+//! The one place that writes to the terminal.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this file is the program's output")]
+
+use std::io::{self, IsTerminal};
+
+use states::{Map, Value};
+
+use crate::status::Status;
+
+/// Whether the output goes to a terminal.
+pub fn is_terminal() -> bool {
+    io::stdout().is_terminal()
+}
+
+/// Prints an error line.
+pub fn error(text: &str) {
+    eprintln!("{text}");
+}
+
+/// Prints a function's return under `local`, in one of Salt's layouts.
+pub fn returned(layout: &str, value: &Value, colour: bool) {
+    let _ = colour;
+    let whole: Map = [("local", value.clone())].into_iter().collect();
+    match layout {
+        "quiet" => {}
+        _ => println!("{}", serde_json::to_string_pretty(&Value::from(whole)).unwrap_or_default()),
+    }
+}
+
+/// Prints the agent's state.
+pub fn status(status: &Status, json: bool) {
+    if json {
+        println!("{}", serde_json::to_string(status).unwrap_or_default());
+        return;
+    }
+    println!("id:               {}", status.id);
+    println!("version:          {}", status.version);
+    match &status.service {
+        Some(service) => {
+            let master = service.master.as_deref().map(|master| format!(" to {master}")).unwrap_or_default();
+            println!(
+                "service:          runs (pid {}), {}{master} since {}",
+                service.pid, service.link, service.since
+            );
+        }
+        None => println!("service:          does not run"),
+    }
+    println!("waiting returns:  {}", status.waiting_returns);
+    println!("unfinished jobs:  {}", status.unfinished_jobs);
+}

@@ -1,0 +1,165 @@
+//! Accepting a publish: is it for this minion, was it seen, and its way to a return.
+
+use std::sync::Arc;
+
+use futures_util::{StreamExt, stream};
+use proto::{
+    Map, Value, msgpack,
+    target::{self, DEFAULT_DELIMITER, MinionFacts, TargetType},
+};
+use tokio::sync::Semaphore;
+
+use super::{
+    Calls, Job, Outcome,
+    execute::{Origin, execute},
+    outcome::return_load,
+    queue::ReturnQueue,
+};
+use crate::{
+    services::Services,
+    store::{StoreError, jobs},
+};
+
+/// Accepts publishes and runs them.
+#[derive(Clone)]
+pub struct Acceptor {
+    services: Arc<Services>,
+    queue: ReturnQueue,
+    turns: Arc<Semaphore>,
+}
+
+impl Acceptor {
+    /// An acceptor that runs at most `process_count_max` jobs at once ([`DEFAULT_JOBS`] when unset).
+    #[must_use]
+    pub fn new(services: Arc<Services>, queue: ReturnQueue) -> Self {
+        let most = services.config.int_opt("process_count_max").and_then(|most| usize::try_from(most).ok());
+        let turns = Arc::new(Semaphore::new(most.filter(|most| *most > 0).unwrap_or(DEFAULT_JOBS)));
+        Self { services, queue, turns }
+    }
+
+    /// Takes one publish: drops it, or starts its job. Never waits for a job.
+    pub fn publish(&self, load: Map) {
+        if !self.matches(&load) {
+            return;
+        }
+        let Some(job) = Job::from_load(load) else {
+            tracing::warn!("a publish without tgt, jid, fun or arg was dropped");
+            return;
+        };
+        if !self.services.jobs.note(&job.jid) {
+            tracing::debug!(jid = job.jid, "a jid that was seen already was dropped");
+            return;
+        }
+        let this = self.clone();
+        let name = format!("job {}", job.jid);
+        drop(self.services.tasks.spawn(name, async move { this.run(job).await }));
+    }
+
+    /// Returns the jobs that a restart interrupted, under their own jids.
+    ///
+    /// # Errors
+    /// The store refused.
+    pub async fn return_interrupted(&self) -> Result<(), StoreError> {
+        for left in self.services.store.run(jobs::unfinished).await? {
+            let load = msgpack::decode(&left.load).ok().and_then(Value::into_map).unwrap_or_default();
+            let Some(job) = Job::from_load(load) else { continue };
+            tracing::warn!(jid = left.jid, fun = job.fun_text(), "a restart interrupted this job");
+            let outcome = Outcome::failed(INTERRUPTED.to_owned());
+            let outcomes = vec![
+                outcome;
+                match &job.calls {
+                    Calls::One(..) => 1,
+                    Calls::Several(calls) => calls.len(),
+                }
+            ];
+            self.finish(&job, &outcomes).await;
+        }
+        Ok(())
+    }
+
+    /// Whether the publish's target names this minion. Grains and pillar are only looked at when needed.
+    fn matches(&self, load: &Map) -> bool {
+        let Some(tgt) = load.get("tgt") else { return false };
+        let kind = TargetType::from(load.get("tgt_type").and_then(Value::as_str).unwrap_or("glob"));
+        let delimiter = load.get("delimiter").and_then(Value::as_str).unwrap_or(DEFAULT_DELIMITER);
+        let by_id = matches!(kind, TargetType::Glob | TargetType::Pcre | TargetType::List);
+        let facts_of = |shared: &crate::services::Shared| match by_id {
+            true => Value::Nil,
+            false => proto::to_value(&*shared.current()),
+        };
+        let (grains, pillar) = (facts_of(&self.services.grains), facts_of(&self.services.pillar));
+        let id = self.services.config.id.as_str();
+        let facts = MinionFacts { id, grains: &grains, pillar: &pillar, data: &Value::Nil };
+        target::matches(tgt, &kind, &facts, delimiter).unwrap_or_else(|error| {
+            tracing::warn!(%error, "a publish whose target cannot be decided was dropped");
+            false
+        })
+    }
+
+    async fn run(&self, job: Job) {
+        let (cancel, _registered) = self.services.jobs.register(&job, &self.services.tasks.token());
+        if job.is_instant() {
+            let outcomes = self.call_all(&job, &cancel).await;
+            self.queue.send_now(return_load(&job, &outcomes)).await;
+            return;
+        }
+        let (jid, record) = (job.jid.clone(), msgpack::encode_map(&job.load));
+        match self.services.store.run(move |tx| jobs::accept(tx, &jid, &record)).await {
+            Ok(true) => {}
+            Ok(false) => return tracing::info!(jid = job.jid, "a jid that ran before was dropped"),
+            Err(error) => tracing::error!(jid = job.jid, %error, "the job runs unrecorded"),
+        }
+        let outcomes = tokio::select! {
+            turn = self.turns.acquire() => {
+                let outcomes = self.call_all(&job, &cancel).await;
+                drop(turn);
+                outcomes
+            }
+            () = cancel.cancelled() => vec![Outcome::failed("ERROR: the job was terminated before it started".to_owned())],
+        };
+        if self.services.tasks.token().is_cancelled() && outcomes.iter().any(|outcome| !outcome.success()) {
+            // The process is ending: the job stays unfinished and is reported by the next one.
+            return;
+        }
+        self.finish(&job, &outcomes).await;
+    }
+
+    async fn call_all(&self, job: &Job, cancel: &tokio_util::sync::CancellationToken) -> Vec<Outcome> {
+        let publish = states::to_value(&job.load).as_map().cloned().unwrap_or_default();
+        let origin = Origin { jid: Some(job.jid.clone()), publish };
+        let calls = match &job.calls {
+            Calls::One(fun, args) => vec![(fun.clone(), args.clone())],
+            Calls::Several(calls) => calls.clone(),
+        };
+        let call = |(fun, args): (String, Vec<Value>)| {
+            let origin = origin.clone();
+            async move {
+                let args = args.iter().map(states::to_value).collect();
+                tracing::info!(jid = job.jid, fun, "job starts");
+                let outcome = execute(&self.services, &fun, args, origin, cancel.clone()).await;
+                tracing::info!(jid = job.jid, fun, retcode = outcome.retcode, "job ended");
+                outcome
+            }
+        };
+        stream::iter(calls).then(call).collect().await
+    }
+
+    async fn finish(&self, job: &Job, outcomes: &[Outcome]) {
+        let load = return_load(job, outcomes);
+        let (jid, record) = (job.jid.clone(), msgpack::encode_map(&load));
+        match self.services.store.run(move |tx| jobs::finish(tx, &jid, &record)).await {
+            Ok(Some(_)) => self.queue.wake(),
+            Ok(None) => tracing::error!(jid = job.jid, "the return queue is full; this return is dropped"),
+            Err(error) => {
+                tracing::error!(jid = job.jid, %error, "the return could not be queued and is sent once");
+                self.queue.send_now(load).await;
+            }
+        }
+    }
+}
+
+/// How many jobs run at once when `process_count_max` is unset; more wait their turn.
+pub const DEFAULT_JOBS: usize = 64;
+
+/// The return of a job that a restart interrupted.
+const INTERRUPTED: &str = "ERROR: the minion was restarted while this job was running. The job was interrupted and was not run again.";

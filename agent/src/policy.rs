@@ -1,0 +1,140 @@
+//! The practice's own switches: what a master may make this agent do to files of this machine.
+//!
+//! Without any setting, files are written only below the agent's own folders. `agent: writable_paths` in the
+//! local configuration lists further folders; the master cannot change it. Symbolic links are followed before a
+//! path is judged, so a link out of an allowed folder does not help.
+
+use std::path::{Component, Path, PathBuf};
+
+use states::Value;
+use thiserror::Error;
+
+use crate::config::Config;
+
+/// What the local policy forbids, and how to allow it.
+#[derive(Debug, Error)]
+pub enum PolicyError {
+    /// A file outside the allowed folders was to be written.
+    #[error(
+        "the local policy of this agent does not allow writing {}: it is outside the agent's own folders. To allow it, list its folder under `agent: writable_paths:` in the minion configuration on this machine and restart the agent",
+        path.display()
+    )]
+    Write {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A file outside the allowed folders was to be sent away.
+    #[error(
+        "the local policy of this agent does not allow reading {} for a push: list its folder under `agent: readable_paths:` in the minion configuration on this machine and restart the agent",
+        path.display()
+    )]
+    Read {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+/// Whether a file may be written.
+///
+/// # Errors
+/// [`PolicyError::Write`].
+pub fn may_write(config: &Config, path: &Path) -> Result<(), PolicyError> {
+    let allowed = allowed(config, path, "writable_paths");
+    if allowed { Ok(()) } else { Err(PolicyError::Write { path: path.to_owned() }) }
+}
+
+/// Whether a file's content may be sent to the master. What may be written may be read.
+///
+/// # Errors
+/// [`PolicyError::Read`].
+pub fn may_read(config: &Config, path: &Path) -> Result<(), PolicyError> {
+    let allowed = allowed(config, path, "readable_paths") || allowed(config, path, "writable_paths");
+    if allowed { Ok(()) } else { Err(PolicyError::Read { path: path.to_owned() }) }
+}
+
+fn allowed(config: &Config, path: &Path, option: &str) -> bool {
+    let Some(real) = resolved(path) else { return false };
+    // Keys, the store and the configuration are the practice's own, and not a master's to change.
+    let settings = ["minion", "minion.d", "minion_id", "grains"].map(|name| config.config_dir.join(name));
+    let kept = settings.into_iter().chain([config.pki_dir.clone(), config.data_dir.clone()]);
+    if kept.into_iter().filter_map(|path| resolved(&path)).any(|path| real.starts_with(path)) {
+        return false;
+    }
+    let listed = match config.agent_opt(option) {
+        Some(Value::Str(one)) => vec![one.clone()],
+        Some(Value::List(several)) => several.iter().map(ToString::to_string).collect(),
+        _ => Vec::new(),
+    };
+    let own =
+        [Some(config.cachedir.clone()), Some(config.root_dir.clone()).filter(|dir| dir != Path::new("/"))];
+    let folders = own.into_iter().flatten().chain(listed.into_iter().map(PathBuf::from));
+    folders.into_iter().filter_map(|dir| resolved(&dir)).any(|dir| real.starts_with(dir))
+}
+
+/// The path with links of its existing part followed; `None` when it is relative or climbs with `..`.
+fn resolved(path: &Path) -> Option<PathBuf> {
+    if !path.is_absolute() || path.components().any(|part| part == Component::ParentDir) {
+        return None;
+    }
+    let mut rest = Vec::new();
+    let mut at = path;
+    loop {
+        if let Ok(real) = std::fs::canonicalize(at) {
+            return Some(rest.iter().rev().fold(real, |path, part| path.join(part)));
+        }
+        if std::fs::symlink_metadata(at).is_ok() {
+            // A link whose target cannot be followed.
+            return None;
+        }
+        rest.push(at.file_name()?.to_owned());
+        at = at.parent()?;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use states::Map;
+
+    fn config(root: &Path, agent: &str) -> Config {
+        let mut opts = Map::new();
+        for (key, dir) in [("root_dir", ""), ("cachedir", "cache"), ("pki_dir", "pki")] {
+            opts.insert(key, root.join(dir).to_string_lossy().into_owned());
+        }
+        opts.insert("master", "localhost");
+        opts.insert("id", "m1");
+        opts.insert("agent", states::yaml::load(agent).unwrap());
+        Config::from_options(&root.join("etc"), opts).unwrap()
+    }
+
+    #[test]
+    fn writes_below_its_own_root_but_not_its_keys() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = config(dir.path(), "");
+        assert!(may_write(&config, &dir.path().join("srv/a.txt")).is_ok());
+        assert!(may_write(&config, &dir.path().join("pki/minion.pem")).is_err());
+        assert!(may_write(&config, &dir.path().join("etc/minion")).is_err());
+        assert!(may_write(&config, &dir.path().join("a/../../b")).is_err());
+        let refusal = may_write(&config, Path::new("/etc/passwd")).unwrap_err().to_string();
+        assert!(refusal.contains("writable_paths") && refusal.contains("/etc/passwd"), "{refusal}");
+    }
+
+    #[test]
+    fn a_listed_folder_is_allowed() {
+        let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let agent = format!("writable_paths: ['{}']", other.path().display());
+        let config = config(dir.path(), &agent);
+        assert!(may_write(&config, &other.path().join("new/file")).is_ok());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_out_of_an_allowed_folder_does_not_help() {
+        let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let config = config(dir.path(), "");
+        std::os::unix::fs::symlink(other.path(), dir.path().join("link")).unwrap();
+        assert!(may_write(&config, &dir.path().join("link/file")).is_err());
+        std::os::unix::fs::symlink(other.path().join("gone"), dir.path().join("dangling")).unwrap();
+        assert!(may_write(&config, &dir.path().join("dangling")).is_err());
+    }
+}

@@ -1,0 +1,116 @@
+//! What `agent status` shows: the running agent's own word, and what waits in the store.
+//!
+//! The service writes a small file when its link changes; the store is read directly, so the queue is right even
+//! when the service does not run.
+
+use std::{fs, io, path::PathBuf};
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::{
+    config::Config,
+    minion::STORE_FILE,
+    store::{Store, StoreError, jobs},
+    version,
+};
+
+/// The agent's state, as `agent status --json` prints it.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Status {
+    /// The minion id.
+    pub id: String,
+    /// This program's version.
+    pub version: String,
+    /// Whether the service runs.
+    pub running: bool,
+    /// What the service last said of itself.
+    pub service: Option<ServiceStatus>,
+    /// Returns that wait for the master.
+    pub waiting_returns: i64,
+    /// Jobs that were accepted and have no return yet.
+    pub unfinished_jobs: usize,
+}
+
+/// What the service writes about itself.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct ServiceStatus {
+    /// Its process id.
+    pub pid: u32,
+    /// The link in words: `connected`, or why not.
+    pub link: String,
+    /// The master, when connected.
+    pub master: Option<String>,
+    /// Since when, in RFC 3339.
+    pub since: String,
+}
+
+/// Why the state cannot be shown.
+#[derive(Debug, Error)]
+pub enum StatusError {
+    /// The store cannot be read.
+    #[error("the agent's store cannot be read")]
+    Store(#[from] StoreError),
+    /// The status file cannot be written or read.
+    #[error("the status file {} cannot be used", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+}
+
+/// Writes the service's word. Called when the link changes.
+///
+/// # Errors
+/// [`StatusError::File`].
+pub fn write(config: &Config, link: &str, master: Option<&str>) -> Result<(), StatusError> {
+    let status = ServiceStatus {
+        pid: std::process::id(),
+        link: link.to_owned(),
+        master: master.map(str::to_owned),
+        since: chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
+    };
+    let path = file(config);
+    let text = serde_json::to_vec(&status).unwrap_or_default();
+    fs::write(&path, text).map_err(|source| StatusError::File { path, source })
+}
+
+/// Removes the service's word at its orderly end.
+pub fn clear(config: &Config) {
+    // A file that stays behind names a process that is gone, which `read` sees.
+    let _ = fs::remove_file(file(config));
+}
+
+/// Reads the agent's state.
+///
+/// # Errors
+/// See [`StatusError`].
+pub fn read(config: &Config) -> Result<Status, StatusError> {
+    let service: Option<ServiceStatus> =
+        fs::read(file(config)).ok().and_then(|text| serde_json::from_slice(&text).ok());
+    let running = service.as_ref().is_some_and(|service| is_alive(service.pid));
+    let store = Store::open(&config.data_dir.join(STORE_FILE))?;
+    let (waiting_returns, unfinished) =
+        store.with(|tx| Ok::<_, StoreError>((jobs::waiting(tx)?, jobs::unfinished(tx)?)))?;
+    Ok(Status {
+        id: config.id.to_string(),
+        version: version::LINE.to_owned(),
+        running,
+        service: service.filter(|_| running),
+        waiting_returns,
+        unfinished_jobs: unfinished.len(),
+    })
+}
+
+fn is_alive(pid: u32) -> bool {
+    let Ok(mut system) = sysinfo::System::new() else { return false };
+    let pid = sysinfo::Pid::from_u32(pid);
+    system.refresh_processes(sysinfo::ProcessesToUpdate::Some(&[pid]), true);
+    system.process(pid).is_some()
+}
+
+fn file(config: &Config) -> PathBuf {
+    config.data_dir.join("status.json")
+}
