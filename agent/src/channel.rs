@@ -3,10 +3,96 @@
 //! The request channel is behind [`MasterLink`], so that `agent call --local` works with a link that refuses
 //! and tests with a scripted one. A link never gives up by itself: it redials, authenticates and retries, and
 //! an error here is about one request only.
+//!
+//! [`connect`] starts the two tasks of a link: one authenticates, one listens for publishes. What happens on the link
+//! comes out as [`LinkEvent`]s, in order.
+
+mod authenticate;
+mod backoff;
+mod connection;
+mod keys;
+mod link;
+mod publishes;
+mod requests;
+mod sessions;
+mod settings;
+
+use std::{sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
-use proto::{Map, Value};
+use proto::{Map, PublishLoad, Value};
 use thiserror::Error;
+use tokio::sync::mpsc;
+
+pub use backoff::{Growth, Waits};
+pub use settings::{ChannelSettings, Heartbeat, MasterAddress, Subscription};
+
+use crate::tasks::Tasks;
+
+/// Events that wait to be taken before the link itself waits.
+const EVENTS_MAX: usize = 256;
+
+/// What happens on a link.
+#[derive(Clone, Debug)]
+pub enum LinkEvent {
+    /// Authenticated, and listening for publishes. Comes again after every loss.
+    Connected {
+        /// The master.
+        master: MasterAddress,
+        /// Where it publishes.
+        publish_port: u16,
+    },
+    /// A job was published. It is authentic, but not yet matched.
+    Publish(Box<PublishLoad>),
+    /// The publish channel is down; it is dialled again.
+    Lost {
+        /// Why.
+        why: String,
+    },
+    /// Not authenticated; it is tried again.
+    Waiting {
+        /// Why not.
+        why: String,
+        /// When.
+        retry_in: Duration,
+    },
+    /// A master answered and does not take this minion, or is not the one it should be. Comes once per reason.
+    Refused {
+        /// Why.
+        why: String,
+    },
+}
+
+/// Starts a link. Its tasks end with the token of `tasks`; requests are answered as long as the process runs.
+pub fn connect(settings: ChannelSettings, tasks: &Tasks) -> (Arc<dyn MasterLink>, mpsc::Receiver<LinkEvent>) {
+    let settings = Arc::new(settings);
+    let (events, receiver) = mpsc::channel(EVENTS_MAX);
+    let requests = Arc::new(requests::Requests::new(tasks.clone(), settings.heartbeat));
+    let sessions = Arc::new(sessions::Sessions::new());
+    let authenticator = authenticate::Authenticator::new(
+        (Arc::clone(&settings), tasks.clone()),
+        Arc::clone(&requests),
+        Arc::clone(&sessions),
+        events.clone(),
+    );
+    let publishes = publishes::Publishes::new(Arc::clone(&settings), Arc::clone(&sessions), events);
+    spawn_until_shutdown(tasks, "authenticator", authenticator.run());
+    spawn_until_shutdown(tasks, "publish channel", publishes.run());
+    (Arc::new(link::Link::new(settings, requests, sessions)), receiver)
+}
+
+fn spawn_until_shutdown<F>(tasks: &Tasks, name: &'static str, work: F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let token = tasks.token();
+    tasks.spawn(name, async move {
+        tokio::select! {
+            () = work => {}
+            () = token.cancelled() => {}
+        }
+    });
+}
 
 /// The request channel, session-encrypted.
 pub trait MasterLink: Send + Sync {

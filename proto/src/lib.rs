@@ -9,6 +9,8 @@ mod crypticle;
 pub mod envelope;
 #[cfg(test)]
 mod fixture;
+#[cfg(test)]
+mod golden;
 pub mod jid;
 pub mod job;
 pub mod key;

@@ -7,6 +7,8 @@
 //!
 //! Where Salt's series differ, [`Series`] chooses; the default is the newest.
 
+mod jinja;
+pub mod json;
 mod low;
 mod ret;
 mod run;
@@ -14,6 +16,7 @@ mod source;
 mod value;
 pub mod yaml;
 
+pub use jinja::{FILTERS, Jinja, RenderError, TESTS, TemplateSpec};
 pub use low::{LowChunk, LowState, Order, Requisite, RequisiteKind, Target};
 pub use ret::{StateReturn, Timing};
 pub use run::{Answer, Call, Question, RunOptions, StateFunctions, Step};

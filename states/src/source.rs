@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use crate::{Map, Value};
+use crate::{Map, StateFunctions, Value};
 
 /// The file server as templates and SLS files see it.
 pub trait Files: Send + Sync {
@@ -89,6 +89,8 @@ pub struct Sources {
     pub files: Arc<dyn Files>,
     /// The execution modules.
     pub functions: Arc<dyn Functions>,
+    /// The state modules: which functions there are decides what `watch` means.
+    pub states: Arc<dyn StateFunctions>,
     /// Top file matching.
     pub matcher: Arc<Matcher>,
 }

@@ -12,7 +12,7 @@ mod de;
 mod python;
 mod ser;
 
-pub(crate) use python::float_repr;
+pub(crate) use python::{float_repr, text_repr};
 pub use ser::{SerializeError, to_value};
 
 /// One value of the state language.

@@ -16,6 +16,7 @@ mod construct;
 mod dump;
 mod resolve;
 
+pub(crate) use dump::quoted;
 pub use dump::{Style, dump};
 
 /// Loads one YAML document; an empty text is `Nil`.

@@ -1,25 +1,31 @@
 //! Sync tables of the store: declared jobs with their progress, and the index of the spool.
 //!
 //! A batch row and the progress it stands for are written in one transaction ([`record_batch`]); that is what makes
-//! "nothing lost, nothing twice" hold across a crash. Progress holds key values of rows, so it is sealed.
+//! "nothing lost, nothing twice" hold across a crash. Progress holds key values of rows, so it is sealed. A batch row
+//! outlives its job: what was read is delivered even when the job is gone.
+
+use rusqlite::{OptionalExtension, Row, Transaction, params};
+
+use super::StoreError;
 
 /// The tables' steps, oldest first.
 pub(super) const MIGRATIONS: &[&str] = &["
     CREATE TABLE sync_job (
         name      TEXT PRIMARY KEY,
         spec      TEXT NOT NULL,     -- versioned JSON of the declaration, without secrets
-        password  BLOB,              -- sealed
+        password  BLOB NOT NULL,     -- sealed
         epoch     INTEGER NOT NULL,
         sequence  INTEGER NOT NULL,  -- of the next batch
         progress  BLOB NOT NULL,     -- sealed, versioned JSON
-        delivered_rows    INTEGER NOT NULL DEFAULT 0,
-        delivered_batches INTEGER NOT NULL DEFAULT 0
+        delivered_batches INTEGER NOT NULL DEFAULT 0,
+        delivered_rows    INTEGER NOT NULL DEFAULT 0
     ) STRICT;
     CREATE TABLE sync_batch (
         id        INTEGER PRIMARY KEY AUTOINCREMENT,  -- delivery order
         job       TEXT NOT NULL,
         epoch     INTEGER NOT NULL,
         sequence  INTEGER NOT NULL,
+        folder    TEXT NOT NULL,
         file      TEXT NOT NULL,
         bytes     INTEGER NOT NULL,
         rows      INTEGER NOT NULL,
@@ -27,3 +33,294 @@ pub(super) const MIGRATIONS: &[&str] = &["
         UNIQUE (job, epoch, sequence)
     ) STRICT;
 "];
+
+/// A declared job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JobRow {
+    /// The job's name.
+    pub name: String,
+    /// The declaration as versioned JSON.
+    pub spec: String,
+    /// The sealed password.
+    pub password: Vec<u8>,
+    /// The generation of its data.
+    pub epoch: u64,
+    /// Of the next batch.
+    pub sequence: u64,
+    /// Sealed progress.
+    pub progress: Vec<u8>,
+    /// Batches the sink took in this epoch.
+    pub delivered_batches: u64,
+    /// Rows the sink took in this epoch.
+    pub delivered_rows: u64,
+}
+
+/// A batch in the spool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BatchRow {
+    /// Its place in the order of delivery; 0 before it is recorded.
+    pub id: i64,
+    /// The job's name.
+    pub job: String,
+    /// The generation.
+    pub epoch: u64,
+    /// Within the generation.
+    pub sequence: u64,
+    /// The folder in the spool and at the sink, one path component.
+    pub folder: String,
+    /// The file's name.
+    pub file: String,
+    /// Its size.
+    pub bytes: u64,
+    /// Its rows.
+    pub rows: u64,
+    /// The batch event as JSON.
+    pub event: String,
+}
+
+/// What waits in the spool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SpoolDepth {
+    /// Batches.
+    pub batches: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// Writes a declaration, replacing the one of that name.
+///
+/// # Errors
+/// SQLite refused a statement.
+pub fn put_job(tx: &Transaction<'_>, row: &JobRow) -> Result<(), StoreError> {
+    tx.execute(
+        "INSERT OR REPLACE INTO sync_job
+             (name, spec, password, epoch, sequence, progress, delivered_batches, delivered_rows)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        params![
+            row.name,
+            row.spec,
+            row.password,
+            row.epoch.cast_signed(),
+            row.sequence.cast_signed(),
+            row.progress,
+            row.delivered_batches.cast_signed(),
+            row.delivered_rows.cast_signed()
+        ],
+    )?;
+    Ok(())
+}
+
+/// The declaration of that name.
+///
+/// # Errors
+/// SQLite refused a statement.
+pub fn job(tx: &Transaction<'_>, name: &str) -> Result<Option<JobRow>, StoreError> {
+    Ok(tx.query_row(&format!("{JOBS} WHERE name = ?1"), [name], job_row).optional()?)
+}
+
+/// Every declaration, by name.
+///
+/// # Errors
+/// SQLite refused a statement.
+pub fn jobs(tx: &Transaction<'_>) -> Result<Vec<JobRow>, StoreError> {
+    let mut statement = tx.prepare(&format!("{JOBS} ORDER BY name"))?;
+    Ok(statement.query_map([], job_row)?.collect::<Result<_, _>>()?)
+}
+
+/// Removes a declaration; its undelivered batches stay. True when there was one.
+///
+/// # Errors
+/// SQLite refused a statement.
+pub fn remove_job(tx: &Transaction<'_>, name: &str) -> Result<bool, StoreError> {
+    Ok(tx.execute("DELETE FROM sync_job WHERE name = ?1", [name])? > 0)
+}
+
+/// Records a spooled batch and the progress it stands for. False, and nothing written, when the job is not at that epoch
+/// and sequence any more.
+///
+/// # Errors
+/// SQLite refused a statement.
+pub fn record_batch(tx: &Transaction<'_>, batch: &BatchRow, progress: &[u8]) -> Result<bool, StoreError> {
+    let moved = tx.execute(
+        "UPDATE sync_job SET sequence = sequence + 1, progress = ?4 WHERE name = ?1 AND epoch = ?2 AND sequence = ?3",
+        params![batch.job, batch.epoch.cast_signed(), batch.sequence.cast_signed(), progress],
+    )?;
+    if moved == 0 {
+        return Ok(false);
+    }
+    tx.execute(
+        "INSERT INTO sync_batch (job, epoch, sequence, folder, file, bytes, rows, event)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        params![
+            batch.job,
+            batch.epoch.cast_signed(),
+            batch.sequence.cast_signed(),
+            batch.folder,
+            batch.file,
+            batch.bytes.cast_signed(),
+            batch.rows.cast_signed(),
+            batch.event
+        ],
+    )?;
+    Ok(true)
+}
+
+/// Moves the progress without a batch. False when the job is not at that epoch and sequence any more.
+///
+/// # Errors
+/// SQLite refused a statement.
+pub fn move_progress(
+    tx: &Transaction<'_>,
+    name: &str,
+    at: (u64, u64),
+    progress: &[u8],
+) -> Result<bool, StoreError> {
+    let moved = tx.execute(
+        "UPDATE sync_job SET progress = ?4 WHERE name = ?1 AND epoch = ?2 AND sequence = ?3",
+        params![name, at.0.cast_signed(), at.1.cast_signed(), progress],
+    )?;
+    Ok(moved > 0)
+}
+
+/// The batch to deliver next.
+///
+/// # Errors
+/// SQLite refused a statement.
+pub fn next_batch(tx: &Transaction<'_>) -> Result<Option<BatchRow>, StoreError> {
+    Ok(tx.query_row(&format!("{BATCHES} ORDER BY id LIMIT 1"), [], batch_row).optional()?)
+}
+
+/// Every batch in the spool, in order of delivery.
+///
+/// # Errors
+/// SQLite refused a statement.
+pub fn batches(tx: &Transaction<'_>) -> Result<Vec<BatchRow>, StoreError> {
+    let mut statement = tx.prepare(&format!("{BATCHES} ORDER BY id"))?;
+    Ok(statement.query_map([], batch_row)?.collect::<Result<_, _>>()?)
+}
+
+/// Takes a delivered batch off the index and counts it for its job.
+///
+/// # Errors
+/// SQLite refused a statement.
+pub fn batch_delivered(tx: &Transaction<'_>, batch: &BatchRow) -> Result<(), StoreError> {
+    if tx.execute("DELETE FROM sync_batch WHERE id = ?1", [batch.id])? > 0 {
+        tx.execute(
+            "UPDATE sync_job SET delivered_batches = delivered_batches + 1, delivered_rows = delivered_rows + ?3
+             WHERE name = ?1 AND epoch = ?2",
+            params![batch.job, batch.epoch.cast_signed(), batch.rows.cast_signed()],
+        )?;
+    }
+    Ok(())
+}
+
+/// How much waits in the spool, of one job or of all.
+///
+/// # Errors
+/// SQLite refused a statement.
+pub fn depth(tx: &Transaction<'_>, job: Option<&str>) -> Result<SpoolDepth, StoreError> {
+    Ok(tx.query_row(
+        "SELECT count(*), coalesce(sum(bytes), 0) FROM sync_batch WHERE ?1 IS NULL OR job = ?1",
+        [job],
+        |row| Ok(SpoolDepth { batches: number(row, 0)?, bytes: number(row, 1)? }),
+    )?)
+}
+
+fn job_row(row: &Row<'_>) -> rusqlite::Result<JobRow> {
+    Ok(JobRow {
+        name: row.get(0)?,
+        spec: row.get(1)?,
+        password: row.get(2)?,
+        epoch: number(row, 3)?,
+        sequence: number(row, 4)?,
+        progress: row.get(5)?,
+        delivered_batches: number(row, 6)?,
+        delivered_rows: number(row, 7)?,
+    })
+}
+
+fn batch_row(row: &Row<'_>) -> rusqlite::Result<BatchRow> {
+    Ok(BatchRow {
+        id: row.get(0)?,
+        job: row.get(1)?,
+        epoch: number(row, 2)?,
+        sequence: number(row, 3)?,
+        folder: row.get(4)?,
+        file: row.get(5)?,
+        bytes: number(row, 6)?,
+        rows: number(row, 7)?,
+        event: row.get(8)?,
+    })
+}
+
+fn number(row: &Row<'_>, at: usize) -> rusqlite::Result<u64> {
+    row.get::<_, i64>(at).map(i64::cast_unsigned)
+}
+
+const JOBS: &str =
+    "SELECT name, spec, password, epoch, sequence, progress, delivered_batches, delivered_rows FROM sync_job";
+const BATCHES: &str = "SELECT id, job, epoch, sequence, folder, file, bytes, rows, event FROM sync_batch";
+
+#[cfg(test)]
+mod tests {
+    use super::super::Store;
+    use super::*;
+
+    fn store() -> (tempfile::TempDir, Store) {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("s")).unwrap();
+        let row = JobRow {
+            name: "j".into(),
+            spec: "{}".into(),
+            password: vec![],
+            epoch: 5,
+            sequence: 1,
+            progress: vec![0],
+            delivered_batches: 0,
+            delivered_rows: 0,
+        };
+        store.with(|tx| put_job(tx, &row)).unwrap();
+        (folder, store)
+    }
+
+    fn batch(epoch: u64, sequence: u64) -> BatchRow {
+        let (job, folder, file, event) = ("j".into(), "j".into(), format!("{epoch}-{sequence}"), "{}".into());
+        BatchRow { id: 0, job, epoch, sequence, folder, file, bytes: 10, rows: 3, event }
+    }
+
+    #[test]
+    fn a_batch_moves_the_progress_once() {
+        let (_folder, store) = store();
+        assert!(store.with(|tx| record_batch(tx, &batch(5, 1), &[1])).unwrap());
+        assert!(!store.with(|tx| record_batch(tx, &batch(5, 1), &[9])).unwrap());
+        let row = store.with(|tx| job(tx, "j")).unwrap().unwrap();
+        assert_eq!((row.sequence, row.progress), (2, vec![1]));
+    }
+
+    #[test]
+    fn a_batch_of_a_former_epoch_is_refused() {
+        let (_folder, store) = store();
+        assert!(!store.with(|tx| record_batch(tx, &batch(4, 1), &[1])).unwrap());
+        assert_eq!(store.with(|tx| depth(tx, None)).unwrap(), SpoolDepth::default());
+    }
+
+    #[test]
+    fn a_delivered_batch_is_counted_once() {
+        let (_folder, store) = store();
+        store.with(|tx| record_batch(tx, &batch(5, 1), &[1])).unwrap();
+        let next = store.with(next_batch).unwrap().unwrap();
+        store.with(|tx| batch_delivered(tx, &next)).unwrap();
+        store.with(|tx| batch_delivered(tx, &next)).unwrap();
+        let row = store.with(|tx| job(tx, "j")).unwrap().unwrap();
+        assert_eq!((row.delivered_batches, row.delivered_rows), (1, 3));
+        assert_eq!(store.with(next_batch).unwrap(), None);
+    }
+
+    #[test]
+    fn batches_of_a_removed_job_stay_to_be_delivered() {
+        let (_folder, store) = store();
+        store.with(|tx| record_batch(tx, &batch(5, 1), &[1])).unwrap();
+        assert!(store.with(|tx| remove_job(tx, "j")).unwrap());
+        assert_eq!(store.with(|tx| depth(tx, Some("j"))).unwrap(), SpoolDepth { batches: 1, bytes: 10 });
+    }
+}

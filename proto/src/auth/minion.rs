@@ -455,3 +455,16 @@ fn text<'a>(load: &'a Map, field: &'static str) -> Result<&'a str, AuthError> {
 fn bytes<'a>(load: &'a Map, field: &'static str) -> Result<&'a [u8], AuthError> {
     load.get(field).and_then(Value::as_bytes).ok_or(AuthError::Field { field })
 }
+
+#[cfg(test)]
+impl<'a> AuthSession<'a> {
+    /// An attempt whose request was recorded.
+    pub(crate) fn resume(settings: &'a AuthSettings, nonce: Nonce) -> Self {
+        Self { settings, nonce, token: None, request: Vec::new() }
+    }
+
+    /// The token that the recorded request carried.
+    pub(crate) fn expect_token(&mut self, token: String) {
+        self.token = Some(token);
+    }
+}

@@ -27,6 +27,13 @@ pub fn dump(value: &Value, style: Style) -> String {
     writer.out
 }
 
+/// A text as YAML's double quoted scalar, on one line.
+pub(crate) fn quoted(text: &str) -> String {
+    let mut writer = Writer { out: String::new(), column: 0 };
+    writer.double_quoted(text, 0, false);
+    writer.out
+}
+
 /// Where a scalar stands, which decides what may stay plain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {

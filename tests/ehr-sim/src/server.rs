@@ -12,10 +12,11 @@ use thiserror::Error;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-use crate::engine::Engine;
 use crate::tds::prelogin::TlsMode;
+use backend::Backend;
 use tls::{CertificateError, ServerTls};
 
+pub mod backend;
 mod connection;
 mod login;
 pub mod tls;
@@ -67,7 +68,7 @@ pub struct Server {
 
 /// What every connection uses.
 pub(crate) struct Shared {
-    pub(crate) engine: Engine,
+    pub(crate) backend: Box<dyn Backend>,
     pub(crate) tls: Option<ServerTls>,
     pub(crate) mode: TlsMode,
     pub(crate) server_name: Arc<str>,
@@ -75,7 +76,7 @@ pub(crate) struct Shared {
 
 impl Server {
     /// Binds the address and makes a certificate unless TLS is off.
-    pub async fn bind(engine: Engine, options: ServerOptions) -> Result<Self, ServerError> {
+    pub async fn bind(backend: impl Backend, options: ServerOptions) -> Result<Self, ServerError> {
         let ServerOptions { host, port, tls: mode, server_name } = options;
         let tls = match mode {
             TlsMode::Off => None,
@@ -89,7 +90,8 @@ impl Server {
             io::Result::Ok((listener, address))
         };
         let (listener, address) = bound.await.map_err(|source| ServerError::Bind { host, port, source })?;
-        let shared = Arc::new(Shared { engine, tls, mode, server_name: Arc::from(server_name) });
+        let shared =
+            Arc::new(Shared { backend: Box::new(backend), tls, mode, server_name: Arc::from(server_name) });
         Ok(Self { listener, address, shared })
     }
 

@@ -13,8 +13,8 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
 use super::Shared;
+use super::backend::BackendSession;
 use super::login::{self, Arrival, Transport};
-use crate::engine::Session;
 use crate::tds::error::TdsError;
 use crate::tds::login7::Login7;
 use crate::tds::output::{CHUNKS, Ending, PacketOutput, ResponseContext};
@@ -79,13 +79,12 @@ enum Work {
 
 /// How a request left the connection.
 enum After {
-    Idle(Box<Session>),
+    Idle(Box<dyn BackendSession>),
     Closed,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
-    async fn run(mut self, session: Session) -> Result<(), TdsError> {
-        let mut session = Box::new(session);
+    async fn run(mut self, mut session: Box<dyn BackendSession>) -> Result<(), TdsError> {
         loop {
             let message = match self.waiting.take() {
                 Some(message) => message,
@@ -109,7 +108,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
 
     async fn execute(
         &mut self,
-        mut session: Box<Session>,
+        mut session: Box<dyn BackendSession>,
         reset: ConnectionReset,
         work: Work,
     ) -> Result<After, TdsError> {
@@ -118,7 +117,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
         let mut output = PacketOutput::new(&self.context, chunks, cancel.0.clone());
         let flag = cancel.0.clone();
         let job = tokio::task::spawn_blocking(move || {
-            let stopped = perform(&mut session, reset, work, &mut output, &flag).is_err();
+            let stopped = perform(&mut *session, reset, work, &mut output, &flag).is_err();
             // The engine stops early on an attention; the client still waits for its acknowledgement.
             if stopped && !flag.is_cancelled() && !output.is_fatal() {
                 return (session, Err(Stopped));
@@ -227,7 +226,7 @@ fn understand(message: Message) -> Result<Work, TdsError> {
 }
 
 fn perform(
-    session: &mut Session,
+    session: &mut dyn BackendSession,
     reset: ConnectionReset,
     work: Work,
     output: &mut PacketOutput,

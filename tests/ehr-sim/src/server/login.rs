@@ -1,4 +1,4 @@
-//! The way into a session: prelogin, TLS as negotiated, LOGIN7, the engine's verdict, and the answer.
+//! The way into a session: prelogin, TLS as negotiated, LOGIN7, the backend's verdict, and the answer.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,8 +9,8 @@ use tokio::sync::mpsc;
 use tokio_rustls::server::TlsStream;
 
 use super::Shared;
+use super::backend::BackendSession;
 use super::tls::HandshakeStream;
-use crate::engine::Session;
 use crate::tds::error::TdsError;
 use crate::tds::login7::{Authentication, Login7};
 use crate::tds::output::{CHUNKS, Ending, PacketOutput, ResponseContext};
@@ -58,13 +58,13 @@ pub async fn arrive(mut socket: TcpStream, shared: &Shared) -> Result<Option<Arr
     }
 }
 
-/// Asks the engine and answers the client; `None` when the login was refused.
+/// Asks the backend and answers the client; `None` when the login was refused.
 pub async fn admit<S>(
     stream: &mut S,
     request: LoginRequest,
     login: Login7,
     shared: Arc<Shared>,
-) -> Result<Option<Session>, TdsError>
+) -> Result<Option<Box<dyn BackendSession>>, TdsError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -81,7 +81,7 @@ where
     }
 }
 
-/// The engine's view of a login.
+/// The backend's view of a login.
 pub fn login_request(login: &Login7, peer: SocketAddr, encrypted: bool) -> LoginRequest {
     LoginRequest {
         user: login.user_name.clone(),
@@ -156,12 +156,12 @@ fn verdict(
     login: &Login7,
     shared: &Shared,
     chunks: mpsc::Sender<Vec<u8>>,
-) -> Result<Option<Session>, Stopped> {
+) -> Result<Option<Box<dyn BackendSession>>, Stopped> {
     let outcome = match refused_unasked(login) {
         Some(refusal) => Err(vec![refusal]),
-        None => shared.engine.login(request),
+        None => shared.backend.login(request),
     };
-    let spid = outcome.as_ref().map_or(0, Session::spid);
+    let spid = outcome.as_ref().map_or(0, |session| session.spid());
     let context = ResponseContext { packet_size: DEFAULT_PACKET, spid, server: shared.server_name.clone() };
     let mut output = PacketOutput::new(&context, chunks, Cancel::new());
     match outcome {

@@ -117,6 +117,9 @@ impl PacketOutput {
         if self.payload.len() < CHUNK {
             return Ok(());
         }
+        if self.cancel.is_cancelled() {
+            return Err(Stopped);
+        }
         let mut chunk = Vec::with_capacity(self.payload.len() + self.payload.len() / 16);
         self.packets.full(&mut self.payload, &mut chunk);
         self.chunks.blocking_send(chunk).map_err(|_| Stopped)
@@ -188,7 +191,3 @@ impl Output for PacketOutput {
 
 const FATAL_CLASS: u8 = 20;
 const EMPTY: Done = Done { kind: DoneKind::Statement, count: None, error: false, command: 0 };
-
-#[cfg(test)]
-#[path = "output_tests.rs"]
-mod tests;

@@ -162,5 +162,4 @@ const PROCEDURES: [&str; 15] = [
 ];
 
 #[cfg(test)]
-#[path = "request_tests.rs"]
 mod tests;

@@ -1,0 +1,240 @@
+//! One ZMTP connection over TCP: dial, send, receive, heartbeats.
+//!
+//! The protocol is in [`proto::zmtp`]; here are the socket and the clock. A connection is alive when something came
+//! through it lately: a 3.1 peer is pinged when it is silent, and given up when it stays silent. A 3.0 peer cannot be
+//! pinged, so only TCP itself can end such a connection.
+//!
+//! [`Connection::receive`] may be dropped at any await and called again: nothing is lost and no frame is torn.
+
+use std::{net::SocketAddr, time::Duration};
+
+use proto::zmtp::{Config, Engine, Event, ZmtpError};
+use thiserror::Error;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    time::{Instant, sleep_until, timeout},
+};
+
+use super::settings::Heartbeat;
+
+/// How long a name lookup, a TCP connect and a handshake may take, each.
+const STEP_TIMEOUT: Duration = Duration::from_secs(10);
+const READ_BUFFER: usize = 16 << 10;
+
+/// Why a connection could not be made, or ended.
+#[derive(Debug, Error)]
+pub enum ConnectionError {
+    /// The name has no address at this moment.
+    #[error("the name {host:?} cannot be resolved: {why}")]
+    Resolve {
+        /// The name.
+        host: String,
+        /// What the resolver says.
+        why: String,
+    },
+    /// Nobody listens, or no way leads there.
+    #[error("cannot connect to {host}:{port}: {why}")]
+    Connect {
+        /// The master's name.
+        host: String,
+        /// The port.
+        port: u16,
+        /// What the system says of the last address.
+        why: String,
+    },
+    /// Connected, but the peer did not finish the handshake.
+    #[error("no ZMTP handshake within {} s: something other than a master may listen there", .0.as_secs())]
+    NoHandshake(Duration),
+    /// The peer broke the protocol or does not fit.
+    #[error(transparent)]
+    Protocol(#[from] ZmtpError),
+    /// The peer closed.
+    #[error("the master closed the connection")]
+    Closed,
+    /// The socket failed.
+    #[error("the connection broke")]
+    Socket(#[from] std::io::Error),
+    /// Nothing came although the peer was pinged.
+    #[error("nothing came through the connection for {} s, not even the answer to a ping", .0.as_secs())]
+    Silent(Duration),
+    /// The master now publishes elsewhere, or another master took over.
+    #[error("the master publishes at another address now")]
+    Moved,
+}
+
+/// A connection after its handshake.
+#[derive(Debug)]
+pub struct Connection {
+    stream: TcpStream,
+    engine: Engine,
+    heartbeat: Heartbeat,
+    pings: Pings,
+    heard: Instant,
+    pinged: Option<Instant>,
+    unsent: Vec<u8>,
+    sent: usize,
+    buffer: Box<[u8]>,
+}
+
+/// Whether the peer may be pinged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pings {
+    Welcome,
+    Unwelcome,
+}
+
+impl Connection {
+    /// Looks the name up, connects to the first address that answers, and shakes hands.
+    ///
+    /// # Errors
+    /// When any step fails or takes too long. No other name or address than the one given is ever tried.
+    pub async fn dial(
+        (host, port): (&str, u16),
+        config: Config,
+        heartbeat: Heartbeat,
+    ) -> Result<Self, ConnectionError> {
+        let stream = connect(host, port).await?;
+        stream.set_nodelay(true)?;
+        let mut connection = Self {
+            stream,
+            engine: Engine::new(config),
+            heartbeat,
+            pings: Pings::Unwelcome,
+            heard: Instant::now(),
+            pinged: None,
+            unsent: Vec::new(),
+            sent: 0,
+            buffer: vec![0; READ_BUFFER].into_boxed_slice(),
+        };
+        match timeout(STEP_TIMEOUT, connection.handshake()).await {
+            Ok(done) => done.map(|()| connection),
+            Err(_elapsed) => Err(ConnectionError::NoHandshake(STEP_TIMEOUT)),
+        }
+    }
+
+    /// Queues and writes one message.
+    ///
+    /// # Errors
+    /// When the socket or the peer fails.
+    pub async fn send<P: AsRef<[u8]>>(&mut self, parts: &[P]) -> Result<(), ConnectionError> {
+        self.engine.send(parts)?;
+        self.flush().await
+    }
+
+    /// Subscribes to a prefix.
+    ///
+    /// # Errors
+    /// When the socket or the peer fails.
+    pub async fn subscribe(&mut self, prefix: &[u8]) -> Result<(), ConnectionError> {
+        self.engine.subscribe(prefix)?;
+        self.flush().await
+    }
+
+    /// Waits for the next message, answering and sending heartbeats meanwhile.
+    ///
+    /// # Errors
+    /// When the connection is over.
+    pub async fn receive(&mut self) -> Result<Vec<Vec<u8>>, ConnectionError> {
+        loop {
+            match self.engine.poll() {
+                Some(Event::Message(parts)) => return Ok(parts),
+                Some(Event::Ping { .. } | Event::Pong { .. } | Event::Handshake(_)) => {}
+                Some(Event::Subscribe(_) | Event::Cancel(_)) => {}
+                None => self.step().await?,
+            }
+        }
+    }
+
+    async fn handshake(&mut self) -> Result<(), ConnectionError> {
+        loop {
+            if let Some(Event::Handshake(peer)) = self.engine.poll() {
+                if peer.version >= proto::zmtp::Version::V3_1 {
+                    self.pings = Pings::Welcome;
+                }
+                return Ok(());
+            }
+            self.step().await?;
+        }
+    }
+
+    async fn flush(&mut self) -> Result<(), ConnectionError> {
+        self.collect_outgoing();
+        while self.sent < self.unsent.len() {
+            let written = self.stream.write(&self.unsent[self.sent..]).await?;
+            self.count_sent(written)?;
+        }
+        Ok(())
+    }
+
+    /// Reads or writes what is ready, or minds the heartbeat.
+    async fn step(&mut self) -> Result<(), ConnectionError> {
+        self.collect_outgoing();
+        let deadline = self.next_beat();
+        let (mut reader, mut writer) = self.stream.split();
+        tokio::select! {
+            read = reader.read(&mut self.buffer) => {
+                let read = read?;
+                if read == 0 {
+                    return Err(ConnectionError::Closed);
+                }
+                self.heard = Instant::now();
+                self.engine.receive(&self.buffer[..read])?;
+            }
+            written = writer.write(&self.unsent[self.sent..]), if self.sent < self.unsent.len() => {
+                let written = written?;
+                self.count_sent(written)?;
+            }
+            () = sleep_until(deadline), if self.pings == Pings::Welcome => self.beat()?,
+        }
+        Ok(())
+    }
+
+    fn collect_outgoing(&mut self) {
+        if self.sent == self.unsent.len() {
+            self.unsent = self.engine.outgoing();
+            self.sent = 0;
+        } else {
+            self.unsent.extend(self.engine.outgoing());
+        }
+    }
+
+    fn count_sent(&mut self, written: usize) -> Result<(), ConnectionError> {
+        self.sent += written;
+        if written == 0 { Err(ConnectionError::Closed) } else { Ok(()) }
+    }
+
+    fn next_beat(&self) -> Instant {
+        let last = self.pinged.map_or(self.heard, |pinged| pinged.max(self.heard));
+        (last + self.heartbeat.interval).min(self.heard + self.heartbeat.timeout)
+    }
+
+    fn beat(&mut self) -> Result<(), ConnectionError> {
+        let now = Instant::now();
+        if now >= self.heard + self.heartbeat.timeout {
+            return Err(ConnectionError::Silent(self.heartbeat.timeout));
+        }
+        let ttl = self.heartbeat.timeout.as_millis() / 100;
+        self.engine.ping(u16::try_from(ttl).unwrap_or(u16::MAX), b"")?;
+        self.pinged = Some(now);
+        Ok(())
+    }
+}
+
+async fn connect(host: &str, port: u16) -> Result<TcpStream, ConnectionError> {
+    let unresolved = |why: String| ConnectionError::Resolve { host: host.to_owned(), why };
+    let addresses: Vec<SocketAddr> = match timeout(STEP_TIMEOUT, tokio::net::lookup_host((host, port))).await
+    {
+        Ok(found) => found.map_err(|error| unresolved(error.to_string()))?.collect(),
+        Err(_elapsed) => return Err(unresolved(format!("no answer within {} s", STEP_TIMEOUT.as_secs()))),
+    };
+    let mut why = "it has no address".to_owned();
+    for address in addresses {
+        match timeout(STEP_TIMEOUT, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(error)) => why = format!("{address}: {error}"),
+            Err(_elapsed) => why = format!("{address}: no answer within {} s", STEP_TIMEOUT.as_secs()),
+        }
+    }
+    Err(ConnectionError::Connect { host: host.to_owned(), port, why })
+}

@@ -1,0 +1,147 @@
+//! The link as the rest of the agent uses it: requests under the session, renewed when the master forgot it.
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use futures_util::future::BoxFuture;
+use proto::{Map, ReplyError, Strings, Value, pillar::PillarKeys, request::SealedRequest};
+use rand::rngs::OsRng;
+
+use super::{
+    LinkError, MasterLink,
+    authenticate::chain,
+    requests::{ExchangeError, Requests},
+    sessions::{OpenSession, Sessions},
+    settings::ChannelSettings,
+};
+
+/// One minion's link to its master.
+pub struct Link {
+    settings: Arc<ChannelSettings>,
+    requests: Arc<Requests>,
+    sessions: Arc<Sessions>,
+}
+
+/// How the reply to a request is opened.
+#[derive(Clone, Copy)]
+enum Reply {
+    Plain(Strings),
+    Pillar,
+}
+
+/// Why one round failed.
+enum Failure {
+    Exchange(ExchangeError),
+    Reply(ReplyError),
+    Final(LinkError),
+}
+
+impl Link {
+    /// Puts the parts together.
+    pub fn new(settings: Arc<ChannelSettings>, requests: Arc<Requests>, sessions: Arc<Sessions>) -> Self {
+        Self { settings, requests, sessions }
+    }
+
+    /// Asks, and once more after authenticating again when the session turns out to be over.
+    async fn ask(&self, cmd: &str, load: Map, reply: Reply) -> Result<Value, LinkError> {
+        let unreachable = |why: String| LinkError::Unreachable { why };
+        let session = self.sessions.later_than(0, self.patience()).await.map_err(unreachable)?;
+        match self.round(&session, (cmd, load.clone()), reply).await {
+            Ok(value) => return Ok(value),
+            Err(Failure::Reply(error)) if error.needs_auth() => {
+                tracing::debug!(cmd, %error, "the session is over, authenticating again");
+                self.sessions.want_after(session.generation);
+            }
+            Err(failure) => return Err(failure.into_link_error(cmd)),
+        }
+        let session =
+            self.sessions.later_than(session.generation, self.patience()).await.map_err(unreachable)?;
+        self.round(&session, (cmd, load), reply).await.map_err(|failure| failure.into_link_error(cmd))
+    }
+
+    /// One sealed request and its reply; sent again as it is when no answer comes.
+    async fn round(
+        &self,
+        session: &OpenSession,
+        (cmd, load): (&str, Map),
+        reply: Reply,
+    ) -> Result<Value, Failure> {
+        let sealed = self.seal(session, cmd, load)?;
+        let mut tries = 1;
+        let answer = loop {
+            let answer =
+                self.requests.exchange(&session.master, &sealed.bytes, self.settings.request_timeout).await;
+            match answer {
+                Err(ExchangeError::Timeout(_)) if tries < self.settings.request_tries => tries += 1,
+                Ok(_) | Err(_) => break answer.map_err(Failure::Exchange)?,
+            }
+        };
+        let opened = match reply {
+            Reply::Plain(strings) => session.session.open(&answer, &sealed.nonce, strings),
+            Reply::Pillar => {
+                let keys = PillarKeys { minion: &session.pair.private, master: &session.master_key };
+                session.session.open_pillar(&answer, &sealed.nonce, keys, &mut OsRng)
+            }
+        };
+        opened.map_err(Failure::Reply)
+    }
+
+    fn seal(&self, session: &OpenSession, cmd: &str, load: Map) -> Result<SealedRequest, Failure> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let now = i64::try_from(now).unwrap_or(i64::MAX);
+        if !self.settings.minion_sign_messages {
+            return Ok(session.session.seal(cmd, load, now, &mut OsRng));
+        }
+        let sealed = session.session.seal_signed((cmd, load), &session.pair.private, now, &mut OsRng);
+        sealed.map_err(|error| {
+            Failure::Final(LinkError::Refused {
+                cmd: cmd.to_owned(),
+                why: format!("it cannot be signed: {error}"),
+            })
+        })
+    }
+
+    /// How long a request waits for a session.
+    fn patience(&self) -> Duration {
+        self.settings.request_timeout
+    }
+}
+
+impl Failure {
+    fn into_link_error(self, cmd: &str) -> LinkError {
+        match self {
+            Self::Exchange(error) => LinkError::Unreachable { why: chain(&error) },
+            Self::Reply(error) if error.is_retryable() => LinkError::Unreachable { why: chain(&error) },
+            Self::Reply(error) => LinkError::Refused { cmd: cmd.to_owned(), why: chain(&error) },
+            Self::Final(error) => error,
+        }
+    }
+}
+
+impl MasterLink for Link {
+    fn request<'a>(&'a self, cmd: &'a str, load: Map) -> BoxFuture<'a, Result<Value, LinkError>> {
+        Box::pin(self.ask(cmd, load, Reply::Plain(Strings::Text)))
+    }
+
+    fn request_raw<'a>(&'a self, cmd: &'a str, load: Map) -> BoxFuture<'a, Result<Value, LinkError>> {
+        Box::pin(self.ask(cmd, load, Reply::Plain(Strings::Raw)))
+    }
+
+    fn pillar<'a>(&'a self, load: Map) -> BoxFuture<'a, Result<Value, LinkError>> {
+        Box::pin(self.ask("_pillar", load, Reply::Pillar))
+    }
+
+    fn fire_event<'a>(&'a self, tag: &'a str, data: Value) -> BoxFuture<'a, Result<(), LinkError>> {
+        let mut load = Map::new();
+        load.insert("tag", tag);
+        load.insert("data", data);
+        load.insert("pretag", Value::Nil);
+        Box::pin(async move { self.request("_minion_event", load).await.map(drop) })
+    }
+
+    fn return_job<'a>(&'a self, ret: Map) -> BoxFuture<'a, Result<(), LinkError>> {
+        Box::pin(async move { self.request("_return", ret).await.map(drop) })
+    }
+}

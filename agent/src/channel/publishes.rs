@@ -1,0 +1,204 @@
+//! The publish channel: one SUB connection, every publish opened and handed on in order.
+//!
+//! A publish that does not open is not dropped: it waits, with all behind it that do not open either, until the
+//! minion has authenticated again, and is then tried once more, so a key rotation or a master restart loses no job.
+//! What is held is bounded by [`HELD_MAX`] and [`HELD_BYTES_MAX`].
+//!
+//! After every reconnect the minion authenticates again: the master may be another process with other keys.
+
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+use proto::{
+    publish::{BROADCAST, PublishError, PublishReader, topic},
+    zmtp::{Config, SocketType},
+};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep},
+};
+
+use super::{
+    LinkEvent,
+    authenticate::chain,
+    backoff::Backoff,
+    connection::{Connection, ConnectionError},
+    sessions::{OpenSession, Sessions, State},
+    settings::{ChannelSettings, Subscription},
+};
+
+/// Publishes that wait for a new key.
+const HELD_MAX: usize = 1_000;
+/// Their size together.
+const HELD_BYTES_MAX: usize = 64 << 20;
+/// A connection that lived this long was a good one: the next failure starts with the shortest wait.
+const GOOD_AFTER: Duration = Duration::from_secs(60);
+
+/// The task's state.
+pub struct Publishes {
+    settings: Arc<ChannelSettings>,
+    sessions: Arc<Sessions>,
+    events: mpsc::Sender<LinkEvent>,
+    opener: Option<Opener>,
+    held: VecDeque<Vec<u8>>,
+    held_bytes: usize,
+}
+
+/// The reader of one session's publishes.
+struct Opener {
+    generation: u64,
+    reader: PublishReader,
+}
+
+/// Whether the master was told about since this connection was made.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Announced {
+    No { after: u64 },
+    Yes,
+}
+
+impl Publishes {
+    /// Prepares the task.
+    pub fn new(
+        settings: Arc<ChannelSettings>,
+        sessions: Arc<Sessions>,
+        events: mpsc::Sender<LinkEvent>,
+    ) -> Self {
+        Self { settings, sessions, events, opener: None, held: VecDeque::new(), held_bytes: 0 }
+    }
+
+    /// Listens for ever.
+    pub async fn run(mut self) {
+        let mut backoff = Backoff::new(self.settings.recon);
+        // A connection needs a session as new as this.
+        let mut fresh_after = 0;
+        loop {
+            let Ok(session) = self.sessions.later_than(0, Duration::MAX).await else { continue };
+            let since = Instant::now();
+            let error = match self.listen(&session, fresh_after).await {
+                Ok(never) => match never {},
+                Err(error) => error,
+            };
+            let why = chain(&error);
+            let wait = {
+                if since.elapsed() > GOOD_AFTER {
+                    backoff.reset();
+                }
+                backoff.next(rand::random())
+            };
+            let master = &session.master;
+            tracing::warn!(%master, port = session.publish_port, ?wait, "the publish channel is down: {why}");
+            self.tell(LinkEvent::Lost { why }).await;
+            fresh_after = self.sessions.current().map_or(session.generation, |open| open.generation);
+            sleep(wait).await;
+        }
+    }
+
+    /// Holds one connection until it ends.
+    async fn listen(
+        &mut self,
+        session: &Arc<OpenSession>,
+        fresh_after: u64,
+    ) -> Result<std::convert::Infallible, ConnectionError> {
+        let mut state = self.sessions.follow();
+        let mut connection = self.subscribe(session).await?;
+        if fresh_after > 0 {
+            self.sessions.want_after(fresh_after);
+        }
+        let mut announced = Announced::No { after: fresh_after };
+        state.mark_changed();
+        loop {
+            tokio::select! {
+                parts = connection.receive() => {
+                    if let Some(frame) = parts?.pop() {
+                        self.take(frame).await;
+                    }
+                }
+                Ok(()) = state.changed() => {
+                    let now = state.borrow_and_update().clone();
+                    let State::Open(open) = now else { continue };
+                    if open.master != session.master || open.publish_port != session.publish_port {
+                        return Err(ConnectionError::Moved);
+                    }
+                    self.renew(&open).await;
+                    if let Announced::No { after } = announced && open.generation > after {
+                        announced = Announced::Yes;
+                        let (master, publish_port) = (open.master.clone(), open.publish_port);
+                        tracing::info!(%master, publish_port, "listening for publishes");
+                        self.tell(LinkEvent::Connected { master, publish_port }).await;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn subscribe(&self, session: &OpenSession) -> Result<Connection, ConnectionError> {
+        let mut config = Config::new(SocketType::Sub);
+        config.identity = self.settings.id.as_str().as_bytes().to_vec();
+        let address = (session.master.host(), session.publish_port);
+        let mut connection = Connection::dial(address, config, self.settings.heartbeat).await?;
+        match self.settings.subscription {
+            Subscription::Everything => connection.subscribe(b"").await?,
+            Subscription::Filtered => {
+                connection.subscribe(BROADCAST.as_bytes()).await?;
+                connection.subscribe(topic(&self.settings.id).as_bytes()).await?;
+            }
+        }
+        Ok(connection)
+    }
+
+    /// Opens a publish, or keeps it for the next session.
+    async fn take(&mut self, frame: Vec<u8>) {
+        let Some(opener) = &mut self.opener else { return self.hold(frame) };
+        match opener.reader.open(&frame) {
+            Ok(load) => self.tell(LinkEvent::Publish(Box::new(load))).await,
+            Err(error) if error.needs_auth() => {
+                let generation = opener.generation;
+                tracing::debug!(generation, "a publish does not open, authenticating again");
+                self.hold(frame);
+                self.sessions.want_after(generation);
+            }
+            Err(error) => drop_publish(&error),
+        }
+    }
+
+    fn hold(&mut self, frame: Vec<u8>) {
+        self.held_bytes += frame.len();
+        self.held.push_back(frame);
+        while self.held.len() > HELD_MAX || self.held_bytes > HELD_BYTES_MAX {
+            let Some(dropped) = self.held.pop_front() else { return };
+            self.held_bytes -= dropped.len();
+            tracing::warn!("too many publishes wait for a new key, the oldest is dropped");
+        }
+    }
+
+    /// Takes up a session, and tries what was held once more.
+    async fn renew(&mut self, open: &OpenSession) {
+        match &mut self.opener {
+            Some(opener) if opener.generation == open.generation => return,
+            // The same key goes on with the same serials.
+            Some(opener) if opener.reader.has_key(&open.aes) => opener.generation = open.generation,
+            Some(_) | None => {
+                let (aes, key) = (open.aes.clone(), open.master_key.clone());
+                let reader = PublishReader::new(aes, key, self.settings.unsigned_publishes);
+                self.opener = Some(Opener { generation: open.generation, reader });
+            }
+        }
+        self.held_bytes = 0;
+        for frame in std::mem::take(&mut self.held) {
+            let Some(opener) = &mut self.opener else { return };
+            match opener.reader.open(&frame) {
+                Ok(load) => self.tell(LinkEvent::Publish(Box::new(load))).await,
+                Err(error) => drop_publish(&error),
+            }
+        }
+    }
+
+    async fn tell(&self, event: LinkEvent) {
+        // Nobody listens any more when the process is about to end.
+        let _ = self.events.send(event).await;
+    }
+}
+
+fn drop_publish(error: &PublishError) {
+    tracing::warn!("a publish is dropped: {}", chain(error));
+}

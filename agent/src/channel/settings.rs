@@ -1,0 +1,257 @@
+//! What the configuration says about the link, read once from Salt's own options.
+//!
+//! Salt has no names for heartbeats of the minion's side; they are constants here, the master's own values
+//! (`ZMQ_HEARTBEAT_IVL` 10 s, `ZMQ_HEARTBEAT_TIMEOUT` 30 s).
+
+use std::{fmt, path::PathBuf, time::Duration};
+
+use proto::{
+    EncryptionAlgorithm, Fingerprint, MinionId, SigningAlgorithm, key::HashType, publish::UnsignedPublishes,
+};
+
+use super::backoff::{Growth, Waits};
+use crate::config::{Config, ConfigError};
+
+/// Where a master listens for requests.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct MasterAddress {
+    host: String,
+    port: u16,
+}
+
+impl MasterAddress {
+    /// Reads one entry of `master`: a host name or address, with or without `:port`.
+    ///
+    /// # Errors
+    /// [`ConfigError::Option`] when the host is empty or the port is none.
+    pub fn parse(entry: &str, default_port: u16) -> Result<Self, ConfigError> {
+        let wrong = || ConfigError::Option {
+            key: "master".to_owned(),
+            expected: "a host name or address, with or without `:port`",
+        };
+        let bracketed = entry.strip_prefix('[').and_then(|rest| rest.split_once(']'));
+        let (host, port) = match (bracketed, entry.matches(':').count()) {
+            (Some((host, "")), _) => (host, None),
+            (Some((host, rest)), _) => (host, Some(rest.strip_prefix(':').ok_or_else(wrong)?)),
+            (None, 1) => entry.split_once(':').map(|(host, port)| (host, Some(port))).ok_or_else(wrong)?,
+            // Two colons and more are an IPv6 address.
+            (None, _) => (entry, None),
+        };
+        let port = port.map_or(Ok(default_port), str::parse).map_err(|_| wrong())?;
+        if host.is_empty() { Err(wrong()) } else { Ok(Self { host: host.to_owned(), port }) }
+    }
+
+    /// Host name or address, as configured.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The request port (Salt's `master_port`).
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+}
+
+impl fmt::Display for MasterAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.host)
+    }
+}
+
+/// Which publishes the minion asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subscription {
+    /// All of them; each is matched here.
+    Everything,
+    /// With `zmq_filtering`: broadcasts, and what the master addresses to this id.
+    Filtered,
+}
+
+/// How often to show and to expect a sign of life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heartbeat {
+    /// Silence after which the peer is pinged.
+    pub interval: Duration,
+    /// Silence after which the connection counts as dead.
+    pub timeout: Duration,
+}
+
+/// Everything the link needs to know.
+#[derive(Clone, Debug)]
+pub struct ChannelSettings {
+    /// Masters in the order they are tried; more than one only with `master_type: failover`.
+    pub masters: Vec<MasterAddress>,
+    /// `publish_port`, where it overrules what the master announces.
+    pub publish_port: Option<u16>,
+    /// The minion's id.
+    pub id: MinionId,
+    /// Folder of `minion.pem`, `minion.pub`, `minion_master.pub`.
+    pub pki_dir: PathBuf,
+    /// Bits of a new key.
+    pub keysize: usize,
+    /// `encryption_algorithm`.
+    pub encryption: EncryptionAlgorithm,
+    /// `signing_algorithm`.
+    pub signing: SigningAlgorithm,
+    /// `master_finger` with the `hash_type` it was made with.
+    pub master_finger: Option<(Fingerprint, HashType)>,
+    /// File name of the operator's key below `pki_dir`, when `verify_master_pubkey_sign` is on.
+    pub master_sign_key: Option<String>,
+    /// `always_verify_signature`.
+    pub always_verify_signature: bool,
+    /// The grains that `autosign_grains` names, for a master that accepts by them.
+    pub autosign_grains: Option<proto::Map>,
+    /// Whether publishes must be signed (`sign_pub_messages`).
+    pub unsigned_publishes: UnsignedPublishes,
+    /// `minion_sign_messages`.
+    pub minion_sign_messages: bool,
+    /// Which publishes to ask for.
+    pub subscription: Subscription,
+    /// How long one authentication request waits (`auth_timeout`).
+    pub auth_timeout: Duration,
+    /// How often it is sent before the attempt counts as failed (`auth_tries`).
+    pub auth_tries: u32,
+    /// Waits while the key is pending (`acceptance_wait_time`, `acceptance_wait_time_max`).
+    pub acceptance: Waits,
+    /// Waits between dials (`recon_default`, `recon_max`).
+    pub recon: Waits,
+    /// How long one request waits for its reply (`request_channel_timeout`).
+    pub request_timeout: Duration,
+    /// How often it is sent (`request_channel_tries`).
+    pub request_tries: u32,
+    /// Heartbeats of every connection.
+    pub heartbeat: Heartbeat,
+}
+
+impl ChannelSettings {
+    /// Reads the options.
+    ///
+    /// # Errors
+    /// [`ConfigError::Option`] names the option that cannot be used.
+    pub fn from_config(config: &Config) -> Result<Self, ConfigError> {
+        let port = port(config, "master_port")?.unwrap_or(4506);
+        let masters: Vec<_> = config
+            .masters()
+            .iter()
+            .map(|entry| MasterAddress::parse(entry, port))
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            masters,
+            // Salt compares with 4506, so that one value of `publish_port` counts as unset; so does this.
+            publish_port: self::port(config, "publish_port")?.filter(|port| *port != 4506),
+            id: MinionId::parse(config.id.as_str())
+                .map_err(|_| wrong("id", "an id that a master accepts"))?,
+            pki_dir: config.pki_dir.clone(),
+            keysize: usize::try_from(config.int_opt("keysize").unwrap_or(2048))
+                .ok()
+                .filter(|bits| (2048..=8192).contains(bits))
+                .ok_or_else(|| wrong("keysize", "a number of bits from 2048 to 8192"))?,
+            encryption: algorithm(config, "encryption_algorithm", EncryptionAlgorithm::from_name)?,
+            signing: algorithm(config, "signing_algorithm", SigningAlgorithm::from_name)?,
+            master_finger: master_finger(config)?,
+            master_sign_key: config.bool_opt("verify_master_pubkey_sign", false).then(|| {
+                config.str_opt("master_sign_key_name").unwrap_or_else(|| "master_sign".to_owned()) + ".pub"
+            }),
+            always_verify_signature: config.bool_opt("always_verify_signature", false),
+            autosign_grains: None,
+            unsigned_publishes: match config.bool_opt("sign_pub_messages", true) {
+                true => UnsignedPublishes::Refuse,
+                false => UnsignedPublishes::Take,
+            },
+            minion_sign_messages: config.bool_opt("minion_sign_messages", false),
+            subscription: match config.bool_opt("zmq_filtering", false) {
+                true => Subscription::Filtered,
+                false => Subscription::Everything,
+            },
+            auth_timeout: seconds(config, "auth_timeout", 5.0),
+            auth_tries: count(config, "auth_tries", 7),
+            acceptance: Waits {
+                first: seconds(config, "acceptance_wait_time", 10.0),
+                max: config.seconds_opt("acceptance_wait_time_max").unwrap_or_default(),
+                growth: Growth::Steps,
+            },
+            recon: Waits {
+                first: millis(config, "recon_default", 1_000),
+                max: millis(config, "recon_max", 10_000),
+                growth: Growth::Doubling,
+            },
+            request_timeout: seconds(config, "request_channel_timeout", 60.0),
+            request_tries: count(config, "request_channel_tries", 3),
+            heartbeat: Heartbeat::default(),
+        })
+    }
+}
+
+impl Default for Heartbeat {
+    fn default() -> Self {
+        Self { interval: Duration::from_secs(10), timeout: Duration::from_secs(30) }
+    }
+}
+
+fn wrong(key: &str, expected: &'static str) -> ConfigError {
+    ConfigError::Option { key: key.to_owned(), expected }
+}
+
+fn port(config: &Config, key: &str) -> Result<Option<u16>, ConfigError> {
+    let port = config.int_opt(key).map(u16::try_from).transpose();
+    port.map_err(|_| wrong(key, "a port number (0 to 65535)"))
+}
+
+/// A wait that cannot be zero: a link must never spin.
+fn seconds(config: &Config, key: &str, default: f64) -> Duration {
+    let given = config.seconds_opt(key).filter(|given| !given.is_zero());
+    given.unwrap_or_else(|| Duration::from_secs_f64(default))
+}
+
+fn millis(config: &Config, key: &str, default: u64) -> Duration {
+    let given = config.int_opt(key).and_then(|given| u64::try_from(given).ok()).filter(|given| *given > 0);
+    Duration::from_millis(given.unwrap_or(default))
+}
+
+fn count(config: &Config, key: &str, default: u32) -> u32 {
+    config
+        .int_opt(key)
+        .and_then(|given| u32::try_from(given).ok())
+        .filter(|given| *given > 0)
+        .unwrap_or(default)
+}
+
+fn algorithm<T: Default>(config: &Config, key: &str, named: fn(&str) -> Option<T>) -> Result<T, ConfigError> {
+    match config.str_opt(key) {
+        None => Ok(T::default()),
+        Some(name) => named(&name).ok_or_else(|| wrong(key, "an algorithm that Salt's wire knows")),
+    }
+}
+
+fn master_finger(config: &Config) -> Result<Option<(Fingerprint, HashType)>, ConfigError> {
+    let Some(finger) = config.str_opt("master_finger").filter(|finger| !finger.is_empty()) else {
+        return Ok(None);
+    };
+    let hash = algorithm(config, "hash_type", HashType::from_name)?;
+    Ok(Some((Fingerprint::parse(&finger), hash)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(entry: &str) -> Option<(String, u16)> {
+        MasterAddress::parse(entry, 4506).ok().map(|master| (master.host, master.port))
+    }
+
+    #[test]
+    fn reads_hosts_with_and_without_a_port() {
+        let expect = |host: &str, port| Some((host.to_owned(), port));
+        assert_eq!(address("salt"), expect("salt", 4506));
+        assert_eq!(address("salt.example.com:14506"), expect("salt.example.com", 14506));
+        assert_eq!(address("10.0.0.1"), expect("10.0.0.1", 4506));
+        assert_eq!(address("2001:db8::7"), expect("2001:db8::7", 4506));
+        assert_eq!(address("[2001:db8::7]:5"), expect("2001:db8::7", 5));
+        assert_eq!(address("[::1]"), expect("::1", 4506));
+        for wrong in ["", ":4506", "salt:", "salt:x", "salt:70000", "[::1]x"] {
+            assert_eq!(address(wrong), None, "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,306 @@
+//! Declarations and progress between their live types and the store's rows.
+//!
+//! Seals what must not lie in clear (passwords, progress with its key values) under a purpose that names the job, so that
+//! one job's row cannot be passed off as another's.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use rusqlite::Transaction;
+
+use crate::store::sync::{self as table, BatchRow, JobRow, SpoolDepth};
+use crate::store::{Secret, Store, StoreError};
+
+use super::SyncError;
+use super::cursor::{Progress, StoredProgress};
+use super::names::{Epoch, JobName};
+use super::spec::{JobSpec, StoredSpec};
+
+/// The sync tables, in live types. Clones share the store.
+#[derive(Debug, Clone)]
+pub struct Ledger {
+    store: Arc<Store>,
+}
+
+/// A declared job with its progress.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JobState {
+    /// The declaration.
+    pub spec: JobSpec,
+    /// The generation of its data.
+    pub epoch: Epoch,
+    /// Of the next batch.
+    pub sequence: u64,
+    /// How far it has read.
+    pub progress: Progress,
+    /// Batches the sink took in this epoch.
+    pub delivered_batches: u64,
+    /// Rows the sink took in this epoch.
+    pub delivered_rows: u64,
+}
+
+/// What a declaration came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Declared {
+    /// It was there already, word for word.
+    Unchanged,
+    /// It was changed in what does not touch the data read so far.
+    Updated,
+    /// It is new, or reads something else: a new epoch begins with a snapshot.
+    Snapshot(Epoch),
+}
+
+impl Ledger {
+    /// The sync tables of `store`.
+    pub fn new(store: Arc<Store>) -> Self {
+        Self { store }
+    }
+
+    /// Writes a declaration.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn declare(&self, spec: JobSpec, now: SystemTime) -> Result<Declared, SyncError> {
+        let ledger = self.clone();
+        self.store.run(move |tx| ledger.declare_in(tx, spec, now)).await
+    }
+
+    /// Removes a declaration; true when there was one. Its undelivered batches stay.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn remove(&self, name: &JobName) -> Result<bool, SyncError> {
+        let name = name.clone();
+        Ok(self.store.run(move |tx| table::remove_job(tx, name.as_str())).await?)
+    }
+
+    /// The job of that name.
+    ///
+    /// # Errors
+    /// No such job, or the store failed.
+    pub async fn job(&self, name: &JobName) -> Result<JobState, SyncError> {
+        self.find(name).await?.ok_or_else(|| SyncError::NoJob { job: name.to_string() })
+    }
+
+    /// The job of that name, if there is one.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn find(&self, name: &JobName) -> Result<Option<JobState>, SyncError> {
+        let (ledger, name) = (self.clone(), name.clone());
+        self.store.run(move |tx| table::job(tx, name.as_str())?.map(|row| ledger.live(row)).transpose()).await
+    }
+
+    /// Every declared job, by name.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn jobs(&self) -> Result<Vec<JobState>, SyncError> {
+        let ledger = self.clone();
+        self.store.run(move |tx| table::jobs(tx)?.into_iter().map(|row| ledger.live(row)).collect()).await
+    }
+
+    /// Records a spooled batch and the progress it stands for, in one transaction.
+    ///
+    /// # Errors
+    /// [`SyncError::Superseded`] when the job was declared anew meanwhile; the store failed.
+    pub async fn record(&self, batch: BatchRow, progress: &Progress) -> Result<(), SyncError> {
+        let sealed = self.seal_progress(&batch.job, progress)?;
+        let job = batch.job.clone();
+        let recorded = self.store.run(move |tx| table::record_batch(tx, &batch, &sealed)).await?;
+        if recorded { Ok(()) } else { Err(SyncError::Superseded { job }) }
+    }
+
+    /// Moves the progress of a job without a batch.
+    ///
+    /// # Errors
+    /// [`SyncError::Superseded`] when the job was declared anew meanwhile; the store failed.
+    pub async fn move_progress(&self, state: &JobState, progress: &Progress) -> Result<(), SyncError> {
+        let job = state.spec.name.to_string();
+        let sealed = self.seal_progress(&job, progress)?;
+        let (name, at) = (job.clone(), (state.epoch.get(), state.sequence));
+        let moved = self.store.run(move |tx| table::move_progress(tx, &name, at, &sealed)).await?;
+        if moved { Ok(()) } else { Err(SyncError::Superseded { job }) }
+    }
+
+    /// The batch to deliver next.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn next_batch(&self) -> Result<Option<BatchRow>, StoreError> {
+        self.store.run(table::next_batch).await
+    }
+
+    /// Every batch in the spool.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn batches(&self) -> Result<Vec<BatchRow>, StoreError> {
+        self.store.run(table::batches).await
+    }
+
+    /// Takes a delivered batch off the index.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn delivered(&self, batch: BatchRow) -> Result<(), StoreError> {
+        self.store.run(move |tx| table::batch_delivered(tx, &batch)).await
+    }
+
+    /// How much waits in the spool, of one job or of all.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn depth(&self, job: Option<&JobName>) -> Result<SpoolDepth, StoreError> {
+        let job = job.map(ToString::to_string);
+        self.store.run(move |tx| table::depth(tx, job.as_deref())).await
+    }
+
+    fn declare_in(
+        &self,
+        tx: &Transaction<'_>,
+        spec: JobSpec,
+        now: SystemTime,
+    ) -> Result<Declared, SyncError> {
+        let former = table::job(tx, spec.name.as_str())?.map(|row| self.live(row)).transpose()?;
+        let (state, declared) = match former {
+            Some(state) if state.spec == spec => return Ok(Declared::Unchanged),
+            Some(state) if !spec.needs_snapshot_after(&state.spec) => {
+                (JobState { spec, ..state }, Declared::Updated)
+            }
+            former => {
+                let epoch =
+                    Epoch::begin(now, former.map(|state| state.epoch).max(last_epoch(tx, &spec.name)?));
+                (JobState::begin(spec, epoch), Declared::Snapshot(epoch))
+            }
+        };
+        table::put_job(tx, &self.row(&state)?)?;
+        Ok(declared)
+    }
+
+    fn row(&self, state: &JobState) -> Result<JobRow, SyncError> {
+        let name = state.spec.name.to_string();
+        let spec = serde_json::to_string(&StoredSpec::from(&state.spec)).map_err(|_| form("sync job"))?;
+        let password = state.spec.connection.password.reveal().as_bytes();
+        Ok(JobRow {
+            spec,
+            password: self.store.seal(&password_purpose(&name), password)?,
+            epoch: state.epoch.get(),
+            sequence: state.sequence,
+            progress: self.seal_progress(&name, &state.progress)?,
+            delivered_batches: state.delivered_batches,
+            delivered_rows: state.delivered_rows,
+            name,
+        })
+    }
+
+    fn live(&self, row: JobRow) -> Result<JobState, SyncError> {
+        let password = self.store.unseal(&password_purpose(&row.name), &row.password)?;
+        let password = Secret::new(String::from_utf8(password).map_err(|_| form("sync password"))?);
+        let progress = self.store.unseal(&progress_purpose(&row.name), &row.progress)?;
+        let progress: StoredProgress =
+            serde_json::from_slice(&progress).map_err(|_| form("sync progress"))?;
+        let spec: StoredSpec = serde_json::from_str(&row.spec).map_err(|_| form("sync job"))?;
+        Ok(JobState {
+            spec: spec.into_spec(JobName::new(row.name)?, password)?,
+            epoch: Epoch::from(row.epoch),
+            sequence: row.sequence,
+            progress: progress.into(),
+            delivered_batches: row.delivered_batches,
+            delivered_rows: row.delivered_rows,
+        })
+    }
+
+    fn seal_progress(&self, job: &str, progress: &Progress) -> Result<Vec<u8>, SyncError> {
+        let clear = serde_json::to_vec(&StoredProgress::from(progress)).map_err(|_| form("sync progress"))?;
+        Ok(self.store.seal(&progress_purpose(job), &clear)?)
+    }
+}
+
+impl JobState {
+    fn begin(spec: JobSpec, epoch: Epoch) -> Self {
+        Self { spec, epoch, sequence: 1, progress: Progress::New, delivered_batches: 0, delivered_rows: 0 }
+    }
+}
+
+/// The newest epoch of that job whose batches still wait, though the job may be gone.
+fn last_epoch(tx: &Transaction<'_>, name: &JobName) -> Result<Option<Epoch>, StoreError> {
+    let waiting = table::batches(tx)?.into_iter().filter(|batch| batch.job == name.as_str());
+    Ok(waiting.map(|batch| Epoch::from(batch.epoch)).max())
+}
+
+fn form(what: &'static str) -> SyncError {
+    SyncError::Store(StoreError::Form { what })
+}
+
+fn password_purpose(job: &str) -> String {
+    format!("sync password {job}")
+}
+
+fn progress_purpose(job: &str) -> String {
+    format!("sync progress {job}")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use super::*;
+    use crate::mssql::Param;
+    use crate::sync::cursor::Rowversion;
+    use crate::sync::spec::tests::spec;
+
+    fn ledger() -> (tempfile::TempDir, Ledger) {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("store")).unwrap();
+        (folder, Ledger::new(Arc::new(store)))
+    }
+
+    fn now() -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(1000)
+    }
+
+    #[tokio::test]
+    async fn declaring_again_changes_nothing_until_something_differs() {
+        let (_folder, ledger) = ledger();
+        let first = spec(&["AppointmentID"]);
+        assert_eq!(
+            ledger.declare(first.clone(), now()).await.unwrap(),
+            Declared::Snapshot(Epoch::from(1000))
+        );
+        assert_eq!(ledger.declare(first.clone(), now()).await.unwrap(), Declared::Unchanged);
+        let mut faster = first.clone();
+        faster.interval = Duration::from_secs(1);
+        assert_eq!(ledger.declare(faster, now()).await.unwrap(), Declared::Updated);
+        let wider = spec(&["AppointmentID", "Note"]);
+        assert_eq!(ledger.declare(wider, now()).await.unwrap(), Declared::Snapshot(Epoch::from(1001)));
+    }
+
+    #[tokio::test]
+    async fn neither_password_nor_key_values_lie_in_the_file() {
+        let (folder, ledger) = ledger();
+        let mut declared = spec(&["AppointmentID"]);
+        declared.connection.password = Secret::new("hunter2-canary");
+        ledger.declare(declared.clone(), now()).await.unwrap();
+        let state = ledger.job(&declared.name).await.unwrap();
+        assert_eq!(state.spec, declared);
+        let key = vec![Param::Text("Miller-canary".into())];
+        let progress = Progress::Snapshot { bound: Rowversion::new(9), after: key };
+        ledger.move_progress(&state, &progress).await.unwrap();
+        assert_eq!(ledger.job(&declared.name).await.unwrap().progress, progress);
+        for entry in std::fs::read_dir(folder.path()).unwrap() {
+            let bytes = std::fs::read(entry.unwrap().path()).unwrap();
+            assert!(!bytes.windows(6).any(|window| window == b"canary"));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_pass_of_a_former_declaration_is_void() {
+        let (_folder, ledger) = ledger();
+        ledger.declare(spec(&["AppointmentID"]), now()).await.unwrap();
+        let former = ledger.job(&spec(&[]).name).await.unwrap();
+        ledger.declare(spec(&["AppointmentID", "Note"]), now()).await.unwrap();
+        let outcome = ledger.move_progress(&former, &Progress::New).await;
+        assert!(matches!(outcome, Err(SyncError::Superseded { .. })));
+    }
+}

@@ -1,0 +1,268 @@
+//! Runs declared jobs on their interval and answers for them.
+//!
+//! One loop per job, so a job never overlaps itself; one loop for deliveries. A pass that failed for a passing reason is
+//! tried again sooner than the interval, one that needs someone to act waits for the interval; neither ends the loop.
+//! Until [`SyncScheduler::start`] nothing runs by itself: `agent call --local` declares and runs passes in place.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::SyncError;
+use super::deliver::{self, DeliveryTrouble};
+use super::error::explain;
+use super::ledger::{Declared, JobState};
+use super::names::JobName;
+use super::pass::{Ending, PassReport, SyncRoom, run_pass};
+use super::sink::Sink;
+use super::spec::JobSpec;
+use crate::store::sync::SpoolDepth;
+
+/// The jobs of this process.
+pub struct SyncScheduler {
+    room: SyncRoom,
+    running: Mutex<HashMap<JobName, Running>>,
+    statuses: Mutex<HashMap<JobName, LastPass>>,
+    started: Mutex<Option<CancellationToken>>,
+    trouble: DeliveryTrouble,
+}
+
+struct Running {
+    cancel: CancellationToken,
+    requests: mpsc::Sender<Request>,
+    handle: JoinHandle<()>,
+}
+
+type Request = oneshot::Sender<Result<PassReport, String>>;
+
+/// How the last pass of a job went, in this process.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct LastPass {
+    /// A pass runs right now.
+    pub running: bool,
+    /// When the last one ended.
+    pub ended: Option<SystemTime>,
+    /// What it did, when it went well.
+    pub report: Option<PassReport>,
+    /// Why it failed, when it did.
+    pub error: Option<String>,
+    /// When the next one begins.
+    pub next: Option<SystemTime>,
+}
+
+/// A job as status shows it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JobStatus {
+    /// Declaration and progress.
+    pub state: JobState,
+    /// What waits in the spool for the sink.
+    pub spool: SpoolDepth,
+    /// The last pass.
+    pub last: LastPass,
+    /// Why deliveries do not go on.
+    pub delivery_trouble: Option<String>,
+}
+
+impl SyncScheduler {
+    /// A scheduler at rest.
+    pub fn new(room: SyncRoom) -> Self {
+        Self {
+            room,
+            running: Mutex::default(),
+            statuses: Mutex::default(),
+            started: Mutex::default(),
+            trouble: DeliveryTrouble::default(),
+        }
+    }
+
+    /// Cleans the spool, then runs every declared job and delivers to `sink` until the process' tasks are cancelled.
+    ///
+    /// # Errors
+    /// Store or spool cannot be read.
+    pub async fn start(self: &Arc<Self>, sink: Arc<dyn Sink>) -> Result<(), SyncError> {
+        let known = self.room.ledger.batches().await?;
+        let left = self.room.spool.clean(&known)?;
+        if left > 0 {
+            tracing::info!(left, "removed spool files of interrupted passes; their rows are read again");
+        }
+        let token = self.room.tasks.token();
+        *lock(&self.started) = Some(token.clone());
+        let delivery = deliver::run(self.room.clone(), sink, self.trouble.clone(), token);
+        self.room.tasks.spawn("sync delivery", delivery);
+        for job in self.room.ledger.jobs().await? {
+            self.begin(&job.spec).await;
+        }
+        Ok(())
+    }
+
+    /// Writes a checked declaration and runs it from now on.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn declare(self: &Arc<Self>, spec: JobSpec) -> Result<Declared, SyncError> {
+        let declared = self.room.ledger.declare(spec.clone(), SystemTime::now()).await?;
+        if declared != Declared::Unchanged {
+            self.begin(&spec).await;
+        }
+        Ok(declared)
+    }
+
+    /// Ends a job; true when there was one. What it read is still delivered.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn remove(&self, name: &JobName) -> Result<bool, SyncError> {
+        self.end(name).await;
+        lock(&self.statuses).remove(name);
+        self.room.ledger.remove(name).await
+    }
+
+    /// Runs a pass of `name` now and waits for it.
+    ///
+    /// # Errors
+    /// No such job, or why the pass failed.
+    pub async fn run(&self, name: &JobName) -> Result<PassReport, String> {
+        self.room.ledger.job(name).await.map_err(|error| explain(&error))?;
+        let requests = lock(&self.running).get(name).map(|running| running.requests.clone());
+        let Some(requests) = requests else {
+            return run_pass(&self.room, name).await.map_err(|error| explain(&error));
+        };
+        let (answer, report) = oneshot::channel();
+        let gone = |_| format!("sync job {name} was declared anew or removed meanwhile");
+        requests.send(answer).await.map_err(|_| gone(()))?;
+        report.await.map_err(|_| gone(()))?
+    }
+
+    /// The declared jobs with what is known of them; all, or the one of that name.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn status(&self, only: Option<&JobName>) -> Result<Vec<JobStatus>, SyncError> {
+        let mut jobs = Vec::new();
+        for state in self.room.ledger.jobs().await? {
+            if only.is_some_and(|name| *name != state.spec.name) {
+                continue;
+            }
+            let spool = self.room.ledger.depth(Some(&state.spec.name)).await?;
+            let last = lock(&self.statuses).get(&state.spec.name).cloned().unwrap_or_default();
+            jobs.push(JobStatus { state, spool, last, delivery_trouble: self.trouble.reason() });
+        }
+        Ok(jobs)
+    }
+
+    /// The job of that name as it is declared.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn find(&self, name: &JobName) -> Result<Option<JobState>, SyncError> {
+        self.room.ledger.find(name).await
+    }
+
+    /// (Re)starts the loop of a job, when the scheduler runs.
+    async fn begin(self: &Arc<Self>, spec: &JobSpec) {
+        self.end(&spec.name).await;
+        let Some(parent) = lock(&self.started).clone() else { return };
+        let cancel = parent.child_token();
+        let (requests, received) = mpsc::channel(REQUESTS);
+        let job = JobLoop { scheduler: Arc::clone(self), name: spec.name.clone(), interval: spec.interval };
+        let work = job.run(received, cancel.clone());
+        let handle = self.room.tasks.spawn(format!("sync job {}", spec.name), work);
+        lock(&self.running).insert(spec.name.clone(), Running { cancel, requests, handle });
+    }
+
+    async fn end(&self, name: &JobName) {
+        let running = lock(&self.running).remove(name);
+        if let Some(Running { cancel, handle, .. }) = running {
+            cancel.cancel();
+            drop(handle.await);
+        }
+    }
+
+    fn note(&self, name: &JobName, change: impl FnOnce(&mut LastPass)) {
+        change(lock(&self.statuses).entry(name.clone()).or_default());
+    }
+}
+
+/// The loop of one job.
+struct JobLoop {
+    scheduler: Arc<SyncScheduler>,
+    name: JobName,
+    interval: Duration,
+}
+
+impl JobLoop {
+    async fn run(self, mut requests: mpsc::Receiver<Request>, cancel: CancellationToken) {
+        let mut asked: Option<Request> = None;
+        loop {
+            let pause = tokio::select! {
+                () = cancel.cancelled() => return,
+                pause = self.pass(asked.take()) => pause,
+            };
+            self.scheduler.note(&self.name, |last| last.next = Some(SystemTime::now() + pause));
+            tokio::select! {
+                () = cancel.cancelled() => return,
+                () = tokio::time::sleep(pause) => {}
+                request = requests.recv() => asked = request,
+            }
+        }
+    }
+
+    /// Runs a pass, answers who asked for it and gives the pause until the next.
+    async fn pass(&self, asked: Option<Request>) -> Duration {
+        let room = &self.scheduler.room;
+        self.scheduler.note(&self.name, |last| last.running = true);
+        let outcome = run_pass(room, &self.name).await;
+        let pause = self.pause_after(&outcome);
+        let outcome = outcome.map_err(|error| explain(&error));
+        self.scheduler.note(&self.name, |last| record(last, &self.name, outcome.clone()));
+        let spool_full = outcome.as_ref().is_ok_and(|report| report.ending == Ending::SpoolFull);
+        if let Some(asked) = asked {
+            drop(asked.send(outcome));
+        }
+        if spool_full {
+            drop(tokio::time::timeout(self.interval, room.freed.notified()).await);
+            return Duration::ZERO;
+        }
+        pause
+    }
+
+    fn pause_after(&self, outcome: &Result<PassReport, SyncError>) -> Duration {
+        match outcome {
+            Err(error) if error.is_retryable() => self.interval.min(RETRY_PAUSE),
+            Ok(_) | Err(_) => self.interval,
+        }
+    }
+}
+
+/// Notes how a pass ended; the log hears of a failure when its reason is new.
+fn record(last: &mut LastPass, name: &JobName, outcome: Result<PassReport, String>) {
+    let before = last.error.take();
+    last.running = false;
+    last.ended = Some(SystemTime::now());
+    match outcome {
+        Ok(report) => {
+            if before.is_some() {
+                tracing::info!(job = %name, "sync job runs again");
+            }
+            tracing::debug!(job = %name, rows = report.rows, batches = report.batches, "sync pass done");
+            last.report = Some(report);
+        }
+        Err(reason) => {
+            if before.as_ref() != Some(&reason) {
+                tracing::warn!(job = %name, "sync pass failed: {reason}");
+            }
+            last.error = Some(reason);
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+const REQUESTS: usize = 8;
+const RETRY_PAUSE: Duration = Duration::from_secs(15);

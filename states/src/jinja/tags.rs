@@ -1,0 +1,302 @@
+//! Rewrites template source, line by line the same, into what minijinja takes:
+//! Salt's own tags (`import_yaml`, `load_yaml`, `profile` …), list and dict literals that templates
+//! can change in place, and includes that cannot leak variables.
+//!
+//! Only the inside of `{% %}` and `{{ }}` is touched; text, comments and raw blocks stay as they are.
+
+/// The source as minijinja takes it. Line numbers stay the same.
+pub(super) fn rewrite(source: &str) -> String {
+    let mut out = String::with_capacity(source.len() + source.len() / 8);
+    let mut rest = source;
+    while let Some(at) = find_tag(rest) {
+        out.push_str(&rest[..at]);
+        rest = &rest[at..];
+        let taken = match &rest[..2] {
+            "{#" => copy_comment(rest, &mut out),
+            "{{" => copy_expression(rest, &mut out),
+            _ => copy_statement(rest, &mut out),
+        };
+        rest = &rest[taken..];
+    }
+    out.push_str(rest);
+    out
+}
+
+fn find_tag(text: &str) -> Option<usize> {
+    text.match_indices('{').map(|(at, _)| at).find(|at| {
+        text[*at..].starts_with("{{") || text[*at..].starts_with("{%") || text[*at..].starts_with("{#")
+    })
+}
+
+fn copy_comment(text: &str, out: &mut String) -> usize {
+    let end = text.find("#}").map_or(text.len(), |at| at + 2);
+    out.push_str(&text[..end]);
+    end
+}
+
+fn copy_expression(text: &str, out: &mut String) -> usize {
+    let Some(end) = find_end(text, "}}") else {
+        out.push_str(text);
+        return text.len();
+    };
+    out.push_str("{{");
+    out.push_str(&literals(&text[2..end]));
+    out.push_str("}}");
+    end + 2
+}
+
+fn copy_statement(text: &str, out: &mut String) -> usize {
+    let Some(end) = find_end(text, "%}") else {
+        out.push_str(text);
+        return text.len();
+    };
+    let tag = Tag::split(&text[2..end]);
+    if tag.word == "raw" {
+        let (length, close) = raw_block(&text[end + 2..]);
+        out.push_str(&text[..end + 2 + length + close]);
+        return end + 2 + length + close;
+    }
+    out.push_str(&tag.rewritten());
+    end + 2
+}
+
+/// Length of a raw block's content and of its closing tag.
+fn raw_block(text: &str) -> (usize, usize) {
+    for (at, _) in text.match_indices("{%") {
+        let inside = text[at + 2..].trim_start_matches(['-', '+']).trim_start();
+        if inside.starts_with("endraw")
+            && let Some(close) = text[at..].find("%}")
+        {
+            return (at, close + 2);
+        }
+    }
+    (text.len(), 0)
+}
+
+/// Where the closing delimiter is, outside strings and brackets.
+fn find_end(text: &str, close: &str) -> Option<usize> {
+    let bytes = text.as_bytes();
+    let (mut at, mut braces) = (2, 0usize);
+    while at < bytes.len() {
+        match bytes[at] {
+            quote @ (b'"' | b'\'') => at = skip_string(bytes, at, quote),
+            b'}' if braces > 0 => braces -= 1,
+            b'{' => braces += 1,
+            _ if text[at..].starts_with(close) => return Some(at),
+            _ => {}
+        }
+        at += 1;
+        while at < bytes.len() && !text.is_char_boundary(at) {
+            at += 1;
+        }
+    }
+    None
+}
+
+/// The position of the closing quote (or of the last byte).
+fn skip_string(bytes: &[u8], open: usize, quote: u8) -> usize {
+    let mut at = open + 1;
+    while at < bytes.len() && bytes[at] != quote {
+        at += if bytes[at] == b'\\' { 2 } else { 1 };
+    }
+    at.min(bytes.len() - 1)
+}
+
+/// A statement tag: whitespace control on both sides, its word, and what follows.
+struct Tag<'a> {
+    before: &'a str,
+    word: &'a str,
+    body: &'a str,
+    after: &'a str,
+}
+
+impl<'a> Tag<'a> {
+    fn split(inside: &'a str) -> Tag<'a> {
+        let start = inside.len() - inside.trim_start_matches(['-', '+']).len();
+        let start = start.min(1);
+        let (before, rest) = inside.split_at(start);
+        let (rest, after) = match rest.strip_suffix(['-', '+']) {
+            Some(shorter) => rest.split_at(shorter.len()),
+            None => (rest, ""),
+        };
+        let trimmed = rest.trim_start();
+        let end = trimmed.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(trimmed.len());
+        Tag { before, word: &trimmed[..end], body: rest, after }
+    }
+
+    /// What follows the word, and the blank lines before it (so that lines keep their number).
+    fn rest(&self) -> (&'a str, &'a str) {
+        let start = self.body.find(self.word).unwrap_or(0);
+        (&self.body[..start], &self.body[start + self.word.len()..])
+    }
+
+    fn rewritten(&self) -> String {
+        let (before, after) = (self.before, self.after);
+        let (lead, rest) = self.rest();
+        match self.word {
+            "import_yaml" | "import_json" | "import_text" => self.import(lead, rest),
+            "load_yaml" | "load_json" | "load_text" => {
+                let target = after_as(rest).map_or(rest, |(_, target)| target);
+                format!("{{%{before}{lead}set {} | {} {after}%}}", target.trim_end(), self.word)
+            }
+            "endload" => format!("{{%{before}{lead}endset {rest}{after}%}}"),
+            "profile" => format!("{{%{before}{lead}if true {}{after}%}}", newlines(rest)),
+            "endprofile" => format!("{{%{before}{lead}endif {rest}{after}%}}"),
+            "include" => {
+                format!(
+                    "{{%{before}{lead}with __included=true %}}{{% include{rest} %}}{{% endwith {after}%}}"
+                )
+            }
+            "from" | "import" | "extends" | "block" | "macro" | "call" => {
+                format!("{{%{before}{}{after}%}}", self.body)
+            }
+            _ => format!("{{%{before}{}{after}%}}", literals(self.body)),
+        }
+    }
+
+    /// `import_yaml "x" as y` renders the file and loads what comes out.
+    fn import(&self, lead: &str, rest: &str) -> String {
+        let (before, after) = (self.before, self.after);
+        let Some((file, target)) = after_as(rest) else {
+            return format!("{{%{before}{}{after}%}}", self.body);
+        };
+        let target = target.trim();
+        let target = ["with context", "without context"]
+            .iter()
+            .find_map(|suffix| target.strip_suffix(suffix))
+            .unwrap_or(target)
+            .trim();
+        let loader = self.word.replace("import_", "load_");
+        format!(
+            "{{%{before}{lead}set {target} | {loader} %}}{{% with __included=true %}}{{% include{file} %}}{{% endwith %}}{{% endset {after}%}}"
+        )
+    }
+}
+
+/// Splits `X as Y` at the last `as`.
+fn after_as(text: &str) -> Option<(&str, &str)> {
+    let at = text.rfind(" as ")?;
+    Some((&text[..at], &text[at + 4..]))
+}
+
+fn newlines(text: &str) -> String {
+    text.chars().filter(|letter| *letter == '\n').collect()
+}
+
+/// Wraps list and dict literals into the functions that make them changeable.
+fn literals(code: &str) -> String {
+    let bytes = code.as_bytes();
+    let mut out = String::with_capacity(code.len() + 16);
+    let mut open: Vec<bool> = Vec::new();
+    let mut operand = false;
+    let mut at = 0;
+    while at < bytes.len() {
+        let start = at;
+        match bytes[at] {
+            quote @ (b'"' | b'\'') => {
+                at = skip_string(bytes, at, quote) + 1;
+                while !code.is_char_boundary(at) {
+                    at += 1;
+                }
+                out.push_str(&code[start..at]);
+                operand = true;
+                continue;
+            }
+            bracket @ (b'[' | b'{') => {
+                let literal = !operand;
+                open.push(literal);
+                if literal {
+                    out.push_str(if bracket == b'[' { "__list(" } else { "__dict(" });
+                }
+                out.push(bracket as char);
+                operand = false;
+            }
+            bracket @ (b']' | b'}') => {
+                out.push(bracket as char);
+                if open.pop() == Some(true) {
+                    out.push(')');
+                }
+                operand = true;
+            }
+            byte if byte.is_ascii_alphanumeric() || byte == b'_' || byte >= 0x80 => {
+                while at < bytes.len()
+                    && (bytes[at].is_ascii_alphanumeric() || bytes[at] == b'_' || bytes[at] >= 0x80)
+                {
+                    at += 1;
+                }
+                out.push_str(&code[start..at]);
+                operand = !KEYWORDS.contains(&&code[start..at]);
+                continue;
+            }
+            byte => {
+                out.push(byte as char);
+                if !byte.is_ascii_whitespace() {
+                    operand = byte == b')';
+                }
+            }
+        }
+        at += 1;
+    }
+    out
+}
+
+/// Words after which a bracket opens a literal.
+const KEYWORDS: [&str; 16] = [
+    "in",
+    "if",
+    "elif",
+    "else",
+    "and",
+    "or",
+    "not",
+    "is",
+    "do",
+    "set",
+    "for",
+    "print",
+    "recursive",
+    "filter",
+    "with",
+    "return",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::rewrite;
+
+    #[test]
+    fn wraps_literals_and_leaves_subscripts() {
+        assert_eq!(
+            rewrite("{{ a['x'][0] + [1, {'k': []}] }}"),
+            "{{ a['x'][0] + __list([1, __dict({'k': __list([])})]) }}"
+        );
+        assert_eq!(
+            rewrite("{% if x in ['é', \"[\"] %}[a]{% endif %}"),
+            "{% if x in __list(['é', \"[\"]) %}[a]{% endif %}"
+        );
+        assert_eq!(
+            rewrite("{# [1] #}{% raw %}{{ [1] }}{% endraw %}{{ {} }}"),
+            "{# [1] #}{% raw %}{{ [1] }}{% endraw %}{{ __dict({}) }}"
+        );
+    }
+
+    #[test]
+    fn rewrites_salts_tags_on_their_own_lines() {
+        assert_eq!(
+            rewrite("{%- import_yaml 'a/b.yaml' as m with context -%}"),
+            "{%- set m | load_yaml %}{% with __included=true %}{% include 'a/b.yaml' %}{% endwith %}{% endset -%}"
+        );
+        assert_eq!(
+            rewrite("{% load_json as x -%}\n{}\n{%- endload %}"),
+            "{% set x | load_json -%}\n{}\n{%- endset  %}"
+        );
+        assert_eq!(rewrite("{% profile as 'p' %}a{% endprofile %}"), "{% if true %}a{% endif  %}");
+    }
+
+    #[test]
+    fn survives_what_is_not_closed() {
+        for text in ["{{", "{% if", "{% raw %}x", "{{ 'a", "{{ [", "{#", "{", "é{{é}}", "{{ '\\"] {
+            rewrite(text);
+        }
+    }
+}

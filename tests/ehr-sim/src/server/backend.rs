@@ -1,0 +1,46 @@
+//! What the wire needs of whatever executes requests: the engine, or a test's own producer of every type and token.
+
+use crate::engine::{Engine, Session};
+use crate::types::{Cancel, LoginRequest, Output, Request, SqlMessage, Stopped};
+
+/// Admits clients.
+pub trait Backend: Send + Sync + 'static {
+    /// Checks a login. A refusal carries the messages to send, in order.
+    fn login(&self, request: LoginRequest) -> Result<Box<dyn BackendSession>, Vec<SqlMessage>>;
+}
+
+/// Runs one client's requests, one after another, each on a thread that may block.
+pub trait BackendSession: Send {
+    /// `@@SPID`.
+    fn spid(&self) -> u16;
+    /// Tells a client that just logged in its database and language.
+    fn announce(&mut self, output: &mut dyn Output) -> Result<(), Stopped>;
+    /// Runs one request to its end.
+    fn execute(&mut self, request: Request, output: &mut dyn Output, cancel: &Cancel) -> Result<(), Stopped>;
+    /// Back to the state after login.
+    fn reset(&mut self);
+}
+
+impl Backend for Engine {
+    fn login(&self, request: LoginRequest) -> Result<Box<dyn BackendSession>, Vec<SqlMessage>> {
+        Engine::login(self, request).map(|session| Box::new(session) as Box<dyn BackendSession>)
+    }
+}
+
+impl BackendSession for Session {
+    fn spid(&self) -> u16 {
+        Session::spid(self)
+    }
+
+    fn announce(&mut self, output: &mut dyn Output) -> Result<(), Stopped> {
+        Session::announce(self, output)
+    }
+
+    fn execute(&mut self, request: Request, output: &mut dyn Output, cancel: &Cancel) -> Result<(), Stopped> {
+        Session::execute(self, request, output, cancel)
+    }
+
+    fn reset(&mut self) {
+        Session::reset(self);
+    }
+}

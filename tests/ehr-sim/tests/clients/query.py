@@ -1,0 +1,112 @@
+"""Runs statements through a TDS client and prints what came back as JSON.
+
+usage: query.py pymssql|pytds PORT USER DATABASE TLS < statements, one per line
+The password comes in the environment (TDS_PASSWORD). TLS is off, login or on. Per statement one line is printed:
+{"results": [{"columns": [...], "rows": [[repr, ...]]}]} or {"error": [number, text]}.
+A line "params: [python list] statement" passes parameters; "commit" and "rollback" do what they say.
+"""
+
+import datetime
+import decimal
+import json
+import os
+import ssl
+import sys
+import uuid
+
+
+def connect(client, port, user, database, tls):
+    password = os.environ["TDS_PASSWORD"]
+    if client == "pymssql":
+        import pymssql
+
+        encryption = {"off": "off", "login": "request", "on": "require"}[tls]
+        return pymssql.connect(
+            server="127.0.0.1", port=str(port), user=user, password=password, database=database,
+            login_timeout=60, timeout=60, charset="UTF-8", encryption=encryption, appname="wire-test",
+        )
+    import pytds
+
+    more = {}
+    if tls != "off":
+        more = {"cafile": authority(), "validate_host": False, "enc_login_only": tls == "login"}
+    return pytds.connect(
+        dsn="127.0.0.1", port=port, user=user, password=password, database=database,
+        login_timeout=60, timeout=60, autocommit=False, appname="wire-test", **more,
+    )
+
+
+def authority():
+    """The server's own certificate (TDS_CERTIFICATE, DER), as the PEM file that pytds wants."""
+    with open(os.environ["TDS_CERTIFICATE"], "rb") as der:
+        pem = ssl.DER_cert_to_PEM_cert(der.read())
+    path = os.environ["TDS_CERTIFICATE"] + ".pem"
+    with open(path, "w", encoding="ascii") as file:
+        file.write(pem)
+    return path
+
+
+def shown(value):
+    text = repr(value)
+    return text if len(text) < 120 else f"{text[:20]}...{len(value)}"
+
+
+def describe(error):
+    if os.environ.get("TDS_TRACE"):
+        import traceback
+
+        traceback.print_exc()
+    number = getattr(error, "number", None) or getattr(error, "msg_no", None)
+    text = getattr(error, "text", None) or getattr(error, "message", None) or str(error)
+    if number is None and error.args and isinstance(error.args[0], int):
+        number, text = error.args[:2] if len(error.args) > 1 else (error.args[0], text)
+    if number is None and error.args and isinstance(error.args[0], tuple):
+        number, text = error.args[0]
+    if isinstance(text, bytes):
+        text = text.decode()
+    return {"error": [number, str(text)]}
+
+
+def run(connection, cursor, line):
+    if line == "commit":
+        connection.commit()
+        return {"done": "commit"}
+    if line == "rollback":
+        connection.rollback()
+        return {"done": "rollback"}
+    params = None
+    if line.startswith("params:"):
+        end = line.index("] ") + 1
+        names = {"date": datetime.date, "datetime": datetime.datetime, "time": datetime.time}
+        if "Binary(" in line:
+            names["Binary"] = __import__("pytds").Binary
+        params = eval(line[7:end], {**names, "Decimal": decimal.Decimal, "UUID": uuid.UUID})  # noqa: S307 our own text
+        line = line[end:].strip()
+    cursor.execute(line, tuple(params)) if params is not None else cursor.execute(line)
+    results = []
+    while True:
+        if cursor.description:
+            names = [column[0] for column in cursor.description]
+            results.append({"columns": names, "rows": [[shown(v) for v in row] for row in cursor.fetchall()]})
+        if not cursor.nextset():
+            break
+    return {"results": results}
+
+
+def main():
+    client, port, user, database, tls = sys.argv[1:6]
+    try:
+        connection = connect(client, int(port), user, database, tls)
+    except Exception as error:  # noqa: BLE001 the test reads what the client makes of a refusal
+        print(json.dumps(describe(error)))
+        return
+    cursor = connection.cursor()
+    for line in sys.stdin.read().splitlines():
+        try:
+            print(json.dumps(run(connection, cursor, line)))
+        except Exception as error:  # noqa: BLE001
+            print(json.dumps(describe(error)))
+    connection.close()
+
+
+main()
