@@ -19,6 +19,7 @@ use tls::{CertificateError, ServerTls};
 pub mod backend;
 mod connection;
 mod login;
+mod prepared;
 pub mod tls;
 
 /// Where and how to listen.

@@ -123,3 +123,27 @@ fn login7(password: &str, packet_size: u32) -> Vec<u8> {
     out.extend(data);
     out
 }
+
+/// An RPC message: a procedure by number, then parameters as name length, status, TYPE_INFO and value.
+pub fn rpc(procedure: u16, parameters: &[Vec<u8>]) -> Vec<u8> {
+    let mut payload = vec![4, 0, 0, 0, 0xFF, 0xFF];
+    payload.extend_from_slice(&procedure.to_le_bytes());
+    payload.extend_from_slice(&[0, 0]);
+    payload.extend(parameters.concat());
+    payload
+}
+
+/// An unnamed int parameter, NULL and wanted back when it has no value.
+pub fn int(value: Option<i32>) -> Vec<u8> {
+    match value {
+        Some(value) => [&[0, 0, 0x26, 4, 4][..], &value.to_le_bytes()].concat(),
+        None => vec![0, 1, 0x26, 4, 0],
+    }
+}
+
+/// An unnamed nvarchar parameter.
+pub fn nvarchar(text: &str) -> Vec<u8> {
+    let units: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let length = u16::try_from(units.len()).unwrap().to_le_bytes();
+    [&[0, 0, 0xE7, 0x40, 0x1F, 9, 4, 0xD0, 0, 0x34, length[0], length[1]][..], &units].concat()
+}
