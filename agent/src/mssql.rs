@@ -4,6 +4,7 @@
 //! program name `NexHealth agent`, gives way in deadlocks and never waits long for a lock ([`Session::connect`]), so that
 //! a practice's DBA recognises it and the EHR does not feel it.
 
+pub mod arguments;
 mod browser;
 pub mod catalog;
 mod error;

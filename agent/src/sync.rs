@@ -7,6 +7,7 @@
 
 pub mod batch;
 pub mod cells;
+pub mod check;
 pub mod columns;
 pub mod cursor;
 pub mod deliver;

@@ -81,7 +81,6 @@ const TEXTS: &[(&str, &str)] = &[
     ("transport", "zeromq"),
     ("encryption_algorithm", "OAEP-SHA1"),
     ("signing_algorithm", "PKCS1v15-SHA1"),
-    ("mssql.server", "localhost"),
 ];
 
 const NUMBERS: &[(&str, i64)] = &[
@@ -106,7 +105,6 @@ const NUMBERS: &[(&str, i64)] = &[
     ("ping_interval", 0),
     ("minion_jid_queue_hwm", 100),
     ("grains_refresh_every", 0),
-    ("mssql.port", 1433),
 ];
 
 const SWITCHES: &[(&str, bool)] = &[
