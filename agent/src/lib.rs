@@ -1,5 +1,6 @@
 //! The minion: the one program that touches a practice server. See the crate's modules for its rooms.
 
+pub mod access;
 pub mod channel;
 pub mod cli;
 pub mod config;

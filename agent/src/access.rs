@@ -1,0 +1,13 @@
+//! Logins, users and permissions as plans.
+//!
+//! Each kind reads what is there, compares it with what is wanted and gives a [`plan::Plan`]: the exact T-SQL and what it
+//! changes. `test=True` shows that plan, apply runs it, a second run finds nothing to do. The admin credential is used for
+//! the connection of the state alone and is never stored.
+
+pub mod arguments;
+pub mod grant;
+pub mod login;
+pub mod plan;
+pub mod user;
+
+pub use plan::{AccessError, Plan, Statement};
