@@ -17,6 +17,8 @@ mod raw;
 mod rust_client;
 #[path = "support/running.rs"]
 mod support;
+#[path = "wire/tedious.rs"]
+mod tedious;
 
 use std::sync::atomic::Ordering;
 

@@ -52,11 +52,21 @@ impl Drop for Running {
 
 /// The Python with the foreign clients in it, when `tests/setup-tds-clients` has made it.
 pub fn client_python() -> Option<PathBuf> {
+    let python = clients_folder()?.join("bin/python");
+    python.exists().then_some(python)
+}
+
+/// The folder of node modules with tedious in it, when `tests/setup-tds-clients` has made it.
+pub fn client_modules() -> Option<PathBuf> {
+    let modules = clients_folder()?.join("node/node_modules");
+    modules.join("tedious").exists().then_some(modules)
+}
+
+fn clients_folder() -> Option<PathBuf> {
     let cache = std::env::var_os("XDG_CACHE_HOME")
         .map(PathBuf::from)
         .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache")))?;
-    let python = cache.join("salt-peers/tds-clients/bin/python");
-    python.exists().then_some(python)
+    Some(cache.join("salt-peers/tds-clients"))
 }
 
 /// Says that a test did not run, in the words the test runner counts.

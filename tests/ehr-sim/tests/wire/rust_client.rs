@@ -55,7 +55,7 @@ fn parameters_come_back_as_they_went() {
     let server = Running::start(Parrot::default(), TlsMode::Off);
     let moment =
         chrono::NaiveDate::from_ymd_opt(2024, 2, 29).unwrap().and_hms_micro_opt(23, 59, 59, 999_999).unwrap();
-    let (text, bytes) = ("Zoë 🦷".repeat(2000), vec![0u8, 255, 7].repeat(4000));
+    let (text, bytes) = ("Zoë 🦷".repeat(2000), [0u8, 255, 7].repeat(4000));
     let mut query = Query::new("echo");
     query.bind(i64::MIN);
     query.bind(text.as_str());

@@ -1,0 +1,81 @@
+// Runs statements through tedious and prints what came back as JSON, in the form of query.py.
+//
+// usage: query.js PORT USER DATABASE TLS < statements, one per line
+// The password comes in the environment (TDS_PASSWORD). TLS is off, login or on. "prepare: statement" prepares with an
+// int parameter @n and executes it twice, with 7 and 8; "params: {"name": [type, value]} statement" passes parameters.
+"use strict";
+
+const readline = require("node:readline");
+const { Connection, Request, TYPES } = require("tedious");
+
+const [port, user, database, tls] = process.argv.slice(2);
+
+function shown(value) {
+  if (value === null) return "null";
+  if (Buffer.isBuffer(value)) return `0x${value.toString("hex")}`;
+  if (value instanceof Date) return value.toISOString();
+  const text = typeof value === "bigint" ? `${value}n` : JSON.stringify(value);
+  return text.length < 120 ? text : `${text.slice(0, 20)}...${value.length}`;
+}
+
+function start(line, done) {
+  const results = [];
+  const finish = (error) =>
+    done(error ? { error: [error.number ?? null, error.message], line: error.lineNumber } : { results });
+  const prepared = line.startsWith("prepare: ");
+  const passed = /^params: (\{.*?\}) (.*)$/.exec(line);
+  const statement = prepared ? line.slice(9) : passed ? passed[2] : line;
+  const request = new Request(statement, (error) => prepared || finish(error));
+  request.on("columnMetadata", (columns) =>
+    results.push({ columns: columns.map((column) => column.colName), rows: [] }));
+  request.on("row", (row) => results.at(-1).rows.push(row.map((column) => shown(column.value))));
+  if (prepared) return prepare(request, finish);
+  if (passed) {
+    for (const [name, [type, value]] of Object.entries(JSON.parse(passed[1]))) {
+      request.addParameter(name, TYPES[type], value);
+    }
+    return connection.execSql(request);
+  }
+  return connection.execSqlBatch(request);
+}
+
+function prepare(request, finish) {
+  const values = [7, 8];
+  request.addParameter("n", TYPES.Int);
+  request.callback = (error) => (error ? finish(error) : step());
+  const step = () => {
+    const n = values.shift();
+    if (n !== undefined) return connection.execute(request, { n });
+    request.callback = (error) => finish(error);
+    return connection.unprepare(request);
+  };
+  request.on("prepared", () => {});
+  connection.prepare(request);
+}
+
+const connection = new Connection({
+  server: "127.0.0.1",
+  authentication: { type: "default", options: { userName: user, password: process.env.TDS_PASSWORD } },
+  options: {
+    port: Number(port),
+    database,
+    encrypt: tls === "on",
+    trustServerCertificate: true,
+    connectTimeout: 60000,
+    requestTimeout: 60000,
+    appName: "wire-test",
+    rowCollectionOnRequestCompletion: false,
+  },
+});
+
+connection.on("connect", async (error) => {
+  if (error) {
+    console.log(JSON.stringify({ error: [error.cause?.number ?? error.number ?? null, error.message] }));
+    return;
+  }
+  for await (const line of readline.createInterface({ input: process.stdin })) {
+    await new Promise((resolve) => start(line, (answer) => resolve(console.log(JSON.stringify(answer)))));
+  }
+  connection.close();
+});
+connection.connect();
