@@ -7,19 +7,23 @@
 //!
 //! Where Salt's series differ, [`Series`] chooses; the default is the newest.
 
+mod compile;
 mod jinja;
 pub mod json;
 mod low;
+mod render;
 mod ret;
 mod run;
 mod source;
 mod value;
 pub mod yaml;
 
+pub use compile::{Compiler, HighState, compile};
 pub use jinja::{FILTERS, Jinja, RenderError, TESTS, TemplateSpec};
 pub use low::{LowChunk, LowState, Order, Requisite, RequisiteKind, Target};
+pub use render::{SlsFile, render_sls};
 pub use ret::{StateReturn, Timing};
-pub use run::{Answer, Call, Question, RunOptions, StateFunctions, Step};
+pub use run::{Answer, Call, Question, Run, RunOptions, StateFunctions, Step};
 pub use source::{
     FileError, Files, FunctionError, Functions, Matcher, RenderContext, Request, Series, Sources,
 };

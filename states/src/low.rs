@@ -42,6 +42,25 @@ impl LowChunk {
         format!("{}.{}", self.state, self.fun)
     }
 
+    /// The single mapping Salt keeps a chunk in.
+    pub fn to_map(&self) -> Map {
+        let mut map = Map::from_iter([("state", &*self.state), ("name", &*self.name)]);
+        for (key, value) in [("__sls__", &self.sls), ("__env__", &self.env), ("__id__", &self.id)] {
+            if !value.is_empty() {
+                map.insert(key, value.as_str());
+            }
+        }
+        map.extend(self.keywords.clone());
+        map.extend(self.args.clone());
+        for requisite in &self.requisites {
+            let targets = requisite.targets.iter().map(Target::to_value).collect();
+            map.insert(requisite.kind.name(), Value::List(targets));
+        }
+        map.insert("order", self.order);
+        map.insert("fun", self.fun.as_str());
+        map
+    }
+
     /// The requisites of one kind.
     pub fn targets(&self, kind: RequisiteKind) -> impl Iterator<Item = &Target> {
         self.requisites.iter().filter(move |requisite| requisite.kind == kind).flat_map(|r| &r.targets)
@@ -74,6 +93,16 @@ pub struct Target {
     pub state: String,
     /// An ID, a name, an SLS, or a glob of those.
     pub name: String,
+}
+
+impl Target {
+    /// As it was written: `{file: /etc/hosts}`, or the ID alone.
+    fn to_value(&self) -> Value {
+        if self.state == "id" {
+            return Value::from(self.name.as_str());
+        }
+        Value::Map(Map::from_iter([(self.state.as_str(), self.name.as_str())]))
+    }
 }
 
 /// The requisites Salt knows.
@@ -149,11 +178,46 @@ impl RequisiteKind {
 /// An ordered low state, ready to run.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct LowState {
-    /// The chunks in order.
+    /// The chunks.
     pub chunks: Vec<LowChunk>,
     /// Why there is nothing to run, when a highstate found no SLS for this minion: the run
     /// answers with Salt's `no_|-states_|-states_|-None` return.
     pub nothing: Option<String>,
-    /// IDs declared twice across included SLS files and such, which Salt reports without failing.
-    pub warnings: Vec<String>,
+    /// The order in which chunks are looked at; a `prereq` target is looked at twice.
+    pub(crate) sequence: Vec<Visit>,
+    /// What each chunk depends on.
+    pub(crate) dependencies: Vec<Vec<Dependency>>,
+    /// What the dry run of each chunk depends on, for targets of `prereq`.
+    pub(crate) dry_dependencies: Vec<Vec<Dependency>>,
+    /// Requisites of each chunk whose target does not exist.
+    pub(crate) missing: Vec<Vec<(RequisiteKind, Target)>>,
+    /// Every SLS that was rendered.
+    pub(crate) rendered: Vec<String>,
+}
+
+/// One look at a chunk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Visit {
+    pub(crate) chunk: usize,
+    /// Whether it is the dry run of a `prereq`.
+    pub(crate) dry: bool,
+}
+
+/// A chunk that another depends on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Dependency {
+    pub(crate) kind: RequisiteKind,
+    pub(crate) chunk: usize,
+}
+
+impl LowState {
+    /// The chunks in the order of the run, as `state.show_low_sls` lists them.
+    pub fn in_order(&self) -> impl Iterator<Item = &LowChunk> {
+        self.sequence.iter().filter(|visit| !visit.dry).map(|visit| &self.chunks[visit.chunk])
+    }
+
+    /// The list that `state.show_low_sls` and `state.show_lowstate` return.
+    pub fn to_value(&self) -> Value {
+        Value::List(self.in_order().map(|chunk| Value::Map(chunk.to_map())).collect())
+    }
 }

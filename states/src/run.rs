@@ -1,12 +1,25 @@
 //! An ordered run as a state machine: it says what to call next, and is told what came of it.
 //!
-//! The caller asks `Run::next` for a step, does it (asynchronously if it likes), and hands the
+//! The caller asks [`Run::next`] for a step, does it (asynchronously if it likes), and hands the
 //! outcome to `record` or `answer`. Requisites, `failhard`, retries and guards are decided here, as
 //! Salt's requisite documentation (`doc/ref/states/requisites.rst`) and its minion do.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{LowChunk, Map, Series, Value};
+use chrono::NaiveTime;
+
+use crate::low::{Dependency, Visit};
+use crate::{LowChunk, LowState, Map, Series, StateReturn, Timing, Value};
+
+mod execution;
+mod guards;
+mod listen;
+mod requisites;
+mod returns;
+
+use execution::{Execution, Outcome};
+use requisites::Status;
 
 /// What the run needs to know about state modules.
 pub trait StateFunctions: Send + Sync {
@@ -85,3 +98,270 @@ pub enum Answer {
     /// It could not be found out, or policy forbids; the state fails with this comment.
     Refused(String),
 }
+
+/// A run in progress.
+pub struct Run {
+    low: LowState,
+    functions: Arc<dyn StateFunctions>,
+    options: RunOptions,
+    /// The return of each chunk that is through.
+    running: Vec<Option<Map>>,
+    /// The return of each chunk's dry run for a `prereq`.
+    pre: Vec<Option<Map>>,
+    /// The chunks in the order they got through.
+    finished: Vec<usize>,
+    next_visit: usize,
+    frames: Vec<Frame>,
+    execution: Option<Execution>,
+    run_num: i64,
+    stopped: bool,
+    listened: bool,
+    /// Returns of listeners that name nothing.
+    lost: Vec<(String, Map)>,
+}
+
+/// A chunk that is being looked at; those below it in the stack wait for it.
+#[derive(Debug)]
+struct Frame {
+    visit: Visit,
+    /// Requisites that have not run, to be called first.
+    waiting: Option<std::vec::IntoIter<Visit>>,
+    depth: u32,
+}
+
+impl Run {
+    /// Starts a run.
+    pub fn new(low: LowState, functions: Arc<dyn StateFunctions>, options: RunOptions) -> Run {
+        let count = low.chunks.len();
+        Run {
+            low,
+            functions,
+            options,
+            running: vec![None; count],
+            pre: vec![None; count],
+            finished: Vec::with_capacity(count),
+            next_visit: 0,
+            frames: Vec::new(),
+            execution: None,
+            run_num: 0,
+            stopped: false,
+            listened: false,
+            lost: Vec::new(),
+        }
+    }
+
+    /// What to do next. `now` is the local time of day, for states that are decided without being called.
+    pub fn next(&mut self, now: NaiveTime) -> Step {
+        loop {
+            if let Some(execution) = &mut self.execution {
+                match execution.step(self.functions.as_ref(), &self.options) {
+                    Outcome::Step(step) => return step,
+                    Outcome::Over => self.close_execution(now),
+                }
+                continue;
+            }
+            if self.stopped {
+                return Step::Done(self.returns());
+            }
+            if !self.frames.is_empty() {
+                self.look(now);
+                continue;
+            }
+            match self.low.sequence.get(self.next_visit).copied() {
+                Some(visit) => {
+                    self.next_visit += 1;
+                    if self.running[visit.chunk].is_none() {
+                        self.frames.push(Frame { visit, waiting: None, depth: 0 });
+                    }
+                }
+                None if !self.listened => self.listen(),
+                None => return Step::Done(self.returns()),
+            }
+        }
+    }
+
+    /// Tells what a called state function returned, and when it ran.
+    pub fn record(&mut self, ret: StateReturn, timing: Timing) {
+        if let Some(execution) = &mut self.execution {
+            execution.record(ret, timing);
+        }
+    }
+
+    /// Answers a question.
+    pub fn answer(&mut self, answer: Answer) {
+        if let Some(execution) = &mut self.execution {
+            execution.answer(answer);
+        }
+    }
+
+    /// How many chunks are through, and how many there are.
+    pub fn progress(&self) -> (usize, usize) {
+        (self.finished.len(), self.low.chunks.len())
+    }
+
+    /// Looks at the topmost frame's chunk.
+    fn look(&mut self, now: NaiveTime) {
+        let Some(frame) = self.frames.last_mut() else { return };
+        let visit = frame.visit;
+        if let Some(waiting) = &mut frame.waiting {
+            match waiting.next() {
+                Some(next) => self.call_requisite(next, now),
+                None => self.requisites_called(now),
+            }
+            return;
+        }
+        match self.status(visit) {
+            Status::Unmet => self.unmet(visit, now),
+            Status::Met => self.execute(visit, false),
+            Status::Change if !visit.dry => self.execute(visit, true),
+            Status::Change => self.execute(visit, false),
+            Status::Fail => self.failed_requisite(visit, now),
+            Status::Pre => self.not_run(visit, true, "No changes detected", now),
+            Status::Onfail => {
+                self.not_run(visit, true, "State was not run because onfail req did not change", now);
+            }
+            Status::Onchanges => {
+                let comment = "State was not run because none of the onchanges reqs changed";
+                self.not_run(visit, true, comment, now);
+            }
+            Status::SkipReq => {
+                let comment = "State was not run because requisites were skipped by another state";
+                self.not_run(visit, true, comment, now);
+            }
+        }
+    }
+
+    fn unmet(&mut self, visit: Visit, now: NaiveTime) {
+        if !self.low.missing[visit.chunk].is_empty() {
+            let comment = returns::missing(&self.low.missing[visit.chunk]);
+            let ret = self.unrun_return(visit.chunk, Some(false), &comment, now);
+            self.finish(visit, ret);
+            return;
+        }
+        let needed: Vec<Visit> = self
+            .dependencies(visit)
+            .iter()
+            .map(|dependency| self.visit_of(*dependency))
+            .filter(|needed| !self.is_through(*needed))
+            .collect();
+        if let Some(frame) = self.frames.last_mut() {
+            frame.depth += 1;
+            // Salt's own bound; reached only when a requisite never gets through.
+            if frame.depth >= 20 {
+                self.recursive(visit);
+                return;
+            }
+            frame.waiting = Some(needed.into_iter());
+        }
+    }
+
+    fn call_requisite(&mut self, needed: Visit, now: NaiveTime) {
+        if self.is_through(needed) || self.running[needed.chunk].is_some() {
+            return;
+        }
+        if self.frames.iter().any(|frame| frame.visit == needed) {
+            if let Some(visit) = self.frames.last().map(|frame| frame.visit) {
+                self.recursive(visit);
+            }
+            return;
+        }
+        let _ = now;
+        self.frames.push(Frame { visit: needed, waiting: None, depth: 0 });
+    }
+
+    /// All requisites of the topmost frame were called: look again, or run the dry run now.
+    fn requisites_called(&mut self, now: NaiveTime) {
+        let Some(frame) = self.frames.last_mut() else { return };
+        frame.waiting = None;
+        let visit = frame.visit;
+        if !visit.dry {
+            return;
+        }
+        match self.status(visit) {
+            Status::Pre => {
+                let ret = self.unrun_return(visit.chunk, Some(true), "No changes detected", now);
+                self.pre[visit.chunk] = Some(ret);
+                self.frames.pop();
+            }
+            Status::Change => self.execute(visit, true),
+            Status::Unmet
+            | Status::Met
+            | Status::Fail
+            | Status::Onfail
+            | Status::Onchanges
+            | Status::SkipReq => self.execute(visit, false),
+        }
+    }
+
+    fn recursive(&mut self, visit: Visit) {
+        let mut ret = returns::bare(Some(false), "Recursive requisite found", self.run_num);
+        self.run_num += 1;
+        self.mark(&mut ret, visit.chunk);
+        self.finish(visit, ret);
+    }
+
+    fn execute(&mut self, visit: Visit, watch: bool) {
+        let chunk = self.low.chunks[visit.chunk].clone();
+        self.execution = Some(Execution::new(chunk, visit.dry, watch));
+    }
+
+    /// A call is over, with all its guards and retries.
+    fn close_execution(&mut self, now: NaiveTime) {
+        let (Some(execution), Some(frame)) = (self.execution.take(), self.frames.last()) else { return };
+        let visit = frame.visit;
+        let watch = execution.watches();
+        let mut ret = execution.into_return(&mut self.run_num, now);
+        if !visit.dry {
+            self.finish(visit, ret);
+            return;
+        }
+        let unchanged = !ret.get("changes").is_some_and(Value::is_truthy);
+        if watch && unchanged {
+            ret.insert("changes", Map::from_iter([("watch", "watch")]));
+            ret.insert("result", Value::Nil);
+        }
+        self.pre[visit.chunk] = Some(ret);
+        self.frames.pop();
+    }
+
+    fn finish(&mut self, visit: Visit, ret: Map) {
+        let failed = ret.get("result") == Some(&Value::Bool(false));
+        let chunk = &self.low.chunks[visit.chunk];
+        let failhard = chunk.keywords.get("failhard").map_or(self.options.failhard, Value::is_truthy);
+        if self.running[visit.chunk].replace(ret).is_none() {
+            self.finished.push(visit.chunk);
+        }
+        self.frames.pop();
+        if failed && failhard && !self.options.test {
+            self.stopped = true;
+        }
+    }
+
+    fn not_run(&mut self, visit: Visit, result: bool, comment: &str, now: NaiveTime) {
+        let mut ret = self.unrun_return(visit.chunk, Some(result), comment, now);
+        if self.options.series >= Series::V3008 || result {
+            ret.insert("__state_ran__", false);
+        }
+        if visit.dry {
+            self.pre[visit.chunk] = Some(ret.clone());
+        }
+        self.finish(visit, ret);
+    }
+
+    fn dependencies(&self, visit: Visit) -> &[Dependency] {
+        let lists = if visit.dry { &self.low.dry_dependencies } else { &self.low.dependencies };
+        lists.get(visit.chunk).map_or(&[], Vec::as_slice)
+    }
+
+    /// A `prereq` depends on the dry run, everything else on the chunk itself.
+    fn visit_of(&self, dependency: Dependency) -> Visit {
+        Visit { chunk: dependency.chunk, dry: dependency.kind == crate::RequisiteKind::Prereq }
+    }
+
+    fn is_through(&self, visit: Visit) -> bool {
+        if visit.dry { self.pre[visit.chunk].is_some() } else { self.running[visit.chunk].is_some() }
+    }
+}
+
+#[cfg(test)]
+mod tests;

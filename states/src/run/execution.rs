@@ -1,0 +1,274 @@
+//! One call of a chunk from its guards to its return: `onlyif` and its like, the state function, `mod_watch`,
+//! `check_cmd`, `retry`.
+
+use std::time::Duration;
+
+use chrono::NaiveTime;
+
+use super::guards::{Checks, Guards};
+use super::{Answer, Call, RunOptions, StateFunctions, Step, returns};
+use crate::{LowChunk, Map, StateReturn, Timing, Value};
+
+/// A call in progress.
+#[derive(Debug)]
+pub(super) struct Execution {
+    chunk: LowChunk,
+    dry: bool,
+    watch: bool,
+    phase: Phase,
+    guards: Guards,
+    checks: Checks,
+    /// Whether `mod_watch` is being called.
+    mod_watch: bool,
+    attempts: Vec<Attempt>,
+    ret: Option<(Map, Option<Timing>)>,
+    retry: Option<Retry>,
+    test: bool,
+}
+
+/// An attempt that did not give the result that `retry` wants.
+#[derive(Debug)]
+struct Attempt {
+    ret: Map,
+    timing: Timing,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Verify,
+    Guards,
+    Calling,
+    Checks,
+    Judge,
+    Over,
+}
+
+/// What came of a look at the call.
+pub(super) enum Outcome {
+    Step(Step),
+    Over,
+}
+
+/// `retry` with Salt's defaults.
+#[derive(Debug, Clone, Copy)]
+struct Retry {
+    until: bool,
+    attempts: i64,
+    interval: i64,
+    splay: i64,
+}
+
+impl Execution {
+    pub(super) fn new(chunk: LowChunk, dry: bool, watch: bool) -> Execution {
+        Execution {
+            guards: Guards::of(&chunk),
+            checks: Checks::of(&chunk),
+            retry: Retry::of(&chunk),
+            chunk,
+            dry,
+            watch,
+            phase: Phase::Verify,
+            mod_watch: false,
+            attempts: Vec::new(),
+            ret: None,
+            test: false,
+        }
+    }
+
+    /// Whether a change of a watched state caused the call.
+    pub(super) fn watches(&self) -> bool {
+        self.watch
+    }
+
+    pub(super) fn step(&mut self, functions: &dyn StateFunctions, options: &RunOptions) -> Outcome {
+        self.test = options.test;
+        loop {
+            match self.phase {
+                Phase::Verify => self.verify(functions),
+                Phase::Guards => match self.guards.question() {
+                    Some(question) => return Outcome::Step(Step::Ask(question)),
+                    None => self.close_guards(),
+                },
+                Phase::Calling => return Outcome::Step(Step::Call(Box::new(self.call(options)))),
+                Phase::Checks => match self.checks.question() {
+                    Some(question) => return Outcome::Step(Step::Ask(question)),
+                    None => self.close_checks(),
+                },
+                Phase::Judge => {
+                    if let Some(pause) = self.judge(options) {
+                        return Outcome::Step(Step::Pause(pause));
+                    }
+                }
+                Phase::Over => return Outcome::Over,
+            }
+        }
+    }
+
+    fn fun(&self) -> &str {
+        if self.mod_watch { "mod_watch" } else { &self.chunk.fun }
+    }
+
+    fn call(&self, options: &RunOptions) -> Call {
+        let mut chunk = self.chunk.clone();
+        if self.mod_watch {
+            chunk.args.insert("sfun", self.chunk.fun.as_str());
+        }
+        Call { fun: self.fun().to_owned(), chunk, test: options.test || self.dry }
+    }
+
+    fn verify(&mut self, functions: &dyn StateFunctions) {
+        let full = format!("{}.{}", self.chunk.state, self.fun());
+        if functions.exists(&full) {
+            self.phase = Phase::Guards;
+            return;
+        }
+        let comment = if self.chunk.sls.is_empty() {
+            format!("Specified state '{full}' was not found\n")
+        } else {
+            let sls = &self.chunk.sls;
+            format!("State '{full}' was not found in SLS '{sls}'\nReason: '{full}' is not available.\n")
+        };
+        let ret = StateReturn::failed(comment);
+        self.ret = Some((returns::of_function(ret, &self.chunk), None));
+        self.phase = Phase::Over;
+    }
+
+    fn close_guards(&mut self) {
+        let Some(comments) = self.guards.verdict() else {
+            self.phase = Phase::Calling;
+            return;
+        };
+        let comments = comments.iter().map(|comment| Value::from(comment.as_str())).collect();
+        let mut ret = returns::of_function(StateReturn::ok(""), &self.chunk);
+        ret.insert("comment", Value::List(comments));
+        ret.insert("skip_watch", true);
+        self.ret = Some((ret, Some(Timing { start: NaiveTime::MIN, duration: Duration::ZERO })));
+        self.phase = Phase::Checks;
+    }
+
+    pub(super) fn record(&mut self, ret: StateReturn, timing: Timing) {
+        if self.phase == Phase::Calling {
+            self.ret = Some((returns::of_function(ret, &self.chunk), Some(timing)));
+            self.phase = Phase::Checks;
+        }
+    }
+
+    pub(super) fn answer(&mut self, answer: Answer) {
+        match self.phase {
+            Phase::Guards => self.guards.answer(&answer),
+            Phase::Checks => self.checks.answer(&answer),
+            Phase::Verify | Phase::Calling | Phase::Judge | Phase::Over => {}
+        }
+    }
+
+    fn close_checks(&mut self) {
+        if let Some((ret, _)) = &mut self.ret {
+            self.checks.apply(ret);
+        }
+        self.phase = Phase::Judge;
+    }
+
+    /// Decides between the end, `mod_watch` and another attempt (after a pause).
+    fn judge(&mut self, options: &RunOptions) -> Option<Duration> {
+        self.phase = Phase::Over;
+        let (ret, timing) = self.ret.as_ref()?;
+        if let (Some(retry), Some(timing)) = (self.retry, *timing)
+            && !self.dry
+            && !options.test
+            && ret.get("result") != Some(&Value::Bool(retry.until))
+            && i64::try_from(self.attempts.len()).is_ok_and(|made| made + 1 < retry.attempts)
+        {
+            self.attempts.push(Attempt { ret: ret.clone(), timing });
+            self.guards = Guards::of(&self.chunk);
+            self.checks = Checks::of(&self.chunk);
+            self.phase = Phase::Verify;
+            return Some(retry.pause());
+        }
+        let set = |name: &str| ret.get(name).is_some_and(Value::is_truthy);
+        if self.watch && !self.mod_watch && !self.dry && !set("changes") && !set("skip_watch") {
+            self.mod_watch = true;
+            self.phase = Phase::Verify;
+        }
+        None
+    }
+
+    /// The return, stamped. Every attempt takes a run number.
+    pub(super) fn into_return(self, run_num: &mut i64, now: NaiveTime) -> Map {
+        let fallback = || (returns::of_function(StateReturn::failed(""), &self.chunk), None);
+        let (mut ret, timing) = self.ret.clone().unwrap_or_else(fallback);
+        if self.dry && timing.is_some() {
+            return ret;
+        }
+        // `mod_watch` was a second call, which took a number of its own.
+        *run_num += i64::from(self.mod_watch) + i64::try_from(self.attempts.len()).unwrap_or(0);
+        let Some(mut timing) = timing else {
+            ret.insert("__run_num__", *run_num);
+            *run_num += 1;
+            return ret;
+        };
+        if timing.start == NaiveTime::MIN {
+            timing.start = now;
+        }
+        returns::stamp(&mut ret, &self.chunk, timing, *run_num);
+        *run_num += 1;
+        self.tell_attempts(&mut ret);
+        ret
+    }
+
+    fn tell_attempts(&self, ret: &mut Map) {
+        let Some(retry) = self.retry else { return };
+        if self.test {
+            let own = ret.get("comment").map(Value::to_string).unwrap_or_default();
+            let Retry { until, attempts, interval, splay } = retry;
+            let until = Value::Bool(until);
+            ret.insert(
+                "comment",
+                format!(
+                    "{own}  The state would be retried every {interval} seconds (with a splay of up to {splay} \
+                     seconds) a maximum of {attempts} times or until a result of {until} is returned"
+                ),
+            );
+            return;
+        }
+        let mut duration = ret.get("duration").and_then(Value::as_float).unwrap_or_default();
+        let mut lines = Vec::new();
+        for (number, attempt) in (1..).zip(&self.attempts) {
+            let field = |name: &str| attempt.ret.get(name).map(Value::to_string).unwrap_or_default();
+            lines.push(format!(
+                "Attempt {number}: Returned a result of \"{}\", with the following comment: \"{}\"",
+                field("result"),
+                field("comment")
+            ));
+            duration += returns::milliseconds(attempt.timing.duration) + retry.interval as f64 * 1000.0;
+        }
+        let Some(first) = self.attempts.first() else { return };
+        lines.push(ret.get("comment").map(Value::to_string).unwrap_or_default());
+        ret.insert("comment", lines.join("\n"));
+        ret.insert("duration", duration);
+        ret.insert("start_time", returns::clock(first.timing.start));
+    }
+}
+
+impl Retry {
+    fn of(chunk: &LowChunk) -> Option<Retry> {
+        let defaults = Retry { until: true, attempts: 2, interval: 30, splay: 0 };
+        if chunk.keywords.get("parallel").is_some_and(Value::is_truthy) {
+            return None;
+        }
+        match chunk.keywords.get("retry")? {
+            Value::Bool(false) => Some(Retry { attempts: 0, ..defaults }),
+            Value::Map(said) => Some(Retry {
+                until: said.get("until").and_then(Value::as_bool).unwrap_or(defaults.until),
+                attempts: said.get("attempts").and_then(Value::as_int).unwrap_or(defaults.attempts),
+                interval: said.get("interval").and_then(Value::as_int).unwrap_or(defaults.interval),
+                splay: said.get("splay").and_then(Value::as_int).unwrap_or(defaults.splay),
+            }),
+            _ => Some(defaults),
+        }
+    }
+
+    /// The splay is the upper bound of a random addition; without randomness here it is left out.
+    fn pause(self) -> Duration {
+        Duration::from_secs(u64::try_from(self.interval).unwrap_or(0))
+    }
+}
