@@ -6,6 +6,8 @@
 
 mod key;
 
+pub(crate) use key::DROP_FILE;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 

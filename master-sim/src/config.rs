@@ -83,6 +83,22 @@ pub struct Config {
     pub gather_job_timeout: Duration,
     /// `log_level`.
     pub log_level: String,
+    /// `worker_threads`: requests served at once.
+    pub worker_threads: usize,
+    /// `keep_jobs_seconds` (or `keep_jobs`, in hours): how long returns are kept.
+    pub keep_jobs: Duration,
+    /// `publish_session`: how long a shared key lives.
+    pub publish_session: Duration,
+    /// `request_server_ttl`: the oldest request taken, by the minion's clock; zero is no limit.
+    pub request_server_ttl: Duration,
+    /// `ping_on_rotate`: whether a `test.ping` follows a new AES key, so that minions authenticate at once.
+    pub ping_on_rotate: bool,
+    /// `zmq_filtering`: whether publishes carry topics.
+    pub zmq_filtering: bool,
+    /// `require_minion_sign_messages`: refuse returns without a minion's signature.
+    pub require_minion_sign_messages: bool,
+    /// `drop_messages_signature_fail`: refuse returns whose signature is wrong.
+    pub drop_messages_signature_fail: bool,
     /// Every option as it was read, for templates and `_master_opts`.
     pub opts: Map,
 }
@@ -118,6 +134,11 @@ impl Config {
         Self::from_options(config_dir, opts)
     }
 
+    /// The address at which a command line on this machine reaches the master.
+    pub fn local_interface(&self) -> &str {
+        if self.interface == "0.0.0.0" { "127.0.0.1" } else { &self.interface }
+    }
+
     fn from_options(config_dir: &Path, opts: Map) -> Result<Self, ConfigError> {
         let own_root = config_dir != Path::new(SALT_CONFIG_DIR);
         let root = match text(&opts, "root_dir")? {
@@ -133,6 +154,7 @@ impl Config {
                 root.join(given.trim_start_matches('/'))
             })
         };
+        let hours: u64 = number(&opts, "keep_jobs", "a number of hours", 24)?;
         let roots_below =
             |folder: &str| if own_root { root.join(folder) } else { Path::new("/srv").join(folder) };
         Ok(Self {
@@ -157,6 +179,29 @@ impl Config {
                 10,
             )?),
             log_level: text(&opts, "log_level")?.unwrap_or_else(|| "warning".to_owned()),
+            worker_threads: number(&opts, "worker_threads", "a number of threads", 5_usize)?.clamp(1, 64),
+            keep_jobs: Duration::from_secs(number(
+                &opts,
+                "keep_jobs_seconds",
+                "a number of seconds",
+                hours * 3600,
+            )?),
+            publish_session: Duration::from_secs(number(
+                &opts,
+                "publish_session",
+                "a number of seconds",
+                86_400,
+            )?),
+            request_server_ttl: Duration::from_secs(number(
+                &opts,
+                "request_server_ttl",
+                "a number of seconds",
+                0,
+            )?),
+            ping_on_rotate: flag(&opts, "ping_on_rotate")?,
+            zmq_filtering: flag(&opts, "zmq_filtering")?,
+            require_minion_sign_messages: flag(&opts, "require_minion_sign_messages")?,
+            drop_messages_signature_fail: flag(&opts, "drop_messages_signature_fail")?,
             opts,
         })
     }

@@ -173,8 +173,8 @@ pub enum ReceiveError {
     },
 }
 
-/// `_file_recv`: writes one chunk below `<cachedir>/minions/<id>/files`; `loc` 0 starts the file anew, any other
-/// appends, exactly as Salt does.
+/// `_file_recv`: writes one chunk below `<cachedir>/minions/<id>/files`. `loc` 0 starts the file anew; any other chunk goes where
+/// it says. Salt appends it; a chunk that is sent again because its answer was lost would then be there twice.
 ///
 /// # Errors
 /// See [`ReceiveError`]; the minion is answered `false`.
@@ -196,10 +196,13 @@ fn write_chunk(path: &Path, loc: u64, data: &[u8]) -> io::Result<()> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;
     }
-    let mut options = fs::OpenOptions::new();
-    options.create(true);
-    let mut file =
-        if loc == 0 { options.write(true).truncate(true) } else { options.append(true) }.open(path)?;
+    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(loc == 0).open(path)?;
+    let len = file.metadata()?.len();
+    if loc > len {
+        let gap = format!("the chunk at {loc} leaves a gap: the file has {len} bytes");
+        return Err(io::Error::new(ErrorKind::InvalidInput, gap));
+    }
+    file.seek(SeekFrom::Start(loc))?;
     file.write_all(data)?;
     file.sync_data()
 }
@@ -348,11 +351,13 @@ mod tests {
     fn a_received_file_starts_anew_at_zero_and_grows_after() {
         let (folder, _files) = served();
         let id = MinionId::parse("m").unwrap();
-        for (loc, data) in [(0, b"old!"), (0, b"abcd"), (4, b"efgh")] {
+        for (loc, data) in [(0, b"old!"), (0, b"abcd"), (4, b"efgh"), (4, b"efgh")] {
             receive(folder.path(), &id, &load(&["a", "b.bin"], loc, data), 1).unwrap();
         }
         assert_eq!(fs::read(folder.path().join("minions/m/files/a/b.bin")).unwrap(), b"abcdefgh");
         let refused = receive(folder.path(), &id, &load(&["big"], 1024 * 1024, b"x"), 1);
         assert!(matches!(refused, Err(ReceiveError::TooLarge { .. })));
+        let gap = receive(folder.path(), &id, &load(&["gap"], 3, b"x"), 1);
+        assert!(matches!(gap, Err(ReceiveError::Write { .. })));
     }
 }

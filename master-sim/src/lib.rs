@@ -5,5 +5,10 @@
 
 pub mod cli;
 pub mod config;
+mod disk;
+pub mod events;
 pub mod file_server;
+pub mod jobs;
+pub mod minion_cache;
 pub mod pki;
+pub mod secrets;

@@ -213,4 +213,4 @@ fn print_json(value: &Value) {
 }
 
 /// The file whose presence asks the running master to make a new AES key, Salt's drop file.
-pub const DROP_FILE: &str = ".dfn";
+pub(crate) const DROP_FILE: &str = ".dfn";
