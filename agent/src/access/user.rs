@@ -56,7 +56,9 @@ impl UserWish {
             match key.as_str() {
                 "DEFAULT_SCHEMA" => default_schema = Some(arguments::option_name(&value)?),
                 _ => {
-                    return Err(AccessError::Argument(format!("the user option {key} is not DEFAULT_SCHEMA")));
+                    return Err(AccessError::Argument(format!(
+                        "the user option {key} is not DEFAULT_SCHEMA"
+                    )));
                 }
             }
         }

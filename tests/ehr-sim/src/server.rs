@@ -14,9 +14,11 @@ use tokio::task::JoinSet;
 
 use crate::tds::prelogin::TlsMode;
 use backend::Backend;
+use browser::{Browser, Instance};
 use tls::{CertificateError, ServerTls};
 
 pub mod backend;
+pub mod browser;
 mod connection;
 mod login;
 mod prepared;
@@ -31,13 +33,21 @@ pub struct ServerOptions {
     pub port: u16,
     /// Encryption offered or insisted on.
     pub tls: TlsMode,
-    /// `@@SERVERNAME`, named in every message.
+    /// `@@SERVERNAME`, named in every message; `HOST\INSTANCE` names an instance.
     pub server_name: String,
+    /// UDP port that answers where the instance listens; 0 takes a free one.
+    pub browser_port: Option<u16>,
 }
 
 impl Default for ServerOptions {
     fn default() -> Self {
-        Self { host: "127.0.0.1".into(), port: 0, tls: TlsMode::Login, server_name: "EHRSIM".into() }
+        Self {
+            host: "127.0.0.1".into(),
+            port: 0,
+            tls: TlsMode::Login,
+            server_name: "EHRSIM".into(),
+            browser_port: None,
+        }
     }
 }
 
@@ -64,6 +74,7 @@ pub enum ServerError {
 pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
+    browser: Option<Browser>,
     shared: Arc<Shared>,
 }
 
@@ -78,27 +89,40 @@ pub(crate) struct Shared {
 impl Server {
     /// Binds the address and makes a certificate unless TLS is off.
     pub async fn bind(backend: impl Backend, options: ServerOptions) -> Result<Self, ServerError> {
-        let ServerOptions { host, port, tls: mode, server_name } = options;
+        let ServerOptions { host, port, tls: mode, server_name, browser_port } = options;
         let tls = match mode {
             TlsMode::Off => None,
             TlsMode::Login | TlsMode::On => {
                 Some(ServerTls::self_signed(certificate_names(&host, &server_name))?)
             }
         };
-        let bound = async {
-            let listener = TcpListener::bind((host.as_str(), port)).await?;
-            let address = listener.local_addr()?;
-            io::Result::Ok((listener, address))
+        let fail = |port| {
+            let host = host.clone();
+            move |source| ServerError::Bind { host, port, source }
         };
-        let (listener, address) = bound.await.map_err(|source| ServerError::Bind { host, port, source })?;
+        let listener = TcpListener::bind((host.as_str(), port)).await.map_err(fail(port))?;
+        let address = listener.local_addr().map_err(fail(port))?;
+        let browser = match browser_port {
+            Some(port) => {
+                let (server, name) = browser::instance_name(&server_name);
+                let instance = Instance { server: server.into(), name: name.into(), port: address.port() };
+                Some(Browser::bind(&host, port, instance).await.map_err(fail(port))?)
+            }
+            None => None,
+        };
         let shared =
             Arc::new(Shared { backend: Box::new(backend), tls, mode, server_name: Arc::from(server_name) });
-        Ok(Self { listener, address, shared })
+        Ok(Self { listener, address, browser, shared })
     }
 
     /// The address it listens on.
     pub fn local_addr(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The address its browser answers on.
+    pub fn browser_addr(&self) -> Option<SocketAddr> {
+        self.browser.as_ref().and_then(|browser| browser.local_addr().ok())
     }
 
     /// Its certificate, for clients that trust exactly this server.
@@ -110,6 +134,9 @@ impl Server {
     pub async fn run(self, stop: impl Future<Output = ()>) {
         tokio::pin!(stop);
         let mut connections = JoinSet::new();
+        if let Some(browser) = self.browser {
+            connections.spawn(browser.run());
+        }
         loop {
             tokio::select! {
                 () = &mut stop => break,

@@ -7,6 +7,8 @@
     reason = "helpers fail their test; a skip is said on stderr"
 )]
 
+#[path = "wire/browser.rs"]
+mod browser;
 #[path = "wire/foreign.rs"]
 mod foreign;
 #[path = "wire/parrot.rs"]

@@ -7,7 +7,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use ehr_sim::server::backend::Backend;
-use ehr_sim::server::{Server, ServerOptions};
+use ehr_sim::server::{Server, ServerError, ServerOptions};
 use ehr_sim::tds::prelogin::TlsMode;
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
@@ -15,6 +15,8 @@ use tokio::sync::oneshot;
 /// A server that runs until it is dropped.
 pub struct Running {
     pub address: SocketAddr,
+    /// Where its browser answers.
+    pub browser: Option<SocketAddr>,
     /// The folder with the server's certificate, `server.der`.
     pub dir: tempfile::TempDir,
     stop: Option<oneshot::Sender<()>>,
@@ -24,11 +26,15 @@ pub struct Running {
 impl Running {
     /// Serves `backend` on a free port of the loopback.
     pub fn start(backend: impl Backend, tls: TlsMode) -> Self {
+        Self::with(backend, ServerOptions { tls, ..ServerOptions::default() }).unwrap()
+    }
+
+    /// Serves `backend` as `options` say.
+    pub fn with(backend: impl Backend, options: ServerOptions) -> Result<Self, ServerError> {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        let options = ServerOptions { tls, ..ServerOptions::default() };
-        let server = runtime.block_on(Server::bind(backend, options)).unwrap();
-        let address = server.local_addr();
+        let server = runtime.block_on(Server::bind(backend, options))?;
+        let (address, browser) = (server.local_addr(), server.browser_addr());
         let dir = tempfile::tempdir().unwrap();
         if let Some(certificate) = server.certificate() {
             std::fs::write(dir.path().join("server.der"), certificate).unwrap();
@@ -37,7 +43,7 @@ impl Running {
         runtime.spawn(server.run(async move {
             let _ = stopped.await;
         }));
-        Self { address, dir, stop: Some(stop), runtime: Some(runtime) }
+        Ok(Self { address, browser, dir, stop: Some(stop), runtime: Some(runtime) })
     }
 }
 
