@@ -6,30 +6,179 @@
 
 use std::{sync::Arc, time::Duration};
 
-use anyhow::Context;
+use proto::Value;
+use tokio::sync::mpsc;
 
-use crate::{channel::MasterLink, config::Config, tasks::Tasks};
+use crate::{
+    channel::{self, ChannelSettings, LinkEvent, MasterLink},
+    config::Config,
+    job::{accept::Acceptor, queue::ReturnQueue},
+    pillar,
+    services::Services,
+    status,
+    store::Store,
+    sync::sink::MasterSink,
+    tasks::Tasks,
+};
+
+mod stop;
 
 /// The store's file below the data folder.
 pub const STORE_FILE: &str = "store.sqlite";
 
 /// How long running jobs may go on after a request to stop.
-const GRACE: Duration = Duration::from_secs(20);
+const GRACE: Duration = Duration::from_secs(10);
+
+/// How long the last returns may take.
+const FLUSH: Duration = Duration::from_secs(3);
+
+/// How long `agent call` waits for a master.
+const CALL_WAIT: Duration = Duration::from_secs(60);
 
 /// Connects for one call and waits until the master accepted this minion.
 ///
 /// # Errors
-/// No master could be reached in time.
+/// The keys cannot be used, or no master accepted this minion in time; the last reason is given.
 pub async fn connect_for_call(config: &Config, tasks: &Tasks) -> anyhow::Result<Arc<dyn MasterLink>> {
-    let _ = (config, tasks);
-    anyhow::bail!("no link")
+    let (link, mut events) = channel::connect(ChannelSettings::from_config(config)?, tasks);
+    let mut last = "no master answered".to_owned();
+    let connected = async {
+        while let Some(event) = events.recv().await {
+            match event {
+                LinkEvent::Connected { .. } => return true,
+                LinkEvent::Publish(_) => {}
+                LinkEvent::Lost { why } | LinkEvent::Waiting { why, .. } | LinkEvent::Refused { why } => {
+                    last = why
+                }
+            }
+        }
+        false
+    };
+    if !tokio::time::timeout(CALL_WAIT, connected).await.unwrap_or(false) {
+        anyhow::bail!("the master did not accept this minion: {last}");
+    }
+    // The link must not wait for anybody to take its events.
+    drop(tasks.spawn("link events", async move { while events.recv().await.is_some() {} }));
+    Ok(link)
 }
 
 /// Runs until SIGTERM, SIGINT or the service manager's stop.
 ///
 /// # Errors
-/// The store or the keys cannot be used.
+/// The store or the configuration of the link cannot be used.
 pub async fn run(config: Config) -> anyhow::Result<()> {
-    let _ = (config, GRACE);
-    Err(std::io::Error::other("no link")).context("x")
+    let (config, tasks) = (Arc::new(config), Tasks::new());
+    let store = Arc::new(Store::open(&config.data_dir.join(STORE_FILE))?);
+    let (link, events) = channel::connect(ChannelSettings::from_config(&config)?, &tasks);
+    let services = Services::new(config, link, store, tasks);
+    let queue = ReturnQueue::new(Arc::clone(&services.store), Arc::clone(&services.link));
+    tracing::info!(id = %services.config.id, "the agent starts");
+    let minion = Minion {
+        acceptor: Acceptor::new(Arc::clone(&services), queue.clone()),
+        services: Arc::clone(&services),
+        queue: queue.clone(),
+    };
+    minion.start(events).await;
+    stop::requested().await?;
+    tracing::info!("the agent stops");
+    services.tasks.shutdown(GRACE).await;
+    if tokio::time::timeout(FLUSH, queue.flush()).await.is_err() {
+        tracing::info!("returns that the master did not take are kept for the next start");
+    }
+    status::clear(&services.config);
+    Ok(())
+}
+
+/// The parts that serve a master.
+#[derive(Clone)]
+struct Minion {
+    services: Arc<Services>,
+    acceptor: Acceptor,
+    queue: ReturnQueue,
+}
+
+impl Minion {
+    async fn start(&self, events: mpsc::Receiver<LinkEvent>) {
+        let tasks = &self.services.tasks;
+        if let Err(error) = self.acceptor.return_interrupted().await {
+            tracing::error!(%error, "interrupted jobs could not be returned");
+        }
+        let services = Arc::clone(&self.services);
+        drop(tasks.spawn("grains", async move { services.refresh_grains().await }));
+        drop(tasks.spawn("return queue", self.queue.clone().drain(tasks.token())));
+        drop(tasks.spawn("link events", self.clone().serve(events)));
+        let sink = Arc::new(MasterSink::new(Arc::clone(&self.services.link)));
+        if let Err(error) = self.services.syncs.start(sink).await {
+            tracing::error!(%error, "sync jobs could not be started");
+        }
+    }
+
+    async fn serve(self, mut events: mpsc::Receiver<LinkEvent>) {
+        let token = self.services.tasks.token();
+        loop {
+            let event = tokio::select! {
+                event = events.recv() => event,
+                () = token.cancelled() => return,
+            };
+            let Some(event) = event else { return };
+            self.handle(event);
+        }
+    }
+
+    /// Never waits: whatever takes time runs as a task of its own.
+    fn handle(&self, event: LinkEvent) {
+        match event {
+            LinkEvent::Publish(publish) => self.acceptor.publish(publish.load),
+            LinkEvent::Connected { master, publish_port } => {
+                tracing::info!(%master, publish_port, "connected to the master");
+                self.note("connected", Some(&master.to_string()));
+                let this = self.clone();
+                drop(self.services.tasks.spawn("greeting", async move { this.greet().await }));
+            }
+            LinkEvent::Lost { why } => {
+                tracing::warn!(why, "the publish channel is down and is dialled again");
+                self.note("disconnected", None);
+            }
+            LinkEvent::Waiting { why, retry_in } => {
+                tracing::warn!(why, retry_in_s = retry_in.as_secs(), "not connected; it is tried again");
+                self.note(&why, None);
+            }
+            LinkEvent::Refused { why } => {
+                tracing::error!(why, "the master and this minion do not trust each other");
+                self.note(&why, None);
+            }
+        }
+    }
+
+    fn note(&self, link: &str, master: Option<&str>) {
+        if let Err(error) = status::write(&self.services.config, link, master) {
+            tracing::warn!(%error, "the status could not be noted");
+        }
+    }
+
+    /// Grains and pillar to the master, then the start events, once per process; after a later connect the
+    /// pillar only, since the master may have forgotten this minion's grains.
+    async fn greet(&self) {
+        self.queue.wake();
+        if let Err(error) = pillar::refresh(&self.services).await {
+            tracing::warn!(%error, "the pillar could not be had; it is asked for again at the next state run");
+        }
+        if self.services.first_greeting() {
+            self.start_events().await;
+        }
+    }
+
+    async fn start_events(&self) {
+        let id = self.services.config.id.as_str();
+        let started = chrono::Local::now().format("%a %b %e %H:%M:%S %Y");
+        let text = format!("Minion {id} started at {started}");
+        let legacy = self.services.config.bool_opt("enable_legacy_startup_events", true);
+        let tags =
+            legacy.then(|| "minion_start".to_owned()).into_iter().chain([format!("salt/minion/{id}/start")]);
+        for tag in tags {
+            if let Err(error) = self.services.link.fire_event(&tag, Value::from(text.as_str())).await {
+                tracing::warn!(tag, %error, "a start event could not be sent");
+            }
+        }
+    }
 }

@@ -3,14 +3,25 @@
 //! Nothing here runs by itself. The link is a trait object, so that `agent call --local` works with a
 //! link that refuses and tests with a scripted one.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{
+    Arc, PoisonError, RwLock,
+    atomic::{AtomicBool, Ordering},
+};
 
 use states::Value;
 use tokio::sync::watch;
 
 use crate::{
-    channel::MasterLink, config::Config, files::FileClient, grains, job::JobTable, modules::ModuleTable,
-    state_modules::StateModuleTable, store::Store, tasks::Tasks,
+    channel::MasterLink,
+    config::Config,
+    files::FileClient,
+    grains,
+    job::JobTable,
+    modules::ModuleTable,
+    state_modules::StateModuleTable,
+    store::Store,
+    sync::{SyncRoom, SyncScheduler, faults::Faults, ledger::Ledger, spool::Spool},
+    tasks::Tasks,
 };
 
 /// The process' shared parts.
@@ -31,11 +42,14 @@ pub struct Services {
     pub jobs: JobTable,
     /// The file client.
     pub files: FileClient,
+    /// The sync jobs.
+    pub syncs: Arc<SyncScheduler>,
     /// The execution modules.
     pub modules: ModuleTable,
     /// The state modules.
     pub state_modules: StateModuleTable,
     gathered: watch::Sender<bool>,
+    greeted: AtomicBool,
 }
 
 impl Services {
@@ -44,6 +58,7 @@ impl Services {
     pub fn new(config: Arc<Config>, link: Arc<dyn MasterLink>, store: Arc<Store>, tasks: Tasks) -> Arc<Self> {
         Arc::new(Self {
             files: FileClient::new(&config, Arc::clone(&link)),
+            syncs: Arc::new(SyncScheduler::new(sync_room(&config, &store, &tasks))),
             config,
             link,
             store,
@@ -54,6 +69,7 @@ impl Services {
             modules: ModuleTable::new(crate::modules::built_in()),
             state_modules: StateModuleTable::new(crate::state_modules::built_in()),
             gathered: watch::Sender::new(false),
+            greeted: AtomicBool::new(false),
         })
     }
 
@@ -71,11 +87,30 @@ impl Services {
         self.grains.current()
     }
 
+    /// Whether the master was not greeted yet; true once per process.
+    pub fn first_greeting(&self) -> bool {
+        !self.greeted.swap(true, Ordering::Relaxed)
+    }
+
     /// The grains, once they were gathered for the first time.
     pub async fn grains_ready(&self) -> Arc<Value> {
         // The sender lives as long as `self`, so waiting cannot fail.
         let _ = self.gathered.subscribe().wait_for(|done| *done).await;
         self.grains.current()
+    }
+}
+
+/// The sync jobs' folder and bounds: `agent: spool_limit` bytes wait for the master at most.
+fn sync_room(config: &Config, store: &Arc<Store>, tasks: &Tasks) -> SyncRoom {
+    let limit =
+        config.agent_opt("spool_limit").and_then(Value::as_int).and_then(|limit| u64::try_from(limit).ok());
+    SyncRoom {
+        ledger: Ledger::new(Arc::clone(store)),
+        spool: Spool::new(config.data_dir.join("spool"), limit.unwrap_or(SPOOL_LIMIT)),
+        tasks: tasks.clone(),
+        faults: Faults::default(),
+        recorded: Arc::default(),
+        freed: Arc::default(),
     }
 }
 
@@ -103,3 +138,6 @@ impl Shared {
         value
     }
 }
+
+/// How many bytes of batches wait for the master when the configuration names no bound.
+const SPOOL_LIMIT: u64 = 4 << 30;
