@@ -16,6 +16,8 @@ mod publishes;
 mod requests;
 mod sessions;
 mod settings;
+#[cfg(test)]
+mod tests;
 
 use std::{sync::Arc, time::Duration};
 

@@ -242,6 +242,7 @@ impl Authenticator {
             aes: accepted.aes,
             master_key: accepted.master_key,
             publish_port: self.settings.publish_port.unwrap_or(accepted.publish_port),
+            since: Instant::now(),
             pair: Arc::clone(pair),
         });
         Ok(())
@@ -250,22 +251,17 @@ impl Authenticator {
     /// Says what happened: once as a warning, as long as it stays the same.
     async fn report(&mut self, master: &MasterAddress, setback: &Setback) {
         let why = format!("{master}: {}", chain(setback));
-        let refused = match setback.remedy() {
-            Remedy::Redial => false,
-            Remedy::Acceptance | Remedy::Repair => {
-                self.sessions.close(why.clone());
-                true
-            }
-        };
+        // An unreachable master may still know this minion; one that answered so does not.
+        if setback.remedy() != Remedy::Redial || self.sessions.current().is_none() {
+            self.sessions.close(why.clone());
+        }
         if self.said.as_ref() == Some(&why) {
             tracing::debug!(why, "still not authenticated");
             return;
         }
         tracing::warn!(%master, "{}", chain(setback));
-        if refused {
+        if setback.remedy() == Remedy::Repair {
             self.tell(LinkEvent::Refused { why: why.clone() }).await;
-        } else if self.sessions.current().is_none() {
-            self.sessions.close(why.clone());
         }
         self.said = Some(why);
     }

@@ -94,7 +94,18 @@ impl Connection {
         config: Config,
         heartbeat: Heartbeat,
     ) -> Result<Self, ConnectionError> {
-        let stream = connect(host, port).await?;
+        Self::over(connect(host, port).await?, config, heartbeat).await
+    }
+
+    /// Shakes hands over a socket that is connected.
+    ///
+    /// # Errors
+    /// When the peer does not fit or does not answer.
+    pub async fn over(
+        stream: TcpStream,
+        config: Config,
+        heartbeat: Heartbeat,
+    ) -> Result<Self, ConnectionError> {
         stream.set_nodelay(true)?;
         let mut connection = Self {
             stream,
@@ -107,9 +118,10 @@ impl Connection {
             sent: 0,
             buffer: vec![0; READ_BUFFER].into_boxed_slice(),
         };
-        match timeout(STEP_TIMEOUT, connection.handshake()).await {
+        let patience = STEP_TIMEOUT.min(heartbeat.timeout);
+        match timeout(patience, connection.handshake()).await {
             Ok(done) => done.map(|()| connection),
-            Err(_elapsed) => Err(ConnectionError::NoHandshake(STEP_TIMEOUT)),
+            Err(_elapsed) => Err(ConnectionError::NoHandshake(patience)),
         }
     }
 
@@ -137,10 +149,17 @@ impl Connection {
     /// When the connection is over.
     pub async fn receive(&mut self) -> Result<Vec<Vec<u8>>, ConnectionError> {
         loop {
+            if let Event::Message(parts) = self.event().await? {
+                return Ok(parts);
+            }
+        }
+    }
+
+    /// Waits for whatever the peer does next.
+    pub(super) async fn event(&mut self) -> Result<Event, ConnectionError> {
+        loop {
             match self.engine.poll() {
-                Some(Event::Message(parts)) => return Ok(parts),
-                Some(Event::Ping { .. } | Event::Pong { .. } | Event::Handshake(_)) => {}
-                Some(Event::Subscribe(_) | Event::Cancel(_)) => {}
+                Some(event) => return Ok(event),
                 None => self.step().await?,
             }
         }

@@ -30,6 +30,8 @@ use super::{
 const HELD_MAX: usize = 1_000;
 /// Their size together.
 const HELD_BYTES_MAX: usize = 64 << 20;
+/// A session older than this is renewed when its publish port does not answer.
+const STALE_AFTER: Duration = Duration::from_secs(60);
 /// A connection that lived this long was a good one: the next failure starts with the shortest wait.
 const GOOD_AFTER: Duration = Duration::from_secs(60);
 
@@ -89,6 +91,10 @@ impl Publishes {
             tracing::warn!(%master, port = session.publish_port, ?wait, "the publish channel is down: {why}");
             self.tell(LinkEvent::Lost { why }).await;
             fresh_after = self.sessions.current().map_or(session.generation, |open| open.generation);
+            if session.since.elapsed() > STALE_AFTER {
+                // The master may publish elsewhere by now.
+                self.sessions.want_after(session.generation);
+            }
             sleep(wait).await;
         }
     }

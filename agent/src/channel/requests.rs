@@ -16,8 +16,9 @@ use proto::zmtp::{Config, SocketType};
 use thiserror::Error;
 use tokio::{
     sync::{Semaphore, mpsc, oneshot},
-    time::timeout,
+    time::{sleep, timeout},
 };
+use tokio_util::sync::CancellationToken;
 
 use super::{
     connection::{Connection, ConnectionError},
@@ -29,6 +30,9 @@ use crate::tasks::Tasks;
 const SOCKETS_MAX: usize = 8;
 /// Sockets kept open between requests.
 const IDLE_MAX: usize = 2;
+
+/// How long a socket waits for work once the process is shutting down.
+const IDLE_AT_THE_END: Duration = Duration::from_millis(500);
 
 /// Why a request got no reply.
 #[derive(Debug, Error)]
@@ -117,15 +121,11 @@ impl Requests {
     }
 
     async fn dial(&self, master: &MasterAddress) -> Result<Socket, ExchangeError> {
-        let (token, config) = (self.tasks.token(), Config::new(SocketType::Req));
-        let dialed = tokio::select! {
-            dialed = Connection::dial((master.host(), master.port()), config, self.heartbeat) => dialed,
-            () = token.cancelled() => return Err(ExchangeError::ShuttingDown),
-        };
-        let connection = dialed.map_err(ExchangeError::Dial)?;
+        let (address, config) = ((master.host(), master.port()), Config::new(SocketType::Req));
+        let connection =
+            Connection::dial(address, config, self.heartbeat).await.map_err(ExchangeError::Dial)?;
         let (exchanges, requests) = mpsc::channel(1);
-        // Not cancelled by the token: returns are flushed while the process shuts down. It ends with its handle.
-        self.tasks.spawn("request socket", serve(connection, requests));
+        self.tasks.spawn("request socket", serve(connection, requests, self.tasks.token()));
         Ok(Socket { master: master.clone(), exchanges })
     }
 
@@ -148,7 +148,16 @@ impl Requests {
 }
 
 /// Runs one socket until its handle is dropped or the connection ends.
-async fn serve(mut connection: Connection, mut requests: mpsc::Receiver<Exchange>) {
+async fn serve(
+    mut connection: Connection,
+    mut requests: mpsc::Receiver<Exchange>,
+    shutdown: CancellationToken,
+) {
+    // Returns are flushed while the process shuts down, so a socket in use outlives the token.
+    let idle_at_the_end = || async {
+        shutdown.cancelled().await;
+        sleep(IDLE_AT_THE_END).await;
+    };
     loop {
         let exchange = tokio::select! {
             exchange = requests.recv() => exchange,
@@ -158,6 +167,7 @@ async fn serve(mut connection: Connection, mut requests: mpsc::Receiver<Exchange
                 }
                 return;
             }
+            () = idle_at_the_end() => return,
         };
         let Some(Exchange { payload, mut reply }) = exchange else { return };
         let answer = tokio::select! {

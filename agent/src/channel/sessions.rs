@@ -6,7 +6,10 @@
 use std::{sync::Arc, time::Duration};
 
 use proto::{Crypticle, PublicKey, Session};
-use tokio::{sync::watch, time::timeout};
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout},
+};
 
 use super::{keys::KeyPair, settings::MasterAddress};
 
@@ -25,6 +28,8 @@ pub struct OpenSession {
     pub master_key: PublicKey,
     /// Where the master publishes.
     pub publish_port: u16,
+    /// When it was opened.
+    pub since: Instant,
     /// The minion's keys.
     pub pair: Arc<KeyPair>,
 }
