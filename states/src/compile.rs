@@ -121,7 +121,7 @@ impl<'a> Compiler<'a> {
     }
 
     fn render(&self, matches: &[(String, Vec<String>)]) -> Result<HighState, Vec<String>> {
-        include::Renderer::new(self.sources, self.context, &self.jinja).render(matches)
+        include::Renderer::new(self.sources, self.context, &self.jinja, matches).render()
     }
 
     /// The matches, or why there are none.

@@ -94,7 +94,7 @@ impl Jinja {
         env.set_syntax(self.syntax(spec, own)?);
         env.set_formatter(format_value);
         env.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
-        env.set_path_join_callback(|name, parent| join(name, parent));
+        env.set_path_join_callback(join);
         env.set_loader(self.loader(spec.saltenv));
         filters::install(&mut env, self.context.series);
         env.add_function("__list", make_list);
@@ -177,7 +177,7 @@ fn format_value(out: &mut Output, state: &mut State, value: &Template) -> Result
 }
 
 /// A name as written in a template, relative to the importing one when it starts with a dot.
-fn join<'s>(name: &'s str, parent: &str) -> Cow<'s, str> {
+fn join<'s>(name: &'s str, parent: &'s str) -> Cow<'s, str> {
     if !name.starts_with("./") && !name.starts_with("../") {
         return Cow::Borrowed(name);
     }

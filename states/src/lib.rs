@@ -11,6 +11,7 @@ mod compile;
 mod jinja;
 pub mod json;
 mod low;
+pub mod output;
 mod render;
 mod ret;
 mod run;

@@ -1,4 +1,8 @@
 //! `extend`, `exclude`, `use` and the requisites written from the other side (`require_in` …).
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "data is asked for the shape it can have here; any other is one case"
+)]
 
 use std::collections::BTreeSet;
 

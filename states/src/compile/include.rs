@@ -1,4 +1,8 @@
 //! SLS files and what they include, merged into high data.
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "data is asked for the shape it can have here; any other is one case"
+)]
 
 use std::collections::{HashMap, HashSet};
 
@@ -16,13 +20,19 @@ pub(super) struct Renderer<'a> {
     rendered: Vec<String>,
     next_order: i64,
     depth: usize,
+    matches: &'a [(String, Vec<String>)],
 }
 
 /// What one SLS gave: its states with those it includes, and what was wrong.
 type Rendered = (Map, Vec<String>);
 
 impl<'a> Renderer<'a> {
-    pub(super) fn new(sources: &'a Sources, context: &'a RenderContext, jinja: &'a Jinja) -> Renderer<'a> {
+    pub(super) fn new(
+        sources: &'a Sources,
+        context: &'a RenderContext,
+        jinja: &'a Jinja,
+        matches: &'a [(String, Vec<String>)],
+    ) -> Renderer<'a> {
         Renderer {
             sources,
             context,
@@ -33,14 +43,15 @@ impl<'a> Renderer<'a> {
             rendered: Vec::new(),
             next_order: FIRST_ORDER,
             depth: 0,
+            matches,
         }
     }
 
-    pub(super) fn render(mut self, matches: &[(String, Vec<String>)]) -> Result<HighState, Vec<String>> {
+    pub(super) fn render(mut self) -> Result<HighState, Vec<String>> {
         let mut high = Map::new();
         let mut all_errors = Vec::new();
         self.envs = self.sources.files.envs().map_err(|error| vec![error.to_string()])?;
-        for (saltenv, mods) in matches {
+        for (saltenv, mods) in self.matches {
             for wanted in mods {
                 if !self.envs.contains(saltenv) {
                     all_errors
@@ -52,7 +63,7 @@ impl<'a> Renderer<'a> {
                     if self.done.contains(&format!("{saltenv}:{sls}")) {
                         continue;
                     }
-                    let (state, mut errors) = self.state(&sls, saltenv, matches)?;
+                    let (state, mut errors) = self.state(&sls, saltenv)?;
                     merge(&mut high, state, &mut errors);
                     all_errors.extend(errors.into_iter().map(|error| not_found(error, wanted, saltenv)));
                 }
@@ -93,12 +104,7 @@ impl<'a> Renderer<'a> {
         Ok(None)
     }
 
-    fn state(
-        &mut self,
-        sls: &str,
-        saltenv: &str,
-        matches: &[(String, Vec<String>)],
-    ) -> Result<Rendered, Vec<String>> {
+    fn state(&mut self, sls: &str, saltenv: &str) -> Result<Rendered, Vec<String>> {
         let Some((path, bytes)) = self.open(sls, saltenv)? else {
             let error = format!(
                 "Specified SLS {sls} in saltenv {saltenv} is not available on the salt master or through a \
@@ -123,15 +129,10 @@ impl<'a> Renderer<'a> {
             ];
             return Ok((Map::new(), errors));
         };
-        self.with_includes(state, &file, matches)
+        self.with_includes(state, &file)
     }
 
-    fn with_includes(
-        &mut self,
-        mut state: Map,
-        file: &SlsFile<'_>,
-        matches: &[(String, Vec<String>)],
-    ) -> Result<Rendered, Vec<String>> {
+    fn with_includes(&mut self, mut state: Map, file: &SlsFile<'_>) -> Result<Rendered, Vec<String>> {
         let mut errors = Vec::new();
         let includes = match state.get("include") {
             Some(Value::List(_)) => state.remove("include"),
@@ -151,7 +152,7 @@ impl<'a> Renderer<'a> {
                 errors.push(format!("SLS {sls} is included {MAX_DEPTH} levels deep"));
                 break;
             }
-            self.include(include, &mut state, file, matches, &mut errors)?;
+            self.include(include, &mut state, file, &mut errors)?;
         }
         self.depth -= 1;
         auto_order(&mut state, &mut self.next_order);
@@ -163,7 +164,6 @@ impl<'a> Renderer<'a> {
         include: &Value,
         state: &mut Map,
         file: &SlsFile<'_>,
-        matches: &[(String, Vec<String>)],
         errors: &mut Vec<String>,
     ) -> Result<(), Vec<String>> {
         let (env, name) = match include {
@@ -187,12 +187,12 @@ impl<'a> Renderer<'a> {
                 return Ok(());
             }
         };
-        let resolved = self.resolve(&env, &name, matches)?;
+        let resolved = self.resolve(&env, &name)?;
         let chosen = match resolved.as_slice() {
             [only] => only.clone(),
             several if several.iter().any(|env| env == file.saltenv) => file.saltenv.to_owned(),
             none_or_several => {
-                errors.push(unresolved(&env, &name, none_or_several, matches));
+                errors.push(unresolved(&env, &name, none_or_several, self.matches));
                 return Ok(());
             }
         };
@@ -202,7 +202,7 @@ impl<'a> Renderer<'a> {
             if self.done.contains(&format!("{chosen}:{name}")) {
                 continue;
             }
-            let (mut included, failed) = self.state(&name, &chosen, matches)?;
+            let (mut included, failed) = self.state(&name, &chosen)?;
             mark_included(&mut included, file.sls);
             merge(state, included, errors);
             errors.extend(failed);
@@ -211,19 +211,14 @@ impl<'a> Renderer<'a> {
     }
 
     /// The saltenvs in which an include can be found.
-    fn resolve(
-        &mut self,
-        env: &str,
-        name: &str,
-        matches: &[(String, Vec<String>)],
-    ) -> Result<Vec<String>, Vec<String>> {
+    fn resolve(&mut self, env: &str, name: &str) -> Result<Vec<String>, Vec<String>> {
         if env != ANY_ENV {
-            let matched = matches.iter().any(|(known, _)| known == env);
+            let matched = self.matches.iter().any(|(known, _)| known == env);
             let found = matched || !self.find(env, name)?.is_empty();
             return Ok(if found { vec![env.to_owned()] } else { Vec::new() });
         }
         let mut resolved = Vec::new();
-        for (known, _) in matches {
+        for (known, _) in self.matches {
             if !self.find(known, name)?.is_empty() {
                 resolved.push(known.clone());
             }

@@ -1,4 +1,8 @@
 //! High data to low chunks: one chunk per state and name, arguments apart from requisites and keywords.
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "data is asked for the shape it can have here; any other is one case"
+)]
 
 use crate::{LowChunk, LowState, Map, Order, RenderContext, Requisite, RequisiteKind, Target, Value};
 

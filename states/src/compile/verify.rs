@@ -1,4 +1,8 @@
 //! The form of high data: declarations are padded, and what is not formed as Salt wants is refused in its words.
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "data is asked for the shape it can have here; any other is one case"
+)]
 
 use crate::{Map, RequisiteKind, Value};
 

@@ -1,4 +1,8 @@
 //! Why a template or an SLS did not render: Salt's words, the place, and the excerpt with the arrow.
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "data is asked for the shape it can have here; any other is one case"
+)]
 
 use std::fmt;
 

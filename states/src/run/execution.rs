@@ -1,5 +1,9 @@
 //! One call of a chunk from its guards to its return: `onlyif` and its like, the state function, `mod_watch`,
 //! `check_cmd`, `retry`.
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "data is asked for the shape it can have here; any other is one case"
+)]
 
 use std::time::Duration;
 

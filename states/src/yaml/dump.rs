@@ -1,5 +1,9 @@
 //! Values as YAML text, laid out as PyYAML's dumper lays them out for Salt: sorted keys, lists flush
 //! with their key, plain scalars where they read back as text, folded at 80 columns.
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "data is asked for the shape it can have here; any other is one case"
+)]
 
 use super::resolve::{Kind, kind_of};
 use crate::value::float_repr;
@@ -184,11 +188,12 @@ impl Writer {
             Place::Block | Place::Key => shape.block_plain,
             Place::Flow | Place::FlowKey => shape.flow_plain,
         };
-        if plain_fits && !resolves && !(is_key && shape.multiline) && !text.is_empty() {
+        let fits_key = !is_key || !shape.multiline;
+        if plain_fits && !resolves && fits_key && !text.is_empty() {
             self.folded(text, indent, !is_key);
             return;
         }
-        if shape.single_quoted && !(is_key && shape.multiline) {
+        if shape.single_quoted && fits_key {
             self.put("'");
             self.folded(&text.replace('\'', "''"), indent, !is_key);
             self.put("'");

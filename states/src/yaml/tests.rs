@@ -1,3 +1,5 @@
+#![expect(clippy::wildcard_enum_match_arm, reason = "only lists of pairs are of interest")]
+
 use super::*;
 use crate::{Map, Value};
 

@@ -1,4 +1,8 @@
 //! Filters over IP addresses.
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "data is asked for the shape it can have here; any other is one case"
+)]
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
