@@ -27,6 +27,8 @@ pub mod error;
 mod event;
 mod grains;
 pub mod lookup;
+mod mssql;
+mod mssql_sync;
 mod pillar;
 mod saltutil;
 pub mod signature;
@@ -114,6 +116,8 @@ pub fn built_in() -> Vec<Box<dyn Module>> {
         Box::new(cp::Cp),
         Box::new(event::Event),
         Box::new(grains::Grains),
+        Box::new(mssql::Mssql),
+        Box::new(mssql_sync::MssqlSync),
         Box::new(pillar::Pillar),
         Box::new(saltutil::Saltutil),
         Box::new(sys::Sys),
