@@ -185,7 +185,7 @@ mod tests {
         let own = read(&[("recipients", Value::List(vec!["age1y".into()]))]).unwrap();
         assert_eq!(own.seal, Seal::Recipients(vec!["age1y".into()]));
         let none = ("recipients", Value::List(vec![]));
-        assert!(matches!(read(&[none.clone()]), Err(SyncError::NoRecipients)));
+        assert!(matches!(read(std::slice::from_ref(&none)), Err(SyncError::NoRecipients)));
         assert_eq!(read(&[none, ("allow_plain", Value::Bool(true))]).unwrap().seal, Seal::Plain);
     }
 
