@@ -10,7 +10,6 @@ pub mod cells;
 pub mod check;
 pub mod columns;
 pub mod cursor;
-pub mod declaration;
 pub mod deliver;
 mod error;
 pub mod faults;

@@ -4,7 +4,11 @@
 //! could not be done, 2 the command line is wrong, 64 the configuration cannot be used.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "the command line's output files")]
 
+mod events;
+mod job;
 mod key;
+mod run;
+mod serve;
 
 pub(crate) use key::DROP_FILE;
 
@@ -28,6 +32,17 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Serves minions until it is told to stop.
+    Serve,
+    /// Runs a function on minions.
+    Run(Box<run::Run>),
+    /// Shows what was run and what came back.
+    Job {
+        #[command(subcommand)]
+        verb: job::Verb,
+    },
+    /// Follows the event log.
+    Events(events::Events),
     /// Lists, accepts, rejects and deletes minion keys.
     Key {
         #[command(subcommand)]
@@ -46,6 +61,10 @@ pub fn main() -> ExitCode {
         }
     };
     let done = match cli.command {
+        Command::Serve => serve::run(config),
+        Command::Run(run) => run::run(&config, &run),
+        Command::Job { verb } => job::run(&config, &verb),
+        Command::Events(options) => events::run(&config, &options),
         Command::Key { verb } => key::run(&config, &verb),
     };
     done.unwrap_or_else(|error| {
