@@ -5,6 +5,7 @@
 //! the connection of the state alone and is never stored.
 
 pub mod arguments;
+pub mod converge;
 pub mod grant;
 pub mod login;
 pub mod plan;

@@ -14,6 +14,7 @@ pub mod pillar;
 pub mod policy;
 pub mod services;
 pub mod state_modules;
+pub mod state_run;
 pub mod status;
 pub mod store;
 pub mod sync;

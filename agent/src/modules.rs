@@ -27,9 +27,12 @@ pub mod error;
 mod event;
 mod grains;
 pub mod lookup;
+mod mssql;
+mod mssql_sync;
 mod pillar;
 mod saltutil;
 pub mod signature;
+mod state;
 mod sys;
 mod test;
 
@@ -76,6 +79,7 @@ pub struct CallContext {
     pub publish: Map,
     /// Cancelled when the job is killed or the process ends.
     pub cancel: CancellationToken,
+    pillar: Option<Arc<Value>>,
     retcode: AtomicI64,
 }
 
@@ -83,7 +87,7 @@ impl CallContext {
     /// A context without a job.
     #[must_use]
     pub fn new(services: Arc<Services>, cancel: CancellationToken) -> Self {
-        Self { services, jid: None, publish: Map::new(), cancel, retcode: AtomicI64::new(0) }
+        Self { services, jid: None, publish: Map::new(), cancel, pillar: None, retcode: AtomicI64::new(0) }
     }
 
     /// The context of a published job.
@@ -92,6 +96,19 @@ impl CallContext {
         self.jid = Some(jid.to_owned());
         self.publish = publish;
         self
+    }
+
+    /// A context whose pillar functions see this pillar, not the one in memory.
+    #[must_use]
+    pub fn with_pillar(mut self, pillar: Arc<Value>) -> Self {
+        self.pillar = Some(pillar);
+        self
+    }
+
+    /// The pillar that functions read.
+    #[must_use]
+    pub fn pillar(&self) -> Arc<Value> {
+        self.pillar.clone().unwrap_or_else(|| self.services.pillar.current())
     }
 
     /// Sets the job's retcode, as `__context__['retcode']` does in Salt.
@@ -114,8 +131,11 @@ pub fn built_in() -> Vec<Box<dyn Module>> {
         Box::new(cp::Cp),
         Box::new(event::Event),
         Box::new(grains::Grains),
+        Box::new(mssql::Mssql),
+        Box::new(mssql_sync::MssqlSync),
         Box::new(pillar::Pillar),
         Box::new(saltutil::Saltutil),
+        Box::new(state::State),
         Box::new(sys::Sys),
         Box::new(test::Test),
     ]

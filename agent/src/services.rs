@@ -20,7 +20,7 @@ use crate::{
     modules::ModuleTable,
     state_modules::StateModuleTable,
     store::Store,
-    sync::{SyncRoom, SyncScheduler, faults::Faults, ledger::Ledger, spool::Spool},
+    sync::{SyncRoom, SyncScheduler},
     tasks::Tasks,
 };
 
@@ -58,7 +58,7 @@ impl Services {
     pub fn new(config: Arc<Config>, link: Arc<dyn MasterLink>, store: Arc<Store>, tasks: Tasks) -> Arc<Self> {
         Arc::new(Self {
             files: FileClient::new(&config, Arc::clone(&link)),
-            syncs: Arc::new(SyncScheduler::new(sync_room(&config, &store, &tasks))),
+            syncs: Arc::new(SyncScheduler::new(SyncRoom::new(&config, Arc::clone(&store), tasks.clone()))),
             config,
             link,
             store,
@@ -100,20 +100,6 @@ impl Services {
     }
 }
 
-/// The sync jobs' folder and bounds: `agent: spool_limit` bytes wait for the master at most.
-fn sync_room(config: &Config, store: &Arc<Store>, tasks: &Tasks) -> SyncRoom {
-    let limit =
-        config.agent_opt("spool_limit").and_then(Value::as_int).and_then(|limit| u64::try_from(limit).ok());
-    SyncRoom {
-        ledger: Ledger::new(Arc::clone(store)),
-        spool: Spool::new(config.data_dir.join("spool"), limit.unwrap_or(SPOOL_LIMIT)),
-        tasks: tasks.clone(),
-        faults: Faults::default(),
-        recorded: Arc::default(),
-        freed: Arc::default(),
-    }
-}
-
 /// A value that is replaced whole; readers keep the one they took.
 #[derive(Debug, Default)]
 pub struct Shared(RwLock<Arc<Value>>);
@@ -138,6 +124,3 @@ impl Shared {
         value
     }
 }
-
-/// How many bytes of batches wait for the master when the configuration names no bound.
-const SPOOL_LIMIT: u64 = 4 << 30;

@@ -12,6 +12,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::services::Services;
 
+mod mssql_grant;
+mod mssql_login;
+mod mssql_sync;
+mod mssql_user;
 mod test;
 
 /// Whether a state may change anything.
@@ -72,7 +76,13 @@ pub trait StateModule: Send + Sync {
 /// The state modules that are built in.
 #[must_use]
 pub fn built_in() -> Vec<Box<dyn StateModule>> {
-    vec![Box::new(test::Test)]
+    vec![
+        Box::new(mssql_grant::MssqlGrant),
+        Box::new(mssql_login::MssqlLogin),
+        Box::new(mssql_sync::MssqlSync),
+        Box::new(mssql_user::MssqlUser),
+        Box::new(test::Test),
+    ]
 }
 
 /// Every state module of the process, by name.

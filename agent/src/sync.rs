@@ -10,6 +10,7 @@ pub mod cells;
 pub mod check;
 pub mod columns;
 pub mod cursor;
+pub mod declaration;
 pub mod deliver;
 mod error;
 pub mod faults;

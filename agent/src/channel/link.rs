@@ -50,7 +50,7 @@ impl Link {
         let session = self.sessions.later_than(0, self.patience()).await.map_err(unreachable)?;
         match self.round(&session, (cmd, load.clone()), reply).await {
             Ok(value) => return Ok(value),
-            Err(Failure::Reply(error)) if error.needs_auth() => {
+            Err(Failure::Reply(error)) if error.needs_auth() && may_repeat(cmd, &load) => {
                 tracing::debug!(cmd, %error, "the session is over, authenticating again");
                 self.sessions.want_after(session.generation);
             }
@@ -68,13 +68,14 @@ impl Link {
         (cmd, load): (&str, Map),
         reply: Reply,
     ) -> Result<Value, Failure> {
+        let most_tries = if may_repeat(cmd, &load) { self.settings.request_tries } else { 1 };
         let sealed = self.seal(session, cmd, load)?;
         let mut tries = 1;
         let answer = loop {
             let answer =
                 self.requests.exchange(&session.master, &sealed.bytes, self.settings.request_timeout).await;
             match answer {
-                Err(ExchangeError::Timeout(_)) if tries < self.settings.request_tries => tries += 1,
+                Err(ExchangeError::Timeout(_)) if tries < most_tries => tries += 1,
                 Ok(_) | Err(_) => break answer.map_err(Failure::Exchange)?,
             }
         };
@@ -107,6 +108,12 @@ impl Link {
     fn patience(&self) -> Duration {
         self.settings.request_timeout
     }
+}
+
+/// False for the one request that a master does not carry out twice with the same outcome: Salt *appends* a file chunk
+/// whose `loc` is not 0.
+fn may_repeat(cmd: &str, load: &Map) -> bool {
+    cmd != "_file_recv" || load.get("loc").and_then(Value::as_u64).is_none_or(|loc| loc == 0)
 }
 
 impl Failure {

@@ -240,6 +240,22 @@ async fn an_unanswered_request_is_sent_again_on_a_new_socket() {
 }
 
 #[tokio::test]
+async fn a_chunk_that_the_master_would_append_is_never_sent_twice() {
+    let master = ScriptedMaster::start().await;
+    let mut minion = Minion::start(master.request_port, |settings| {
+        settings.request_timeout = Duration::from_secs(2);
+    });
+    minion.connected().await;
+    master.script().mute = 1;
+    let chunk = |loc: u64| -> Map { [("loc", loc)].into() };
+    assert!(minion.link.request("_file_recv", chunk(1 << 20)).await.is_err());
+    assert_eq!(master.script().count("_file_recv"), 1);
+    master.script().mute = 1;
+    assert!(minion.link.request("_file_recv", chunk(0)).await.is_ok());
+    assert!(master.script().count("_file_recv") >= 3);
+}
+
+#[tokio::test]
 async fn a_restarted_master_is_found_again_with_its_new_keys() {
     let master = ScriptedMaster::start().await;
     let mut minion = Minion::start(master.request_port, |_| {});

@@ -50,7 +50,7 @@ async fn get(args: &Arguments, call: &CallContext) -> Result<Value, ModuleError>
     {
         return Ok(found.clone());
     }
-    let (grains, pillar) = (call.services.grains_ready().await, call.services.pillar.current());
+    let (grains, pillar) = (call.services.grains_ready().await, call.pillar());
     for (source, omitted) in [(&grains, omit("omit_grains")), (&pillar, omit("omit_pillar"))] {
         if let Some(found) = traverse(source, &key, &delimiter).filter(|_| !omitted) {
             return Ok(found.clone());
@@ -70,7 +70,7 @@ async fn option(args: &Arguments, call: &CallContext) -> Result<Value, ModuleErr
     if let Some(found) = options.get(&key).filter(|_| !args.truth("omit_opts")) {
         return Ok(found.clone());
     }
-    let pillar = call.services.pillar.current();
+    let pillar = call.pillar();
     let grains = call.services.grains_ready().await;
     let found = pillar.get(&key).filter(|_| !args.truth("omit_pillar"));
     Ok(found.or_else(|| grains.get(&key)).unwrap_or_else(|| args.get("default")).clone())
@@ -79,7 +79,7 @@ async fn option(args: &Arguments, call: &CallContext) -> Result<Value, ModuleErr
 /// Options and pillar values whose names start with `value.`.
 fn dot_vals(value: &str, call: &CallContext) -> Value {
     let prefix = format!("{value}.");
-    let pillar = call.services.pillar.current();
+    let pillar = call.pillar();
     let options = config::shown(&call.services.config);
     let sources = [pillar.as_map().cloned().unwrap_or_default(), options];
     let named = |key: &Value| key.as_str().is_some_and(|key| key.starts_with(&prefix));

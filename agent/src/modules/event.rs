@@ -52,7 +52,7 @@ async fn send_data(args: &Arguments, call: &CallContext) -> Value {
     let services = &call.services;
     with("__opts", crate::config::shown(&services.config).into(), args.truth("with_env_opts"));
     with("grains", (*services.grains_ready().await).clone(), args.truth("with_grains"));
-    with("pillar", (*services.pillar.current()).clone(), args.truth("with_pillar"));
+    with("pillar", (*call.pillar()).clone(), args.truth("with_pillar"));
     if let Value::Map(given) = args.get("data") {
         data.extend(given.clone());
     }

@@ -50,7 +50,7 @@ impl Module for Pillar {
                     Ok(mask(&args, call, value))
                 }
                 "refresh" => refresh(call).await,
-                _ => answer(fun, &args, &call.services.pillar.current()),
+                _ => answer(fun, &args, &call.pillar()),
             }
         })
     }
@@ -82,7 +82,7 @@ fn exception(class: &'static str, message: String) -> ModuleError {
 async fn source(args: &Arguments, call: &CallContext) -> Result<Arc<Value>, ModuleError> {
     let elsewhere =
         ["saltenv", "pillarenv"].iter().any(|key| args.keyword(key).is_some_and(Value::is_truthy));
-    if elsewhere { fresh(args, call).await } else { Ok(call.services.pillar.current()) }
+    if elsewhere { fresh(args, call).await } else { Ok(call.pillar()) }
 }
 
 async fn fresh(args: &Arguments, call: &CallContext) -> Result<Arc<Value>, ModuleError> {

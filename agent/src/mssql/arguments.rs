@@ -17,6 +17,8 @@ pub struct OptionSources<'a> {
     pub opts: &'a Map,
     /// The pillar (`mssql.server`, …).
     pub pillar: &'a Value,
+    /// Arguments that mean something else to the function (`password` of `mssql_login.present` is the new login's).
+    pub taken: &'a [&'a str],
 }
 
 impl OptionSources<'_> {
@@ -70,6 +72,7 @@ mod tests {
     fn arguments_win_over_options_and_options_over_the_pillar() {
         let mut arguments = Map::new();
         arguments.insert("user", "from-arguments");
+        arguments.insert("password", "of-another");
         let mut opts = Map::new();
         opts.insert("mssql.user", "from-opts");
         opts.insert("mssql.port", 1444);
@@ -77,7 +80,8 @@ mod tests {
         pillar.insert("mssql.port", 1555);
         pillar.insert("mssql.server", "from-pillar");
         let pillar = Value::Map(pillar);
-        let sources = OptionSources { arguments: &arguments, opts: &opts, pillar: &pillar };
+        let sources =
+            OptionSources { arguments: &arguments, opts: &opts, pillar: &pillar, taken: &["password"] };
         let options = sources.connection().unwrap();
         assert_eq!(
             (options.user.as_str(), options.server.to_string().as_str()),

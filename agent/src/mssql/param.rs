@@ -5,9 +5,10 @@
 
 use std::borrow::Cow;
 
+use chrono::{FixedOffset, NaiveDate, NaiveDateTime, NaiveTime};
 use serde::{Deserialize, Serialize};
 use tiberius::time::{Date, DateTime, DateTime2, DateTimeOffset, SmallDateTime, Time};
-use tiberius::{ColumnData, IntoSql, Uuid, numeric::Numeric};
+use tiberius::{ColumnData, FromSql, IntoSql, Uuid, numeric::Numeric};
 
 use super::SqlError;
 
@@ -147,6 +148,34 @@ pub(crate) fn integer(cell: &ColumnData<'_>) -> Option<i64> {
     } else {
         None
     }
+}
+
+/// A number or moment as text, as Python's client would print it; `None` for NULL and for other kinds.
+pub(crate) fn shown(cell: &ColumnData<'static>) -> Option<String> {
+    match cell {
+        ColumnData::F32(v) => v.map(|number| number.to_string()),
+        ColumnData::F64(v) => v.map(|number| number.to_string()),
+        ColumnData::Numeric(v) => v.map(|number| number.to_string()),
+        ColumnData::Guid(v) => v.map(|guid| guid.to_string()),
+        ColumnData::Xml(v) => v.as_ref().map(|xml| xml.as_ref().as_ref().to_owned()),
+        ColumnData::Date(_) => printed::<NaiveDate>(cell),
+        ColumnData::Time(_) => printed::<NaiveTime>(cell),
+        ColumnData::DateTime(_) | ColumnData::SmallDateTime(_) | ColumnData::DateTime2(_) => {
+            printed::<NaiveDateTime>(cell)
+        }
+        ColumnData::DateTimeOffset(_) => printed::<chrono::DateTime<FixedOffset>>(cell),
+        ColumnData::Bit(_)
+        | ColumnData::U8(_)
+        | ColumnData::I16(_)
+        | ColumnData::I32(_)
+        | ColumnData::I64(_)
+        | ColumnData::String(_)
+        | ColumnData::Binary(_) => None,
+    }
+}
+
+fn printed<'c, T: FromSql<'c> + ToString>(cell: &'c ColumnData<'static>) -> Option<String> {
+    T::from_sql(cell).ok().flatten().map(|moment| moment.to_string())
 }
 
 /// A binary cell.

@@ -243,5 +243,5 @@ fn is_sealed(seal: &Seal) -> bool {
 const CHUNK_ROWS: usize = 4096;
 const CHUNK_BYTES: usize = 4 << 20;
 const FEED_DEPTH: usize = 2;
-/// A batch is cut here, so that a file stays well below the 100 MB that masters take by default.
-const MAX_BATCH_BYTES: usize = 48 << 20;
+/// A batch is cut here, so that its file fits into one chunk of the master sink.
+const MAX_BATCH_BYTES: usize = 16 << 20;

@@ -5,9 +5,11 @@
 
 use std::sync::Arc;
 
+use crate::config::Config;
 use crate::mssql::catalog::TableInfo;
 use crate::mssql::param::bytes;
 use crate::mssql::{Session, SqlError};
+use crate::store::Store;
 use crate::tasks::Tasks;
 
 use super::SyncError;
@@ -35,6 +37,23 @@ pub struct SyncRoom {
     pub freed: Arc<tokio::sync::Notify>,
 }
 
+impl SyncRoom {
+    /// The room of this process: the spool lies in the data folder, its bound is the option `agent:sync:spool_max_mb`.
+    #[must_use]
+    pub fn new(config: &Config, store: Arc<Store>, tasks: Tasks) -> Self {
+        let megabytes = config.agent_opt("sync:spool_max_mb").and_then(states::Value::as_int);
+        let megabytes = megabytes.and_then(|given| u64::try_from(given).ok()).unwrap_or(DEFAULT_SPOOL_MB);
+        Self {
+            ledger: Ledger::new(store),
+            spool: Spool::new(config.data_dir.join("spool"), megabytes << 20),
+            tasks,
+            faults: Faults::default(),
+            recorded: Arc::default(),
+            freed: Arc::default(),
+        }
+    }
+}
+
 /// What a pass did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PassReport {
@@ -48,6 +67,15 @@ pub struct PassReport {
     pub counter: Rowversion,
     /// Why it ended.
     pub ending: Ending,
+}
+
+impl PassReport {
+    /// How many counter values lie between the bound and the counter's end: 0 unless an open transaction holds the bound
+    /// back.
+    #[must_use]
+    pub fn held_back(&self) -> u64 {
+        (self.counter.get() + 1).saturating_sub(self.bound.get())
+    }
 }
 
 /// Why a pass ended.
@@ -134,3 +162,5 @@ fn check_direction(state: &JobState, bound: Rowversion) -> Result<(), SyncError>
         watermark: watermark.to_string(),
     })
 }
+
+const DEFAULT_SPOOL_MB: u64 = 2048;

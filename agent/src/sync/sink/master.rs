@@ -1,8 +1,10 @@
 //! The master as a sink: Salt's `_file_recv`, then the event `agent/sync/<job>/batch`.
 //!
-//! Salt truncates the file at `loc` 0 and *appends* at any other (`salt/master.py`, `_file_recv`), so a chunk that is sent
-//! twice would be doubled: after any doubt the whole file is sent again from 0. The file is checked against its recorded
-//! digest while it is read, and the event is sent only when that held.
+//! Salt truncates the file at `loc` 0 and *appends* at any other (`salt/master.py`, `_file_recv`), so a later chunk that is
+//! executed twice, or late, spoils the file. A batch is therefore sent as one chunk: executed twice, late or in any order
+//! it gives the same file. Only a batch that a single huge row made larger than [`CHUNK_BYTES`] goes in several, and after any
+//! doubt from 0 again. The file is checked against its recorded digest while it is read; the event is sent only when that
+//! held.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -36,9 +38,9 @@ impl MasterSink {
         let mut digest = Context::new(&SHA256);
         let mut loc = 0u64;
         loop {
-            let mut chunk = vec![0u8; CHUNK_BYTES];
-            let length = fill(&mut source, &mut chunk).await.map_err(read)?;
-            chunk.truncate(length);
+            let mut chunk = Vec::new();
+            let mut part = (&mut source).take(CHUNK_BYTES as u64);
+            let length = part.read_to_end(&mut chunk).await.map_err(read)?;
             if length == 0 && loc > 0 {
                 break;
             }
@@ -95,20 +97,8 @@ impl Sink for MasterSink {
     }
 }
 
-/// Reads until `chunk` is full or the file ends.
-async fn fill(source: &mut File, chunk: &mut [u8]) -> std::io::Result<usize> {
-    let mut filled = 0;
-    while filled < chunk.len() {
-        match source.read(&mut chunk[filled..]).await? {
-            0 => break,
-            length => filled += length,
-        }
-    }
-    Ok(filled)
-}
-
-/// Salt's own chunk size (`file_buffer_size`).
-const CHUNK_BYTES: usize = 1 << 20;
+/// Above the size at which batches are cut, far below the 100 MB that masters take by default (`file_recv_max_size`).
+const CHUNK_BYTES: usize = 20 << 20;
 
 #[cfg(test)]
 mod tests;

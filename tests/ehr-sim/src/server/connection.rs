@@ -19,7 +19,7 @@ use super::prepared::PreparedStatements;
 use crate::tds::error::TdsError;
 use crate::tds::login7::Login7;
 use crate::tds::output::{CHUNKS, Ending, PacketOutput, ResponseContext};
-use crate::tds::packet::{ConnectionReset, Message, MessageReader, PacketKind, Packetizer};
+use crate::tds::packet::{ConnectionReset, MESSAGE_LIMIT, Message, MessageReader, PacketKind, Packetizer};
 use crate::tds::{request, token};
 use crate::types::{Cancel, Output, Request, SqlMessage, Stopped};
 
@@ -59,7 +59,9 @@ where
     };
     let context = ResponseContext { packet_size, spid: session.spid(), server };
     let (read, write) = tokio::io::split(stream);
-    Conversation { read, write, reader: MessageReader::default(), waiting: None, context }.run(session).await
+    Conversation { read, write, reader: MessageReader::new(MESSAGE_LIMIT), waiting: None, context }
+        .run(session)
+        .await
 }
 
 /// A logged-in connection.

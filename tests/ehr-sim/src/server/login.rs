@@ -14,7 +14,7 @@ use super::tls::HandshakeStream;
 use crate::tds::error::TdsError;
 use crate::tds::login7::{Authentication, Login7};
 use crate::tds::output::{CHUNKS, Ending, PacketOutput, ResponseContext};
-use crate::tds::packet::{DEFAULT_PACKET, MessageReader, PacketKind, Packetizer};
+use crate::tds::packet::{DEFAULT_PACKET, LOGIN_LIMIT, MessageReader, PacketKind, Packetizer};
 use crate::tds::prelogin::{self, Encryption, Prelogin};
 use crate::tds::token;
 use crate::types::{Cancel, LoginRequest, Output, SqlMessage, Stopped};
@@ -37,7 +37,7 @@ pub enum Transport {
 
 /// Reads prelogin and LOGIN7. `None` when the client left, or wants an encryption this server does not do.
 pub async fn arrive(mut socket: TcpStream, shared: &Shared) -> Result<Option<Arrival>, TdsError> {
-    let mut reader = MessageReader::default();
+    let mut reader = MessageReader::new(LOGIN_LIMIT);
     let Some(message) = reader.next(&mut socket).await? else { return Ok(None) };
     if message.kind != PacketKind::Prelogin {
         let detail = format!("packet type {:#04x} before prelogin", message.kind.byte());
@@ -121,7 +121,7 @@ async fn encrypted(
     mut stream: TlsStream<HandshakeStream>,
     encryption: Encryption,
 ) -> Result<Option<Arrival>, TdsError> {
-    let mut reader = MessageReader::default();
+    let mut reader = MessageReader::new(LOGIN_LIMIT);
     let Some(login) = read_login(&mut stream, &mut reader).await? else { return Ok(None) };
     let transport = match encryption {
         Encryption::Full => Transport::Tls(Box::new(stream)),

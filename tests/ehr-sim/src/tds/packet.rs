@@ -1,6 +1,6 @@
 //! TDS packets (MS-TDS 2.2.3): the eight-byte header, messages put together from packets, and messages cut into them.
 //!
-//! Invariants: a message never passes [`MESSAGE_LIMIT`]; a partly read message survives a dropped `next()` future, so
+//! Invariants: a message never passes its reader's limit; a partly read message survives a dropped `next()` future, so
 //! a reader may be polled beside a running request.
 
 use bytes::{Buf, BytesMut};
@@ -12,8 +12,10 @@ use super::error::TdsError;
 pub const HEADER: usize = 8;
 /// The packet size every connection starts with.
 pub const DEFAULT_PACKET: usize = 4096;
-/// The longest message a client may send, in bytes.
+/// The longest message a logged-in client may send, in bytes.
 pub const MESSAGE_LIMIT: usize = 64 << 20;
+/// The longest message before login: LOGIN7 itself is bounded by 128 KiB.
+pub const LOGIN_LIMIT: usize = 128 << 10;
 
 /// The kind of message a packet belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,14 +99,20 @@ pub struct Message {
 }
 
 /// Puts messages together from a byte stream.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct MessageReader {
+    limit: usize,
     buffer: BytesMut,
     payload: Vec<u8>,
     first: Option<(PacketKind, u8)>,
 }
 
 impl MessageReader {
+    /// A reader that takes messages of at most `limit` bytes.
+    pub fn new(limit: usize) -> Self {
+        Self { limit, buffer: BytesMut::new(), payload: Vec::new(), first: None }
+    }
+
     /// The next message, or `None` when the client closed between messages. Dropping the future loses nothing.
     pub async fn next<S: AsyncRead + Unpin>(&mut self, stream: &mut S) -> Result<Option<Message>, TdsError> {
         loop {
@@ -150,8 +158,8 @@ impl MessageReader {
                 format!("packet type {:#04x} inside a message of type {:#04x}", kind.byte(), first.byte());
             return Err(TdsError::malformed("packet header", detail));
         }
-        if self.payload.len() + bytes.len() > MESSAGE_LIMIT {
-            return Err(TdsError::TooLong { limit: MESSAGE_LIMIT });
+        if self.payload.len() + bytes.len() > self.limit {
+            return Err(TdsError::TooLong { limit: self.limit });
         }
         self.payload.extend_from_slice(&bytes);
         if status & STATUS_END == 0 {
@@ -239,7 +247,7 @@ mod tests {
     #[tokio::test]
     async fn puts_a_message_together_from_its_packets() {
         let bytes = packets(1, &[0x08, 0, 1], &[b"ab", b"c", b"de"]);
-        let mut reader = MessageReader::default();
+        let mut reader = MessageReader::new(MESSAGE_LIMIT);
         let mut stream = bytes.as_slice();
         let message = reader.next(&mut stream).await.unwrap().unwrap();
         assert_eq!((message.kind, message.reset), (PacketKind::Batch, ConnectionReset::Reset));
@@ -251,22 +259,29 @@ mod tests {
     async fn drops_a_message_the_client_gave_up() {
         let mut bytes = packets(3, &[0, 3], &[b"ab", b"c"]);
         bytes.extend(packets(6, &[1], &[b""]));
-        let mut reader = MessageReader::default();
+        let mut reader = MessageReader::new(MESSAGE_LIMIT);
         let message = reader.next(&mut bytes.as_slice()).await.unwrap().unwrap();
         assert_eq!((message.kind, message.payload.len()), (PacketKind::Attention, 0));
     }
 
     #[tokio::test]
     async fn refuses_a_packet_shorter_than_its_header() {
-        let mut reader = MessageReader::default();
+        let mut reader = MessageReader::new(MESSAGE_LIMIT);
         let result = reader.next(&mut [1u8, 1, 0, 7, 0, 0, 1, 0].as_slice()).await;
         assert!(matches!(result, Err(TdsError::Malformed { .. })));
     }
 
     #[tokio::test]
+    async fn refuses_a_message_past_the_limit_before_it_is_whole() {
+        let bytes = packets(1, &[0, 0, 1], &[b"abc", b"def", b"g"]);
+        let result = MessageReader::new(5).next(&mut bytes.as_slice()).await;
+        assert!(matches!(result, Err(TdsError::TooLong { limit: 5 })));
+    }
+
+    #[tokio::test]
     async fn a_connection_cut_inside_a_message_is_reported() {
         let bytes = packets(1, &[0], &[b"ab"]);
-        let result = MessageReader::default().next(&mut bytes.as_slice()).await;
+        let result = MessageReader::new(MESSAGE_LIMIT).next(&mut bytes.as_slice()).await;
         assert!(matches!(result, Err(TdsError::Disconnected)));
     }
 
@@ -278,7 +293,7 @@ mod tests {
             let (mut payload, mut out) = (body.clone(), Vec::new());
             cutter.full(&mut payload, &mut out);
             cutter.last(&mut payload, &mut out);
-            let message = MessageReader::default().next(&mut out.as_slice()).await.unwrap().unwrap();
+            let message = MessageReader::new(MESSAGE_LIMIT).next(&mut out.as_slice()).await.unwrap().unwrap();
             assert_eq!((message.kind, message.payload), (PacketKind::Tabular, body));
         }
     }

@@ -3,6 +3,7 @@
 // usage: query.js PORT USER DATABASE TLS < statements, one per line
 // The password comes in the environment (TDS_PASSWORD). TLS is off, login or on. "prepare: statement" prepares with an
 // int parameter @n and executes it twice, with 7 and 8; "params: {"name": [type, value]} statement" passes parameters.
+// A line that is a JSON string is that string. With TDS_PLAIN values are printed as SQL text.
 "use strict";
 
 const readline = require("node:readline");
@@ -10,7 +11,16 @@ const { Connection, Request, TYPES } = require("tedious");
 
 const [port, user, database, tls] = process.argv.slice(2);
 
+function plain(value) {
+  if (value === null) return "NULL";
+  if (Buffer.isBuffer(value)) return `0x${value.toString("hex").toUpperCase()}`;
+  if (value instanceof Date) return value.toISOString().replace("T", " ").replace(/Z$/, "");
+  if (typeof value === "boolean") return value ? "1" : "0";
+  return String(value);
+}
+
 function shown(value) {
+  if (process.env.TDS_PLAIN) return plain(value);
   if (value === null) return "null";
   if (Buffer.isBuffer(value)) return `0x${value.toString("hex")}`;
   if (value instanceof Date) return value.toISOString();
@@ -19,6 +29,7 @@ function shown(value) {
 }
 
 function start(line, done) {
+  if (line.startsWith('"')) line = JSON.parse(line);
   const results = [];
   const finish = (error) =>
     done(error ? { error: [error.number ?? null, error.message], line: error.lineNumber } : { results });
@@ -54,7 +65,7 @@ function prepare(request, finish) {
 }
 
 const connection = new Connection({
-  server: "127.0.0.1",
+  server: process.env.TDS_HOST ?? "127.0.0.1",
   authentication: { type: "default", options: { userName: user, password: process.env.TDS_PASSWORD } },
   options: {
     port: Number(port),

@@ -3,7 +3,8 @@
 usage: query.py pymssql|pytds PORT USER DATABASE TLS < statements, one per line
 The password comes in the environment (TDS_PASSWORD). TLS is off, login or on. Per statement one line is printed:
 {"results": [{"columns": [...], "rows": [[repr, ...]]}]} or {"error": [number, text]}.
-A line "params: [python list] statement" passes parameters; "commit" and "rollback" do what they say.
+A line that is a JSON string is that string: a batch of several lines. With TDS_PLAIN values are printed as SQL text
+(NULL, 0x00, 1.50) and the connection is in autocommit. A line "params: [python list] statement" passes parameters; "commit" and "rollback" do what they say.
 """
 
 import datetime
@@ -15,6 +16,10 @@ import sys
 import uuid
 
 
+HOST = os.environ.get("TDS_HOST", "127.0.0.1")
+PLAIN = bool(os.environ.get("TDS_PLAIN"))
+
+
 def connect(client, port, user, database, tls):
     password = os.environ["TDS_PASSWORD"]
     if client == "pymssql":
@@ -22,8 +27,8 @@ def connect(client, port, user, database, tls):
 
         encryption = {"off": "off", "login": "request", "on": "require"}[tls]
         return pymssql.connect(
-            server="127.0.0.1", port=str(port), user=user, password=password, database=database,
-            login_timeout=60, timeout=60, charset="UTF-8", encryption=encryption, appname="wire-test",
+            server=HOST, port=str(port), user=user, password=password, database=database,
+            login_timeout=60, timeout=60, charset="UTF-8", encryption=encryption, appname="wire-test", autocommit=PLAIN,
         )
     import pytds
 
@@ -31,8 +36,8 @@ def connect(client, port, user, database, tls):
     if tls != "off":
         more = {"cafile": authority(), "validate_host": False, "enc_login_only": tls == "login"}
     return pytds.connect(
-        dsn="127.0.0.1", port=port, user=user, password=password, database=database,
-        login_timeout=60, timeout=60, autocommit=False, appname="wire-test", **more,
+        dsn=HOST, port=port, user=user, password=password, database=database,
+        login_timeout=60, timeout=60, autocommit=PLAIN, appname="wire-test", **more,
     )
 
 
@@ -46,7 +51,21 @@ def authority():
     return path
 
 
+def plain(value):
+    if value is None:
+        return "NULL"
+    if isinstance(value, bool):
+        return "1" if value else "0"
+    if isinstance(value, bytes):
+        return "0x" + value.hex().upper()
+    if isinstance(value, (datetime.datetime, datetime.date, datetime.time)):
+        return value.isoformat(*([" "] if isinstance(value, datetime.datetime) else []))
+    return str(value).upper() if isinstance(value, uuid.UUID) else str(value)
+
+
 def shown(value):
+    if PLAIN:
+        return plain(value)
     text = repr(value)
     return text if len(text) < 120 else f"{text[:20]}...{len(value)}"
 
@@ -74,6 +93,8 @@ def run(connection, cursor, line):
     if line == "rollback":
         connection.rollback()
         return {"done": "rollback"}
+    if line.startswith('"'):
+        line = json.loads(line)
     params = None
     if line.startswith("params:"):
         end = line.index("] ") + 1

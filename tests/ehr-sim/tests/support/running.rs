@@ -1,6 +1,8 @@
 //! What the tests of the wire share: a server on a free port that ends with its test, and foreign clients run as
 //! processes of their own.
 
+#![allow(dead_code, reason = "each test binary uses its own part of this")]
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};

@@ -1,0 +1,311 @@
+//! Salt's `state` module: apply states, or show what would be applied.
+//!
+//! One run at a time: a second one gets Salt's sentence about the first and retcode 1, waits with `queue=True`,
+//! or runs beside it with `concurrent=True`. Retcodes: 1 for states that do not compile, 2 for failed states,
+//! 5 for a pillar with errors.
+
+use futures_util::future::BoxFuture;
+use states::{Compiler, Map, Request, Value};
+
+use crate::{
+    job::StateHolder,
+    modules::{Arguments, CallContext, FunctionSpec, Module, ModuleError},
+    state_run::{self, NotRun, Settings, all_succeeded},
+};
+
+/// The module.
+pub struct State;
+
+impl Module for State {
+    fn name(&self) -> &'static str {
+        "state"
+    }
+
+    fn functions(&self) -> &'static [FunctionSpec] {
+        FUNCTIONS
+    }
+
+    fn call<'a>(
+        &'a self,
+        fun: &'a str,
+        args: Arguments,
+        call: &'a CallContext,
+    ) -> BoxFuture<'a, Result<Value, ModuleError>> {
+        Box::pin(async move {
+            match fun {
+                "running" => Ok(running(call)),
+                "apply" | "sls" | "highstate" | "single" | "high" | "template_str" | "test" => {
+                    exclusive(fun, &args, call).await
+                }
+                _ => show(fun, &args, call).await,
+            }
+        })
+    }
+}
+
+fn running(call: &CallContext) -> Value {
+    let holder = call.services.jobs.states.holder();
+    holder.map(|holder| Value::from(holder.sentence())).into_iter().collect::<Vec<_>>().into()
+}
+
+/// Runs when it is this run's turn.
+async fn exclusive(fun: &str, args: &Arguments, call: &CallContext) -> Result<Value, ModuleError> {
+    let request = request(fun, args)?;
+    let settings = settings(fun, args, call)?;
+    if args.keyword("concurrent").is_some_and(Value::is_truthy) {
+        return run(request, settings, call).await;
+    }
+    let jid = call.jid.clone().unwrap_or_else(|| "req".to_owned());
+    let wanted = StateHolder { fun: format!("state.{fun}"), jid };
+    let slot = &call.services.jobs.states;
+    let queue = args.keyword("queue").filter(|queue| !queue.is_nil()).map(Value::is_truthy);
+    let turn = if queue.unwrap_or_else(|| call.services.config.bool_opt("state_queue", false)) {
+        slot.wait(wanted).await
+    } else {
+        match slot.take(wanted) {
+            Ok(turn) => Some(turn),
+            Err(holder) => {
+                call.set_retcode(1);
+                return Ok(Value::List(vec![holder.sentence().into()]));
+            }
+        }
+    };
+    let done = run(request, settings, call).await;
+    drop(turn);
+    done
+}
+
+async fn run(request: Request, settings: Settings, call: &CallContext) -> Result<Value, ModuleError> {
+    let done = match state_run::prepare(call, settings).await {
+        Ok(prepared) => prepared.run(request).await,
+        Err(not_run) => Err(not_run),
+    };
+    match done {
+        Ok(returns) => {
+            call.set_retcode(if all_succeeded(&returns) { 0 } else { 2 });
+            Ok(returns.into())
+        }
+        Err(not_run) => refused(not_run, call),
+    }
+}
+
+/// What a run that did not start returns.
+fn refused(not_run: NotRun, call: &CallContext) -> Result<Value, ModuleError> {
+    match not_run {
+        NotRun::Pillar(errors) => {
+            call.set_retcode(5);
+            let first = Value::from("Pillar failed to render with the following messages:");
+            Ok(Value::List([first].into_iter().chain(errors).collect()))
+        }
+        NotRun::Compile(errors) => {
+            call.set_retcode(1);
+            Ok(Value::List(errors.into_iter().map(Value::from).collect()))
+        }
+        NotRun::Unavailable(why) => Err(ModuleError::Execution(why)),
+    }
+}
+
+fn request(fun: &str, args: &Arguments) -> Result<Request, ModuleError> {
+    let exclude = list(args.keyword("exclude"));
+    let mods = || {
+        let mods = list(args.keyword("mods"));
+        mods.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    Ok(match fun {
+        "single" => {
+            let kwargs = args.keywords.iter().filter(|(key, _)| !is_control(key));
+            let kwargs = kwargs.map(|(key, value)| (key.clone(), value.clone())).collect();
+            Request::Single { fun: args.text("fun")?, name: args.get("name").to_string(), kwargs }
+        }
+        "high" => match args.get("data") {
+            Value::Map(high) => Request::High(high.clone()),
+            _ => return Err(ModuleError::Invocation("data must be a mapping of high data".to_owned())),
+        },
+        "template_str" => Request::Template(args.text("tem")?),
+        "highstate" => Request::Highstate { exclude },
+        _ if mods().is_empty() => Request::Highstate { exclude },
+        _ => Request::Sls { mods: mods(), exclude },
+    })
+}
+
+/// A list, or a text with commas.
+fn list(value: Option<&Value>) -> Vec<Value> {
+    match value {
+        None | Some(Value::Nil) => Vec::new(),
+        Some(Value::List(items)) => items.clone(),
+        Some(Value::Str(text)) => {
+            text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(Value::from).collect()
+        }
+        Some(other) => vec![other.to_string().into()],
+    }
+}
+
+fn is_control(key: &Value) -> bool {
+    const CONTROL: [&str; 9] = [
+        "test",
+        "queue",
+        "concurrent",
+        "saltenv",
+        "pillarenv",
+        "pillar",
+        "pillar_enc",
+        "state_events",
+        "mock",
+    ];
+    key.as_str().is_some_and(|key| key.starts_with("__pub_") || CONTROL.contains(&key))
+}
+
+fn settings(fun: &str, args: &Arguments, call: &CallContext) -> Result<Settings, ModuleError> {
+    let text = |key: &str| args.keyword(key).filter(|value| value.is_truthy()).map(ToString::to_string);
+    let pillar = match args.keyword("pillar") {
+        None | Some(Value::Nil) => Map::new(),
+        Some(Value::Map(pillar)) => pillar.clone(),
+        Some(_) => {
+            let text = "Pillar data must be formatted as a dictionary, unless pillar_enc is specified.";
+            return Err(ModuleError::Invocation(text.to_owned()));
+        }
+    };
+    let test = match args.keyword("test") {
+        _ if fun == "test" => Some(true),
+        None | Some(Value::Nil) => None,
+        Some(value) => Some(value.is_truthy()),
+    };
+    let saltenv = text("saltenv").or_else(|| call.services.config.str_opt("saltenv"));
+    Ok(Settings { saltenv, pillarenv: text("pillarenv"), pillar, test })
+}
+
+/// Shows a step of the compilation; nothing runs, so nothing waits for another run.
+async fn show(fun: &str, args: &Arguments, call: &CallContext) -> Result<Value, ModuleError> {
+    let prepared = match state_run::prepare(call, settings(fun, args, call)?).await {
+        Ok(prepared) => prepared,
+        Err(NotRun::Pillar(errors)) => {
+            call.set_retcode(5);
+            let list = errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+            return Err(ModuleError::Execution(format!("Pillar failed to render\n{list}")));
+        }
+        Err(not_run) => return refused(not_run, call),
+    };
+    let request = request(
+        if matches!(fun, "show_top" | "show_highstate" | "show_lowstate" | "show_states") {
+            "highstate"
+        } else {
+            "sls"
+        },
+        args,
+    )?;
+    let (ids, step) = (list(args.keyword("ids")), fun.to_owned());
+    let shown = prepared.compiling(move |compiler| steps(&step, compiler, &request, &ids)).await;
+    match shown {
+        Err(NotRun::Compile(_)) if fun == "sls_exists" => Ok(false.into()),
+        Err(not_run) => refused(not_run, call),
+        Ok(None) => Err(ModuleError::NotAvailable { fun: format!("state.{fun}") }),
+        Ok(Some(value)) => Ok(value),
+    }
+}
+
+fn steps(
+    fun: &str,
+    compiler: &Compiler<'_>,
+    request: &Request,
+    ids: &[Value],
+) -> Result<Option<Value>, Vec<String>> {
+    Ok(Some(match fun {
+        "show_top" => compiler.top()?.into(),
+        "show_sls" | "show_highstate" => compiler.high(request)?.high.into(),
+        "show_low_sls" | "show_lowstate" => compiler.low(request)?.to_value(),
+        "show_states" => {
+            let low = compiler.low(request)?;
+            let mut names: Vec<&str> = Vec::new();
+            for chunk in low.in_order().filter(|chunk| !chunk.sls.is_empty()) {
+                if !names.contains(&chunk.sls.as_str()) {
+                    names.push(&chunk.sls);
+                }
+            }
+            names.into_iter().map(Value::from).collect::<Vec<_>>().into()
+        }
+        "sls_exists" => compiler.high(request).map(|_| Value::Bool(true))?,
+        "id_exists" => {
+            let low = compiler.low(request)?;
+            let known = |id: &Value| low.in_order().any(|chunk| Some(chunk.id.as_str()) == id.as_str());
+            ids.iter().all(known).into()
+        }
+        _ => return Ok(None),
+    }))
+}
+
+const RUN_DOC: &str = "test=True shows what would change; pillar={..} lays values over the pillar; queue=True waits for a run in progress.";
+
+const FUNCTIONS: &[FunctionSpec] = &[
+    FunctionSpec {
+        name: "apply",
+        signature: "mods=None, **kwargs",
+        doc: "Applies the named SLS files, or the highstate when none is named. test=True shows what would change.",
+    },
+    FunctionSpec {
+        name: "high",
+        signature: "data, test=None, queue=None, **kwargs",
+        doc: "Runs high data given as a mapping.",
+    },
+    FunctionSpec {
+        name: "highstate",
+        signature: "test=None, queue=None, state_events=None, **kwargs",
+        doc: "Applies what the top file assigns to this minion. test=True shows what would change.",
+    },
+    FunctionSpec {
+        name: "id_exists",
+        signature: "ids, mods, test=None, queue=None, **kwargs",
+        doc: "Tells whether state IDs exist in SLS files.",
+    },
+    FunctionSpec { name: "running", signature: "concurrent=False", doc: "Lists the state run in progress." },
+    FunctionSpec {
+        name: "show_highstate",
+        signature: "queue=None, **kwargs",
+        doc: "Shows the high data of the highstate.",
+    },
+    FunctionSpec {
+        name: "show_low_sls",
+        signature: "mods, test=None, queue=None, **kwargs",
+        doc: "Shows the low data of SLS files.",
+    },
+    FunctionSpec {
+        name: "show_lowstate",
+        signature: "queue=None, **kwargs",
+        doc: "Shows the low data of the highstate.",
+    },
+    FunctionSpec {
+        name: "show_sls",
+        signature: "mods, test=None, queue=None, **kwargs",
+        doc: "Shows the high data of SLS files.",
+    },
+    FunctionSpec {
+        name: "show_states",
+        signature: "queue=None, **kwargs",
+        doc: "Lists the SLS files of the highstate.",
+    },
+    FunctionSpec {
+        name: "show_top",
+        signature: "queue=None, **kwargs",
+        doc: "Shows what the top file assigns to this minion.",
+    },
+    FunctionSpec {
+        name: "single",
+        signature: "fun, name, test=None, queue=None, **kwargs",
+        doc: "Runs one state function.",
+    },
+    FunctionSpec {
+        name: "sls",
+        signature: "mods, test=None, exclude=None, queue=None, sync_mods=None, state_events=None, **kwargs",
+        doc: RUN_DOC,
+    },
+    FunctionSpec {
+        name: "sls_exists",
+        signature: "mods, test=None, queue=None, **kwargs",
+        doc: "Tells whether SLS files exist and render.",
+    },
+    FunctionSpec {
+        name: "template_str",
+        signature: "tem, queue=None, **kwargs",
+        doc: "Runs an SLS given as text.",
+    },
+    FunctionSpec { name: "test", signature: "mods=None, **kwargs", doc: "Like state.apply with test=True." },
+];

@@ -1,0 +1,259 @@
+//! State runs: from a request to the return that `state.apply` gives.
+//!
+//! Each run asks the master for a fresh pillar and its options, compiles on a blocking thread (templates call
+//! files and functions synchronously), then calls one chunk after the other as the run decides. Compilation and
+//! requisites are the `states` crate's; here is what needs a network, a clock and the agent's own modules.
+
+use std::{sync::Arc, time::Instant};
+
+use states::{
+    Answer, Compiler, LowState, Map, Question, RenderContext, Request, Run, RunOptions, Series, Sources,
+    StateFunctions, StateReturn, Step, Timing, Value,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    modules::{CallContext, ModuleError},
+    pillar::{self, PillarError, PillarRequest},
+    services::Services,
+    state_modules::{RunMode, StateArgs, StateContext},
+};
+
+mod bridge;
+
+pub use bridge::{FileBridge, FunctionBridge, matcher};
+
+/// What a run is asked for beside its states.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// The saltenv, when one was named.
+    pub saltenv: Option<String>,
+    /// The pillarenv, when one was named.
+    pub pillarenv: Option<String>,
+    /// Values over the pillar.
+    pub pillar: Map,
+    /// `test=`, when given.
+    pub test: Option<bool>,
+}
+
+/// Why a run did not start.
+#[derive(Debug)]
+pub enum NotRun {
+    /// The master found errors in the pillar.
+    Pillar(Vec<Value>),
+    /// The states do not compile; Salt's texts.
+    Compile(Vec<String>),
+    /// The master could not be asked.
+    Unavailable(String),
+}
+
+impl From<PillarError> for NotRun {
+    fn from(error: PillarError) -> Self {
+        Self::Unavailable(error.to_string())
+    }
+}
+
+/// A prepared run: everything that is asked for once.
+#[derive(Clone)]
+pub struct Prepared {
+    services: Arc<Services>,
+    context: RenderContext,
+    sources: Sources,
+    mode: RunMode,
+    cancel: CancellationToken,
+}
+
+/// Asks for pillar and options.
+///
+/// # Errors
+/// See [`NotRun`].
+pub async fn prepare(call: &CallContext, settings: Settings) -> Result<Prepared, NotRun> {
+    let services = Arc::clone(&call.services);
+    let plain = settings.pillar.is_empty() && settings.saltenv.is_none() && settings.pillarenv.is_none();
+    let request = PillarRequest {
+        saltenv: settings.saltenv.clone(),
+        pillarenv: settings.pillarenv,
+        overlay: settings.pillar,
+    };
+    let pillar = pillar::compile(&services, request).await?;
+    if plain {
+        services.pillar.replace(pillar.clone());
+    }
+    if let Some(errors) = pillar.get("_errors").and_then(Value::as_list).filter(|errors| !errors.is_empty()) {
+        return Err(NotRun::Pillar(errors.to_vec()));
+    }
+    let mut opts = services.config.opts.clone();
+    opts.extend(master_options(&services).await?);
+    let test = settings.test.unwrap_or_else(|| services.config.bool_opt("test", false));
+    opts.insert("test", test);
+    opts.insert("saltenv", settings.saltenv.clone());
+    let grains = services.grains_ready().await;
+    let context = RenderContext {
+        grains: (*grains).clone(),
+        pillar,
+        opts: opts.into(),
+        saltenv: settings.saltenv.or_else(|| services.config.str_opt("saltenv")),
+        series: Series::default(),
+    };
+    let handle = tokio::runtime::Handle::current();
+    let sources = Sources {
+        files: Arc::new(FileBridge::new(Arc::clone(&services), handle.clone())),
+        functions: Arc::new(FunctionBridge::new(Arc::clone(&services), handle, &context)),
+        states: Arc::new(Known(Arc::clone(&services))),
+        matcher: matcher(&services, &context),
+    };
+    let mode = if test { RunMode::Test } else { RunMode::Apply };
+    Ok(Prepared { services, context, sources, mode, cancel: call.cancel.clone() })
+}
+
+impl Prepared {
+    /// Does synchronous work with a compiler, on a blocking thread.
+    ///
+    /// # Errors
+    /// The compiler's texts, or that it panicked.
+    pub async fn compiling<T, F>(&self, work: F) -> Result<T, NotRun>
+    where
+        F: FnOnce(&Compiler<'_>) -> Result<T, Vec<String>> + Send + 'static,
+        T: Send + 'static,
+    {
+        let (sources, context) = (self.sources.clone(), self.context.clone());
+        let done = self.services.tasks.blocking(move || work(&Compiler::new(&sources, &context))).await;
+        match done {
+            Ok(done) => done.map_err(NotRun::Compile),
+            Err(error) => Err(NotRun::Unavailable(format!("the compilation ended early: {error}"))),
+        }
+    }
+
+    /// Compiles and runs.
+    ///
+    /// # Errors
+    /// See [`NotRun`].
+    pub async fn run(&self, request: Request) -> Result<Map, NotRun> {
+        let low = self.compiling(move |compiler| compiler.low(&request)).await?;
+        self.run_low(low).await
+    }
+
+    async fn run_low(&self, low: LowState) -> Result<Map, NotRun> {
+        let functions: Arc<dyn StateFunctions> = Arc::new(Known(Arc::clone(&self.services)));
+        let failhard = self.context.opts.get("failhard").is_some_and(Value::is_truthy);
+        let options = RunOptions { test: self.mode == RunMode::Test, failhard, series: self.context.series };
+        let mut run = Run::new(low, functions, options);
+        let grains = Arc::new(self.context.grains.clone());
+        let pillar = Arc::new(self.context.pillar.clone());
+        loop {
+            match run.next(chrono::Local::now().time()) {
+                Step::Done(returns) => return Ok(returns),
+                Step::Pause(wait) => self.pause(wait).await?,
+                Step::Ask(question) => {
+                    let answer = self.find_out(question).await;
+                    run.answer(answer);
+                }
+                Step::Call(call) => {
+                    self.heed_cancel()?;
+                    let (start, began) = (chrono::Local::now().time(), Instant::now());
+                    let context = StateContext {
+                        services: Arc::clone(&self.services),
+                        mode: if call.test { RunMode::Test } else { RunMode::Apply },
+                        pillar: Arc::clone(&pillar),
+                        grains: Arc::clone(&grains),
+                        cancel: self.cancel.clone(),
+                    };
+                    let ret = self.call_chunk(*call, &context).await;
+                    run.record(ret, Timing { start, duration: began.elapsed() });
+                }
+            }
+        }
+    }
+
+    async fn call_chunk(&self, call: states::Call, context: &StateContext) -> StateReturn {
+        let states::Call { chunk, fun, .. } = call;
+        let Some(module) = self.services.state_modules.find(&chunk.state, &fun) else {
+            return StateReturn::failed(format!("State '{}.{fun}' was not found", chunk.state));
+        };
+        tracing::debug!(id = chunk.id, state = chunk.state, fun, "state starts");
+        let args = StateArgs {
+            name: chunk.name,
+            id: chunk.id,
+            sls: chunk.sls,
+            saltenv: chunk.env,
+            args: chunk.args,
+        };
+        module.call(&fun, &args, context).await
+    }
+
+    fn heed_cancel(&self) -> Result<(), NotRun> {
+        match self.cancel.is_cancelled() {
+            true => Err(NotRun::Unavailable("the state run was terminated".to_owned())),
+            false => Ok(()),
+        }
+    }
+
+    async fn pause(&self, wait: std::time::Duration) -> Result<(), NotRun> {
+        tokio::select! {
+            () = tokio::time::sleep(wait) => Ok(()),
+            () = self.cancel.cancelled() => self.heed_cancel(),
+        }
+    }
+
+    /// What a guard asks. Commands need the local policy; functions and paths do not.
+    async fn find_out(&self, question: Question) -> Answer {
+        match question {
+            Question::Path(path) => Answer::Exists(std::path::Path::new(&path).exists()),
+            Question::Function { fun, args, kwargs } => {
+                let call = CallContext::new(Arc::clone(&self.services), self.cancel.clone());
+                match self.services.modules.call(&fun, args, kwargs, &call).await {
+                    Ok(value) => Answer::Value(value),
+                    Err(ModuleError::NotAvailable { fun }) => {
+                        Answer::Refused(format!("'{fun}' is not available."))
+                    }
+                    Err(error) => Answer::Refused(error.to_string()),
+                }
+            }
+            Question::Command { command, .. } => Answer::Refused(format!(
+                "the local policy of this agent does not allow commands, so the guard {command:?} was not run"
+            )),
+        }
+    }
+}
+
+/// The options that the master gives every minion for its state runs.
+async fn master_options(services: &Services) -> Result<Map, NotRun> {
+    if services.config.local {
+        return Ok(Map::new());
+    }
+    let reply = services.link.request("_master_opts", proto::Map::new()).await;
+    let reply = reply.map_err(|error| NotRun::Unavailable(error.to_string()))?;
+    let all = states::to_value(&reply);
+    let taken = all.as_map().into_iter().flat_map(Map::iter).filter(|(key, _)| {
+        key.as_str().is_some_and(|key| key.starts_with("jinja_") || MASTER_OPTIONS.contains(&key))
+    });
+    Ok(taken.map(|(key, value)| (key.clone(), value.clone())).collect())
+}
+
+/// Whether every state succeeded or would change: what decides retcode 2.
+#[must_use]
+pub fn all_succeeded(returns: &Map) -> bool {
+    returns.values().all(|ret| ret.get("result") != Some(&Value::Bool(false)))
+}
+
+/// The state functions that there are.
+struct Known(Arc<Services>);
+
+impl StateFunctions for Known {
+    fn exists(&self, full_name: &str) -> bool {
+        full_name.split_once('.').is_some_and(|(state, fun)| self.0.state_modules.find(state, fun).is_some())
+    }
+}
+
+const MASTER_OPTIONS: &[&str] = &[
+    "default_top",
+    "env_order",
+    "failhard",
+    "nodegroups",
+    "renderer",
+    "state_aggregate",
+    "state_auto_order",
+    "state_top",
+    "state_top_saltenv",
+    "top_file_merging_strategy",
+];

@@ -1,0 +1,117 @@
+//! Files, functions and targets for templates, which are synchronous, over the agent's asynchronous parts.
+//!
+//! A compilation runs on a blocking thread, where waiting for the runtime is allowed. A file is asked for once per
+//! compilation: an import in fifty state files costs one look at the master.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use states::{FileError, Files, FunctionError, Functions, Map, Matcher, RenderContext, Value};
+use tokio::runtime::Handle;
+
+use crate::{
+    files::{FileClient, SaltPath},
+    modules::{CallContext, ModuleError},
+    services::Services,
+};
+
+/// The file server as templates see it.
+pub struct FileBridge {
+    files: FileClient,
+    runtime: Handle,
+    held: Mutex<HashMap<(String, String), Option<Vec<u8>>>>,
+}
+
+impl FileBridge {
+    /// A bridge for one compilation over the services' file server.
+    #[must_use]
+    pub fn new(services: Arc<Services>, runtime: Handle) -> Self {
+        Self::over(services.files.clone(), runtime)
+    }
+
+    /// A bridge for one compilation over any file server.
+    #[must_use]
+    pub fn over(files: FileClient, runtime: Handle) -> Self {
+        Self { files, runtime, held: Mutex::default() }
+    }
+}
+
+impl Files for FileBridge {
+    fn read(&self, saltenv: &str, path: &str) -> Result<Option<Vec<u8>>, FileError> {
+        let key = (saltenv.to_owned(), path.to_owned());
+        if let Some(held) = self.held.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
+            return Ok(held.clone());
+        }
+        let refuse = |error: &dyn ToString| FileError { path: path.to_owned(), reason: error.to_string() };
+        let (parsed, env) = SaltPath::parse(path).map_err(|error| refuse(&error))?;
+        let env = env.unwrap_or_else(|| saltenv.to_owned());
+        let read = self.runtime.block_on(self.files.read(&env, &parsed)).map_err(|error| refuse(&error))?;
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).insert(key, read.clone());
+        Ok(read)
+    }
+
+    fn list(&self, saltenv: &str) -> Result<Vec<String>, FileError> {
+        let listed = self.runtime.block_on(self.files.list(saltenv, ""));
+        listed.map_err(|error| FileError { path: String::new(), reason: error.to_string() })
+    }
+
+    fn envs(&self) -> Result<Vec<String>, FileError> {
+        let envs = self.runtime.block_on(self.files.envs());
+        envs.map_err(|error| FileError { path: String::new(), reason: error.to_string() })
+    }
+}
+
+/// The execution modules as templates call them; pillar functions see the pillar of this run.
+pub struct FunctionBridge {
+    services: Arc<Services>,
+    runtime: Handle,
+    pillar: Arc<Value>,
+}
+
+impl FunctionBridge {
+    /// A bridge for one run.
+    #[must_use]
+    pub fn new(services: Arc<Services>, runtime: Handle, context: &RenderContext) -> Self {
+        Self { services, runtime, pillar: Arc::new(context.pillar.clone()) }
+    }
+}
+
+impl Functions for FunctionBridge {
+    fn call(&self, fun: &str, args: Vec<Value>, kwargs: Map) -> Result<Value, FunctionError> {
+        let cancel = self.services.tasks.token();
+        let call = CallContext::new(Arc::clone(&self.services), cancel).with_pillar(Arc::clone(&self.pillar));
+        let called = self.runtime.block_on(self.services.modules.call(fun, args, kwargs, &call));
+        called.map_err(|error| match error {
+            ModuleError::NotAvailable { fun } => FunctionError::NotFound(fun),
+            other => FunctionError::Failed(other.to_string()),
+        })
+    }
+
+    fn exists(&self, fun: &str) -> bool {
+        self.services.modules.find(fun).is_some()
+    }
+}
+
+/// Top file matching with the grains and the pillar of this run.
+#[must_use]
+pub fn matcher(services: &Arc<Services>, context: &RenderContext) -> Arc<Matcher> {
+    let id = services.config.id.to_string();
+    let (grains, pillar) = (proto::to_value(&context.grains), proto::to_value(&context.pillar));
+    Arc::new(move |target: &Value, kind: &str| {
+        let facts = proto::target::MinionFacts {
+            id: &id,
+            grains: &grains,
+            pillar: &pillar,
+            data: &proto::Value::Nil,
+        };
+        let kind = proto::target::TargetType::from(kind);
+        let target = proto::to_value(target);
+        let matched = proto::target::matches(&target, &kind, &facts, proto::target::DEFAULT_DELIMITER);
+        matched.unwrap_or_else(|error| {
+            tracing::warn!(%error, "a target of the top file cannot be decided");
+            false
+        })
+    })
+}

@@ -1,0 +1,20 @@
+# What the states of dolphin/ read. The values are examples.
+
+# Where SQL Server is and who may create logins there; Salt's own option names.
+mssql.server: localhost
+mssql.port: 1433
+mssql.user: sa
+mssql.password: 'Example-Admin-1'
+# TLS is on. A server with a self-made certificate on the same machine needs this; otherwise name its CA in mssql.ca.
+mssql.trust_server_certificate: True
+
+dolphin:
+  login: nexhealth_sync
+  password: 'Example-Sync-1'
+  interval: 600
+
+# Who can open the batches: age public keys. The private keys stay with the integrator.
+agent:
+  sync:
+    recipients:
+      - age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj
