@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::services::Services;
 
+mod file;
 mod mssql_grant;
 mod mssql_login;
 mod mssql_sync;
