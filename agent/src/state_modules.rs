@@ -78,6 +78,7 @@ pub trait StateModule: Send + Sync {
 #[must_use]
 pub fn built_in() -> Vec<Box<dyn StateModule>> {
     vec![
+        Box::new(file::File),
         Box::new(mssql_grant::MssqlGrant),
         Box::new(mssql_login::MssqlLogin),
         Box::new(mssql_sync::MssqlSync),

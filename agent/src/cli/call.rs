@@ -5,6 +5,7 @@
 
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
+use states::output::{Options, Outputter, StateOutput};
 use tokio_util::sync::CancellationToken;
 
 use super::{CallArgs, arguments, print, runtime};
@@ -64,10 +65,33 @@ fn finish(services: &Services, args: &CallArgs, outcome: &Outcome) -> ExitCode {
         print::error(&outcome.value.to_string());
         return ExitCode::from(255);
     }
-    let layout = args.out.as_deref().or(outcome.out).unwrap_or("nested");
-    let colour = args.force_color || (!args.no_color && print::is_terminal());
-    print::returned(layout, &outcome.value, colour);
+    let color = args.force_color || (!args.no_color && print::is_terminal());
+    print::returned(outputter(args, outcome), &outcome.value, &options(services, color));
     exit_code(args, outcome)
+}
+
+/// The outputter that was asked for, or the one that suits the return: a state run that did not happen is a list, which
+/// Salt's highstate outputter prints as well.
+fn outputter(args: &CallArgs, outcome: &Outcome) -> Outputter {
+    let asked = args.out.as_deref().and_then(Outputter::from_name);
+    asked.unwrap_or_else(|| Outputter::for_return(outcome.out))
+}
+
+fn options(services: &Services, color: bool) -> Options {
+    let config = &services.config;
+    let state_output = config.str_opt("state_output").unwrap_or_default();
+    Options {
+        color,
+        state_verbose: config.bool_opt("state_verbose", true),
+        state_output: match state_output.trim_end_matches("_id") {
+            "terse" => StateOutput::Terse,
+            "mixed" => StateOutput::Mixed,
+            "changes" => StateOutput::Changes,
+            _ => StateOutput::Full,
+        },
+        state_output_profile: config.bool_opt("state_output_profile", true),
+        show_id_for_name: state_output.ends_with("_id"),
+    }
 }
 
 fn exit_code(args: &CallArgs, outcome: &Outcome) -> ExitCode {

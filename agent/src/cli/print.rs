@@ -3,7 +3,10 @@
 
 use std::io::{self, IsTerminal};
 
-use states::{Map, Value};
+use states::{
+    Value,
+    output::{self, Options, Outputter},
+};
 
 use crate::status::Status;
 
@@ -18,12 +21,10 @@ pub fn error(text: &str) {
 }
 
 /// Prints a function's return under `local`, in one of Salt's layouts.
-pub fn returned(layout: &str, value: &Value, colour: bool) {
-    let _ = colour;
-    let whole: Map = [("local", value.clone())].into_iter().collect();
-    match layout {
-        "quiet" => {}
-        _ => println!("{}", serde_json::to_string_pretty(&Value::from(whole)).unwrap_or_default()),
+pub fn returned(outputter: Outputter, value: &Value, options: &Options) {
+    let text = output::print_minion(outputter, "local", value, options);
+    if outputter != Outputter::Quiet {
+        println!("{text}");
     }
 }
 

@@ -8,7 +8,10 @@ use std::{
 
 use states::{Map, StateReturn, Value};
 
-use super::{diff, options::Options};
+use super::{
+    diff,
+    options::{Options, Source},
+};
 
 /// The one plan that test and apply share.
 #[derive(Debug)]
@@ -113,20 +116,29 @@ impl Plan {
         Ok(())
     }
 
+    /// A new file shows its mode as a change where Salt does: Salt makes it with the mode 0600 when it comes from a
+    /// source or has a mode of its own, with 0644 otherwise, and then corrects it.
     fn decide_mode(&mut self, options: &Options) {
         let held = held_mode(&self.path);
-        self.mode = options.mode.filter(|mode| held != Some(*mode));
-        if let Some(mode) = self.mode {
+        let starts = match options.source {
+            Source::Files(_) => 0o600,
+            Source::None | Source::Contents(_) | Source::Pillar(_) | Source::Grains(_)
+                if options.mode.is_some() =>
+            {
+                0o600
+            }
+            Source::None | Source::Contents(_) | Source::Pillar(_) | Source::Grains(_) => 0o644,
+        };
+        let wanted = options.mode.or_else(|| held.is_none().then_some(0o644));
+        if let Some(mode) = wanted.filter(|mode| *mode != held.unwrap_or(starts) && !cfg!(windows)) {
             let text = format!("{mode:04o}");
             self.changes.insert("mode", text.as_str());
             if self.existed {
                 self.predicted.insert("mode", text);
             }
         }
-        if self.mode.is_none() {
-            // A replaced file keeps its mode, a new one gets the usual one.
-            self.mode = options.mode.or(held);
-        }
+        // A replaced file keeps its mode.
+        self.mode = wanted.or(held);
     }
 
     /// What `test=True` returns.
