@@ -2,14 +2,17 @@
 
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use rand::Rng as _;
+use tiberius::EncryptionLevel;
 
 use crate::engine::{Engine, EngineOptions};
 use crate::server::{Server, ServerOptions};
 use crate::tds::prelogin::TlsMode;
+use crate::workload::{self, WorkDone, WorkloadOptions};
 
 /// A strict simulated SQL Server with synthetic EHR databases.
 #[derive(Debug, Parser)]
@@ -23,6 +26,8 @@ pub struct Cli {
 enum Command {
     /// Serve a synthetic EHR database over TDS until interrupted.
     Serve(Serve),
+    /// Work on a served database as a front desk does, until a number of changes is made.
+    Workload(Workload),
 }
 
 #[derive(Debug, Args)]
@@ -59,6 +64,43 @@ struct Serve {
     json: bool,
 }
 
+#[derive(Debug, Args)]
+struct Workload {
+    /// Address of the server.
+    #[arg(long, default_value = "127.0.0.1")]
+    host: String,
+    /// Port of the server.
+    #[arg(long, default_value_t = 1433)]
+    port: u16,
+    /// Login to work as.
+    #[arg(long, default_value = "sa")]
+    user: String,
+    /// Its password; also taken from EHR_SIM_SA_PASSWORD.
+    #[arg(long)]
+    password: Option<String>,
+    /// Database to work on.
+    #[arg(long, default_value = "Main_OMS")]
+    database: String,
+    /// Encryption of the connections.
+    #[arg(long, value_enum, default_value = "on")]
+    tls: TlsName,
+    /// Connections at work.
+    #[arg(long, default_value_t = 3)]
+    desks: u32,
+    /// Committed changes to make.
+    #[arg(long, default_value_t = 500)]
+    changes: u64,
+    /// Rest after each change, in milliseconds.
+    #[arg(long, default_value_t = 0)]
+    pause_ms: u64,
+    /// Seed of the decisions.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Print what was done as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum EhrName {
     Dolphin,
@@ -88,12 +130,13 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     match cli.command {
         Command::Serve(serve) => runtime.block_on(serve.run()),
+        Command::Workload(workload) => runtime.block_on(workload.run()),
     }
 }
 
 impl Serve {
     async fn run(self) -> anyhow::Result<()> {
-        let given = self.sa_password.clone().or_else(|| std::env::var("EHR_SIM_SA_PASSWORD").ok());
+        let given = self.sa_password.clone().or_else(|| std::env::var(PASSWORD_VARIABLE).ok());
         let password = given.clone().unwrap_or_else(made_password);
         let engine =
             Engine::new(EngineOptions { server_name: self.server_name.clone(), sa_password: password.clone() });
@@ -134,6 +177,46 @@ impl Serve {
     }
 }
 
+impl Workload {
+    async fn run(self) -> anyhow::Result<()> {
+        let password = self.password.or_else(|| std::env::var(PASSWORD_VARIABLE).ok());
+        let password = password.context("no password: give --password or set EHR_SIM_SA_PASSWORD")?;
+        let encryption = match self.tls {
+            TlsName::Off => EncryptionLevel::NotSupported,
+            TlsName::Login => EncryptionLevel::Off,
+            TlsName::On => EncryptionLevel::Required,
+        };
+        // Two providers are in the tree; a second call finds the first one's choice, which is the same.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let done = workload::work(WorkloadOptions {
+            host: self.host,
+            port: self.port,
+            user: self.user,
+            password,
+            database: self.database,
+            encryption,
+            desks: self.desks,
+            changes: self.changes,
+            pause: Duration::from_millis(self.pause_ms),
+            seed: self.seed,
+        });
+        let done = done.await?;
+        let mut out = io::stdout().lock();
+        if self.json {
+            writeln!(out, "{}", serde_json::to_string(&done)?)?;
+        } else {
+            let WorkDone { booked, moved, cancelled, deleted, patients_changed, rolled_back, deadlocks } = done;
+            writeln!(
+                out,
+                "{} changes: {booked} booked, {moved} moved, {cancelled} cancelled, {deleted} deleted, \
+                 {patients_changed} patients changed; {rolled_back} rolled back, {deadlocks} deadlock victims",
+                done.changes()
+            )?;
+        }
+        Ok(())
+    }
+}
+
 /// Waits for an interrupt or the end the system asks for.
 async fn stopped() {
     #[cfg(unix)]
@@ -163,3 +246,5 @@ fn made_password() -> String {
 }
 
 const PASSWORD_LETTERS: &[u8] = b"abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789";
+
+const PASSWORD_VARIABLE: &str = "EHR_SIM_SA_PASSWORD";

@@ -7,3 +7,4 @@ pub mod engine;
 pub mod server;
 pub mod tds;
 pub mod types;
+pub mod workload;

@@ -6,6 +6,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls::pki_types::CertificateDer;
 use thiserror::Error;
@@ -144,7 +145,10 @@ impl Server {
                     Ok((socket, peer)) => {
                         connections.spawn(serve(socket, peer, self.shared.clone()));
                     }
-                    Err(error) => tracing::warn!(%error, "cannot accept a connection"),
+                    Err(error) => {
+                        tracing::warn!(%error, "cannot accept a connection");
+                        tokio::time::sleep(ACCEPT_PAUSE).await;
+                    }
                 },
                 Some(_) = connections.join_next() => {}
             }
@@ -167,3 +171,6 @@ fn certificate_names(host: &str, server_name: &str) -> Vec<String> {
     }
     names
 }
+
+/// Out of sockets, accepting fails at once again and again.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
