@@ -33,6 +33,7 @@ impl Module for MssqlSync {
         Box::pin(async move {
             match fun {
                 "run" => run(&name(&args)?.ok_or_else(missing)?, call).await,
+                "resnapshot" => resnapshot(&name(&args)?.ok_or_else(missing)?, call).await,
                 "status" => status(name(&args)?, call).await,
                 "list" => list(call).await,
                 _ => Err(ModuleError::NotAvailable { fun: format!("mssql_sync.{fun}") }),
@@ -47,6 +48,12 @@ async fn run(name: &JobName, call: &CallContext) -> Result<Value, ModuleError> {
         report = call.services.syncs.run(name) => report,
     };
     Ok(Value::Map(shown_report(&report.map_err(ModuleError::Execution)?)))
+}
+
+async fn resnapshot(name: &JobName, call: &CallContext) -> Result<Value, ModuleError> {
+    let epoch = call.services.syncs.resnapshot(name).await;
+    let epoch = epoch.map_err(|error| ModuleError::Execution(explain(&error)))?;
+    Ok([("epoch", number(epoch.get()))].into_iter().collect::<Map>().into())
 }
 
 async fn status(only: Option<JobName>, call: &CallContext) -> Result<Value, ModuleError> {
@@ -135,6 +142,11 @@ fn moment(at: SystemTime) -> Value {
 
 const FUNCTIONS: &[FunctionSpec] = &[
     FunctionSpec { name: "list", signature: "", doc: "The names of the sync jobs declared on this minion." },
+    FunctionSpec {
+        name: "resnapshot",
+        signature: "name",
+        doc: "Reads and delivers everything of a sync job again, under a new epoch.",
+    },
     FunctionSpec {
         name: "run",
         signature: "name",

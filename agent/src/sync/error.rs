@@ -97,7 +97,9 @@ pub enum SyncError {
         column: String,
     },
     /// The table is not as it was declared.
-    #[error("table {table} has changed since the job was declared: {differences}; declare the job again")]
+    #[error(
+        "table {table} has changed since the job was declared: {differences}; apply the state again to read it as it is now"
+    )]
     SchemaChanged {
         /// Schema and table.
         table: String,
@@ -107,7 +109,7 @@ pub enum SyncError {
     /// The rowversion counter is behind the watermark.
     #[error(
         "the rowversion counter of {database} is {bound}, behind the watermark {watermark}: the database was restored; \
-         declare the job anew (mssql_sync.absent, then present) for a new snapshot"
+         run mssql_sync.resnapshot for this job"
     )]
     WentBack {
         /// The database.

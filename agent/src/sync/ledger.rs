@@ -65,6 +65,23 @@ impl Ledger {
         self.store.run(move |tx| ledger.declare_in(tx, spec, now)).await
     }
 
+    /// Begins a new epoch of a declared job: everything is read and delivered again.
+    ///
+    /// # Errors
+    /// No such job, or the store failed.
+    pub async fn resnapshot(&self, name: &JobName, now: SystemTime) -> Result<JobState, SyncError> {
+        let (ledger, name) = (self.clone(), name.clone());
+        self.store
+            .run(move |tx| {
+                let row = table::job(tx, name.as_str())?;
+                let former = ledger.live(row.ok_or_else(|| SyncError::NoJob { job: name.to_string() })?)?;
+                let state = JobState::begin(former.spec, Epoch::begin(now, Some(former.epoch)));
+                table::put_job(tx, &ledger.row(&state)?)?;
+                Ok(state)
+            })
+            .await
+    }
+
     /// Removes a declaration; true when there was one. Its undelivered batches stay.
     ///
     /// # Errors
@@ -274,6 +291,18 @@ mod tests {
         assert_eq!(ledger.declare(faster, now()).await.unwrap(), Declared::Updated);
         let wider = spec(&["AppointmentID", "Note"]);
         assert_eq!(ledger.declare(wider, now()).await.unwrap(), Declared::Snapshot(Epoch::from(1001)));
+    }
+
+    #[tokio::test]
+    async fn a_resnapshot_keeps_the_declaration_and_begins_a_new_epoch() {
+        let (_folder, ledger) = ledger();
+        let declared = spec(&["AppointmentID"]);
+        ledger.declare(declared.clone(), now()).await.unwrap();
+        let state = ledger.resnapshot(&declared.name, now()).await.unwrap();
+        assert_eq!((state.epoch, state.sequence, &state.progress), (Epoch::from(1001), 1, &Progress::New));
+        assert_eq!(ledger.job(&declared.name).await.unwrap(), state);
+        let nobody = JobName::new("nobody").unwrap();
+        assert!(matches!(ledger.resnapshot(&nobody, now()).await, Err(SyncError::NoJob { .. })));
     }
 
     #[tokio::test]

@@ -16,7 +16,7 @@ use super::SyncError;
 use super::deliver::{self, DeliveryTrouble};
 use super::error::explain;
 use super::ledger::{Declared, JobState};
-use super::names::JobName;
+use super::names::{Epoch, JobName};
 use super::pass::{Ending, PassReport, SyncRoom, run_pass};
 use super::sink::Sink;
 use super::spec::JobSpec;
@@ -119,6 +119,16 @@ impl SyncScheduler {
         self.end(name).await;
         lock(&self.statuses).remove(name);
         self.room.ledger.remove(name).await
+    }
+
+    /// Begins a new epoch of a job and its snapshot with it.
+    ///
+    /// # Errors
+    /// No such job, or the store failed.
+    pub async fn resnapshot(self: &Arc<Self>, name: &JobName) -> Result<Epoch, SyncError> {
+        let state = self.room.ledger.resnapshot(name, SystemTime::now()).await?;
+        self.begin(&state.spec).await;
+        Ok(state.epoch)
     }
 
     /// Runs a pass of `name` now and waits for it.
