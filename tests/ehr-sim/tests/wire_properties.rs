@@ -78,6 +78,18 @@ proptest! {
     }
 
     #[test]
+    fn a_variant_survives_with_the_type_of_its_value((ty, datum) in typed()) {
+        prop_assume!(ty != SqlType::Xml);
+        let column = WireColumn { ty: SqlType::Variant, nullable: true };
+        let mut bytes = Vec::new();
+        type_info(&mut bytes, column);
+        encode::value(&mut bytes, column, &datum).map_err(|error| TestCaseError::fail(error.to_string()))?;
+        let read = typed_value(&mut Reader::new(&bytes, "value"));
+        let read = read.map_err(|fault| TestCaseError::fail(format!("{fault:?}")))?;
+        prop_assert_eq!(read, (SqlType::Variant, datum));
+    }
+
+    #[test]
     fn a_value_of_another_type_writes_nothing((ty, _) in typed(), (_, datum) in typed()) {
         let mut bytes = vec![7];
         let written = encode::row(&mut bytes, &[WireColumn { ty, nullable: false }], &[datum]);

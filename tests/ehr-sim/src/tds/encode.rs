@@ -5,9 +5,11 @@
 
 use thiserror::Error;
 
-use super::collation::{Collation, encode_1252};
+use super::collation::encode_1252;
 use super::column::{WireColumn, decimal_bytes, time_bytes};
 use crate::types::{DateTimeValue, Datum, DecimalValue, Length, SqlType};
+
+mod variant;
 
 /// A value does not fit the type its column was announced with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -53,18 +55,16 @@ pub fn value(out: &mut Vec<u8>, column: WireColumn, datum: &Datum) -> Result<(),
         }
         (SqlType::DateTime2(scale), Datum::DateTime2(v)) => {
             out.push(time_bytes(scale) + 3);
-            time(out, v.ticks, scale);
-            out.extend_from_slice(&day(v.days));
+            moment(out, *v, scale);
         }
         (SqlType::DateTimeOffset(scale), Datum::DateTimeOffset(v)) => {
             out.push(time_bytes(scale) + 5);
-            time(out, v.utc.ticks, scale);
-            out.extend_from_slice(&day(v.utc.days));
+            moment(out, v.utc, scale);
             out.extend_from_slice(&v.offset.to_le_bytes());
         }
         (SqlType::UniqueIdentifier, Datum::Guid(bytes)) => sized(out, &guid(*bytes)),
         (SqlType::RowVersion, Datum::RowVersion(v)) => counted(out, &v.to_be_bytes()),
-        (SqlType::Variant, datum) => variant(out, datum)?,
+        (SqlType::Variant, datum) => variant::variant(out, datum)?,
         _ => string(out, ty, datum)?,
     }
     Ok(())
@@ -210,6 +210,11 @@ fn time(out: &mut Vec<u8>, ticks: u64, scale: u8) {
     out.extend_from_slice(&units.to_le_bytes()[..usize::from(time_bytes(scale))]);
 }
 
+fn moment(out: &mut Vec<u8>, value: DateTimeValue, scale: u8) {
+    time(out, value.ticks, scale);
+    out.extend_from_slice(&day(value.days));
+}
+
 /// The unscaled value at `scale`; digits are never dropped.
 fn rescaled(value: DecimalValue, scale: u8) -> Option<i128> {
     let up = scale.checked_sub(value.scale)?;
@@ -222,82 +227,6 @@ fn decimal(out: &mut Vec<u8>, unscaled: i128, bytes: u8) {
     out.extend_from_slice(&unscaled.unsigned_abs().to_le_bytes()[..usize::from(bytes)]);
 }
 
-/// A sql_variant: total length, base type, property count and properties, value (MS-TDS 2.2.5.5.4).
-fn variant(out: &mut Vec<u8>, datum: &Datum) -> Result<(), Mismatch> {
-    let at = out.len();
-    out.extend_from_slice(&[0; 4]);
-    if let Err(mismatch) = variant_body(out, datum) {
-        out.truncate(at);
-        return Err(mismatch);
-    }
-    let length = (out.len() - at - 4) as u32;
-    out[at..at + 4].copy_from_slice(&length.to_le_bytes());
-    Ok(())
-}
-
-fn variant_body(out: &mut Vec<u8>, datum: &Datum) -> Result<(), Mismatch> {
-    match datum {
-        Datum::Bit(v) => out.extend_from_slice(&[0x32, 0, u8::from(*v)]),
-        Datum::TinyInt(v) => out.extend_from_slice(&[0x30, 0, *v]),
-        Datum::SmallInt(v) => bare(out, 0x34, &v.to_le_bytes()),
-        Datum::Int(v) => bare(out, 0x38, &v.to_le_bytes()),
-        Datum::BigInt(v) => bare(out, 0x7F, &v.to_le_bytes()),
-        Datum::Real(v) => bare(out, 0x3B, &v.to_le_bytes()),
-        Datum::Float(v) => bare(out, 0x3E, &v.to_le_bytes()),
-        Datum::Money(v) => bare(out, 0x3C, &money(*v)),
-        Datum::SmallMoney(v) => bare(out, 0x7A, &v.to_le_bytes()),
-        Datum::DateTime(v) => bare(out, 0x3D, &datetime(*v)),
-        Datum::SmallDateTime(v) => bare(out, 0x3A, &small_datetime(*v)),
-        Datum::Guid(v) => bare(out, 0x24, &guid(*v)),
-        Datum::Date(days) => bare(out, 0x28, &day(*days)),
-        Datum::Time(ticks) => {
-            out.extend_from_slice(&[0x29, 1, 7]);
-            time(out, *ticks, 7);
-        }
-        Datum::DateTime2(v) => {
-            out.extend_from_slice(&[0x2A, 1, 7]);
-            time(out, v.ticks, 7);
-            out.extend_from_slice(&day(v.days));
-        }
-        Datum::DateTimeOffset(v) => {
-            out.extend_from_slice(&[0x2B, 1, 7]);
-            time(out, v.utc.ticks, 7);
-            out.extend_from_slice(&day(v.utc.days));
-            out.extend_from_slice(&v.offset.to_le_bytes());
-        }
-        Datum::Decimal(v) => {
-            out.extend_from_slice(&[0x6A, 2, v.precision, v.scale, u8::from(v.unscaled >= 0)]);
-            let bytes = usize::from(decimal_bytes(v.precision));
-            out.extend_from_slice(&v.unscaled.unsigned_abs().to_le_bytes()[..bytes]);
-        }
-        Datum::VarChar(text) => variant_text(out, 0xA7, |out| encode_1252(text, out)),
-        Datum::NVarChar(text) => variant_text(out, 0xE7, |out| utf16(out, text)),
-        Datum::Binary(bytes) => variant_bytes(out, bytes),
-        Datum::RowVersion(v) => variant_bytes(out, &v.to_be_bytes()),
-        Datum::Null | Datum::Xml(_) => return Err(Mismatch(SqlType::Variant)),
-    }
-    Ok(())
-}
-
-fn bare(out: &mut Vec<u8>, token: u8, bytes: &[u8]) {
-    out.extend_from_slice(&[token, 0]);
-    out.extend_from_slice(bytes);
-}
-
-fn variant_text(out: &mut Vec<u8>, token: u8, body: impl FnOnce(&mut Vec<u8>)) {
-    out.extend_from_slice(&[token, 7]);
-    out.extend_from_slice(&Collation::SERVER.bytes());
-    out.extend_from_slice(&VARIANT_MAX.to_le_bytes());
-    body(out);
-}
-
-fn variant_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
-    out.extend_from_slice(&[0xA5, 2]);
-    out.extend_from_slice(&VARIANT_MAX.to_le_bytes());
-    out.extend_from_slice(bytes);
-}
-
 const TOKEN_ROW: u8 = 0xD1;
 const CHARBIN_NULL: u16 = u16::MAX;
 const PLP_NULL: u64 = u64::MAX;
-const VARIANT_MAX: u16 = 8000;
