@@ -6,6 +6,10 @@
 //! What Salt has no name for sits under the one key `agent:`. The configuration is read whole before
 //! any task starts; a bad one ends the process with exit code 64 (EX_USAGE).
 //! Specified by Salt's `salt/config/__init__.py` (`DEFAULT_MINION_OPTS`, `prepend_root_dir`).
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "data is asked for the shape it can have here; any other is one case"
+)]
 
 use std::{
     fmt,

@@ -38,7 +38,7 @@ impl Module for Cp {
                 "get_file_str" => get_file_str(&args, call).await,
                 "cache_file" => cache_file(&args.text("path")?, &args, call).await,
                 "cache_files" => cache_files(&args, call).await,
-                "is_cached" => is_cached(&args, call).await,
+                "is_cached" => is_cached(&args, call),
                 "hash_file" => hash(&args, call).await,
                 "list_master" => list(&args, call).await,
                 "list_states" => list_states(&args, call).await,
@@ -123,7 +123,7 @@ async fn cache_files(args: &Arguments, call: &CallContext) -> Result<Value, Modu
     Ok(held.into())
 }
 
-async fn is_cached(args: &Arguments, call: &CallContext) -> Result<Value, ModuleError> {
+fn is_cached(args: &Arguments, call: &CallContext) -> Result<Value, ModuleError> {
     let (path, env) = SaltPath::parse(&args.text("path")?).map_err(failed)?;
     let env = env.unwrap_or_else(|| saltenv(args, call));
     let place = call.services.config.cachedir.join("files").join(env).join(path.as_str());

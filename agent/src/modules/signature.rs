@@ -91,7 +91,7 @@ impl Signature {
         let unknown: Vec<String> = keywords
             .iter()
             .filter(|(key, _)| !key.as_str().is_some_and(|name| self.takes_keyword(name)))
-            .map(|(key, value)| format!("{}={}", key.to_string(), value.to_string()))
+            .map(|(key, value)| format!("{key}={value}"))
             .collect();
         if unknown.is_empty() {
             return Ok(());

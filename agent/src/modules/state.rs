@@ -3,6 +3,10 @@
 //! One run at a time: a second one gets Salt's sentence about the first and retcode 1, waits with `queue=True`,
 //! or runs beside it with `concurrent=True`. Retcodes: 1 for states that do not compile, 2 for failed states,
 //! 5 for a pillar with errors.
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "data is asked for the shape it can have here; any other is one case"
+)]
 
 use futures_util::future::BoxFuture;
 use states::{Compiler, Map, Request, Value};

@@ -21,8 +21,11 @@ use crate::{
 pub struct FileBridge {
     files: FileClient,
     runtime: Handle,
-    held: Mutex<HashMap<(String, String), Option<Vec<u8>>>>,
+    held: Mutex<Held>,
 }
+
+/// What was read in this compilation, by saltenv and path.
+type Held = HashMap<(String, String), Option<Vec<u8>>>;
 
 impl FileBridge {
     /// A bridge for one compilation over the services' file server.
@@ -83,9 +86,13 @@ impl Functions for FunctionBridge {
         let cancel = self.services.tasks.token();
         let call = CallContext::new(Arc::clone(&self.services), cancel).with_pillar(Arc::clone(&self.pillar));
         let called = self.runtime.block_on(self.services.modules.call(fun, args, kwargs, &call));
-        called.map_err(|error| match error {
-            ModuleError::NotAvailable { fun } => FunctionError::NotFound(fun),
-            other => FunctionError::Failed(other.to_string()),
+        called.map_err(|error| match &error {
+            ModuleError::NotAvailable { fun } => FunctionError::NotFound(fun.clone()),
+            ModuleError::Execution(_)
+            | ModuleError::Invocation(_)
+            | ModuleError::Arguments(_)
+            | ModuleError::Exception { .. }
+            | ModuleError::Cancelled => FunctionError::Failed(error.to_string()),
         })
     }
 

@@ -1,5 +1,9 @@
 //! The content that `file.managed` wants: from the file server, the state itself, the pillar or the grains, rendered
 //! when a template engine is named.
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "data is asked for the shape it can have here; any other is one case"
+)]
 
 use std::{path::Path, sync::Arc};
 

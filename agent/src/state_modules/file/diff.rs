@@ -120,7 +120,7 @@ fn write_hunk(shown: &mut String, steps: &[Step<'_>]) {
     let _ = writeln!(shown, "@@ -{old} +{new} @@");
     let mut removed = String::new();
     let mut added = String::new();
-    let mut flush = |shown: &mut String, removed: &mut String, added: &mut String| {
+    let flush = |shown: &mut String, removed: &mut String, added: &mut String| {
         shown.push_str(removed);
         shown.push_str(added);
         removed.clear();

@@ -1,4 +1,8 @@
 //! The arguments of `file.managed`, checked before anything is looked at.
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "data is asked for the shape it can have here; any other is one case"
+)]
 
 use states::{Map, Value};
 
