@@ -12,6 +12,7 @@ mod backoff;
 mod connection;
 mod keys;
 mod link;
+mod many;
 mod publishes;
 mod requests;
 mod sessions;
@@ -27,7 +28,7 @@ use thiserror::Error;
 use tokio::sync::mpsc;
 
 pub use backoff::{Growth, Waits};
-pub use settings::{ChannelSettings, Heartbeat, MasterAddress, Subscription};
+pub use settings::{ChannelSettings, Heartbeat, MasterAddress, MasterOrder, Subscription, Timing};
 
 use crate::tasks::Tasks;
 
@@ -46,6 +47,11 @@ pub enum LinkEvent {
     },
     /// A job was published. It is authentic, but not yet matched.
     Publish(Box<PublishLoad>),
+    /// Publishes that the master sent and that never came here, by the gap in their serials.
+    Missed {
+        /// How many.
+        count: u64,
+    },
     /// The publish channel is down; it is dialled again.
     Lost {
         /// Why.
@@ -66,10 +72,31 @@ pub enum LinkEvent {
 }
 
 /// Starts a link. Its tasks end with the token of `tasks`; requests are answered as long as the process runs.
+///
+/// With several masters and [`MasterOrder::All`] the link is one to each of them.
 pub fn connect(settings: ChannelSettings, tasks: &Tasks) -> (Arc<dyn MasterLink>, mpsc::Receiver<LinkEvent>) {
+    if settings.order != MasterOrder::All || settings.masters.len() < 2 {
+        let (link, events) = connect_one(settings, tasks);
+        return (link, events);
+    }
+    let (merged, receiver) = mpsc::channel(EVENTS_MAX);
+    let one_each = settings.masters.iter().map(|master| {
+        let settings = ChannelSettings { masters: vec![master.clone()], ..settings.clone() };
+        connect_one(settings, tasks)
+    });
+    let (links, events): (Vec<_>, Vec<_>) = one_each.unzip();
+    let links = Arc::new(many::ManyLinks::new(links));
+    for (index, events) in events.into_iter().enumerate() {
+        let forward = Arc::clone(&links).forward(index, events, merged.clone());
+        spawn_until_shutdown(tasks, "events of one master", forward);
+    }
+    (links, receiver)
+}
+
+fn connect_one(settings: ChannelSettings, tasks: &Tasks) -> (Arc<link::Link>, mpsc::Receiver<LinkEvent>) {
     let settings = Arc::new(settings);
     let (events, receiver) = mpsc::channel(EVENTS_MAX);
-    let requests = Arc::new(requests::Requests::new(tasks.clone(), settings.heartbeat));
+    let requests = Arc::new(requests::Requests::new(tasks.clone(), settings.timing.heartbeat));
     let sessions = Arc::new(sessions::Sessions::new());
     let authenticator = authenticate::Authenticator::new(
         (Arc::clone(&settings), tasks.clone()),
@@ -78,9 +105,11 @@ pub fn connect(settings: ChannelSettings, tasks: &Tasks) -> (Arc<dyn MasterLink>
         events.clone(),
     );
     let publishes = publishes::Publishes::new(Arc::clone(&settings), Arc::clone(&sessions), events);
+    let link = Arc::new(link::Link::new(settings, requests, sessions));
     spawn_until_shutdown(tasks, "authenticator", authenticator.run());
     spawn_until_shutdown(tasks, "publish channel", publishes.run());
-    (Arc::new(link::Link::new(settings, requests, sessions)), receiver)
+    spawn_until_shutdown(tasks, "request probe", Arc::clone(&link).probe());
+    (link, receiver)
 }
 
 fn spawn_until_shutdown<F>(tasks: &Tasks, name: &'static str, work: F)

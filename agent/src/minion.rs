@@ -46,7 +46,7 @@ pub async fn connect_for_call(config: &Config, tasks: &Tasks) -> anyhow::Result<
         while let Some(event) = events.recv().await {
             match event {
                 LinkEvent::Connected { .. } => return true,
-                LinkEvent::Publish(_) => {}
+                LinkEvent::Publish(_) | LinkEvent::Missed { .. } => {}
                 LinkEvent::Lost { why } | LinkEvent::Waiting { why, .. } | LinkEvent::Refused { why } => {
                     last = why
                 }
@@ -135,19 +135,22 @@ impl Minion {
                 let this = self.clone();
                 drop(self.services.tasks.spawn("greeting", async move { this.greet().await }));
             }
-            LinkEvent::Lost { why } => {
-                tracing::warn!(why, "the publish channel is down and is dialled again");
-                self.note("disconnected", None);
-            }
-            LinkEvent::Waiting { why, retry_in } => {
-                tracing::warn!(why, retry_in_s = retry_in.as_secs(), "not connected; it is tried again");
-                self.note(&why, None);
-            }
-            LinkEvent::Refused { why } => {
-                tracing::error!(why, "the master and this minion do not trust each other");
-                self.note(&why, None);
-            }
+            LinkEvent::Missed { count } => self.report_missed(count),
+            // The link has said why in the log.
+            LinkEvent::Lost { .. } => self.note("disconnected", None),
+            LinkEvent::Waiting { why, .. } | LinkEvent::Refused { why } => self.note(&why, None),
         }
+    }
+
+    /// Jobs that never came here: the master cannot send them again, but its operator can be told.
+    fn report_missed(&self, count: u64) {
+        let link = Arc::clone(&self.services.link);
+        drop(self.services.tasks.spawn("missed publishes", async move {
+            let data = Value::Map([("count", count)].into());
+            if let Err(error) = link.fire_event("agent/publish/missed", data).await {
+                tracing::warn!(%error, "the event of missed publishes could not be sent");
+            }
+        }));
     }
 
     fn note(&self, link: &str, master: Option<&str>) {

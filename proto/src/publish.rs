@@ -164,6 +164,11 @@ impl PublishReader {
         self.aes == *aes
     }
 
+    /// The serial of the latest publish opened; a jump over more than one tells how many never came.
+    pub fn last_serial(&self) -> Option<u64> {
+        self.last_serial
+    }
+
     /// Opens a publish: the last frame of the message.
     ///
     /// # Errors

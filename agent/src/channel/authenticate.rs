@@ -111,7 +111,7 @@ impl Authenticator {
 
     /// Returns once the key pair is read or made.
     async fn until_keys(&mut self) -> Arc<KeyPair> {
-        let mut repair = Backoff::new(self.settings.acceptance.for_refusals());
+        let mut repair = Backoff::new(self.settings.timing.acceptance.for_refusals());
         loop {
             let (keys, bits) = (self.keys.clone(), self.settings.keysize);
             let why = match self.tasks.blocking(move || keys.minion_pair(bits)).await {
@@ -130,16 +130,16 @@ impl Authenticator {
     /// Returns once a session is open.
     async fn until_accepted(&mut self, pair: &Arc<KeyPair>) {
         let settings = Arc::clone(&self.settings);
-        let mut acceptance = Backoff::new(settings.acceptance);
-        let mut repair = Backoff::new(settings.acceptance.for_refusals());
-        let mut redial = Backoff::new(settings.recon);
+        let mut acceptance = Backoff::new(settings.timing.acceptance);
+        let mut repair = Backoff::new(settings.timing.acceptance.for_refusals());
+        let mut redial = Backoff::new(settings.timing.recon);
         loop {
             let mut last = None;
-            for master in &settings.masters {
-                match self.attempt(master, pair).await {
+            for master in self.in_order() {
+                match self.attempt(&master, pair).await {
                     Ok(()) => return,
                     Err(setback) => {
-                        self.report(master, &setback).await;
+                        self.report(&master, &setback).await;
                         last = Some(setback);
                     }
                 }
@@ -161,6 +161,14 @@ impl Authenticator {
         }
     }
 
+    /// The masters as configured; one whose publishes cannot be had comes last.
+    fn in_order(&self) -> Vec<MasterAddress> {
+        let avoided = self.sessions.avoided();
+        let mut masters = self.settings.masters.clone();
+        masters.sort_by_key(|master| Some(master) == avoided.as_ref());
+        masters
+    }
+
     /// One attempt with one master; opens the session when it accepts.
     async fn attempt(&mut self, master: &MasterAddress, pair: &Arc<KeyPair>) -> Result<(), Setback> {
         let auth = self.auth_settings(pair)?;
@@ -179,10 +187,10 @@ impl Authenticator {
     async fn ask(&self, master: &MasterAddress, request: &[u8]) -> Result<Vec<u8>, ExchangeError> {
         let mut tries = 1;
         loop {
-            let answer = self.requests.exchange(master, request, self.settings.auth_timeout).await;
+            let answer = self.requests.exchange(master, request, self.settings.timing.auth_timeout).await;
             match answer {
                 Err(ExchangeError::Timeout(_) | ExchangeError::Lost(_))
-                    if tries < self.settings.auth_tries =>
+                    if tries < self.settings.timing.auth_tries =>
                 {
                     tries += 1;
                 }
@@ -193,10 +201,7 @@ impl Authenticator {
 
     fn auth_settings(&self, pair: &KeyPair) -> Result<AuthSettings, KeyFileError> {
         let settings = &self.settings;
-        let signer = match &settings.master_sign_key {
-            Some(name) => self.keys.public_key(name)?,
-            None => None,
-        };
+        let signer = settings.master_sign_key.as_ref().map(|name| self.keys.signer(name)).transpose()?;
         Ok(AuthSettings {
             id: settings.id.clone(),
             key: pair.private.clone(),

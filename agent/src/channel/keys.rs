@@ -47,6 +47,12 @@ pub enum KeyFileError {
         #[source]
         source: KeyError,
     },
+    /// `verify_master_pubkey_sign` is on, and the operator's key is not here.
+    #[error("verify_master_pubkey_sign is on, but the operator's key {} is missing: copy it from the master", path.display())]
+    NoSigner {
+        /// Where it should be.
+        path: PathBuf,
+    },
     /// A key pair could not be made.
     #[error("no key pair can be made")]
     Generate(#[source] KeyError),
@@ -114,11 +120,15 @@ impl KeyFolder {
         self.write(&self.path.join("minion_master.pub"), key.pem(), PUBLIC_MODE)
     }
 
-    /// A public key of the folder by file name, if the file is there.
+    /// The operator's key under which master keys are signed. It has to be there: nobody asked for less.
     ///
     /// # Errors
     /// See [`KeyFileError`].
-    pub fn public_key(&self, name: &str) -> Result<Option<PublicKey>, KeyFileError> {
+    pub fn signer(&self, name: &str) -> Result<PublicKey, KeyFileError> {
+        self.public_key(name)?.ok_or_else(|| KeyFileError::NoSigner { path: self.path.join(name) })
+    }
+
+    fn public_key(&self, name: &str) -> Result<Option<PublicKey>, KeyFileError> {
         let path = self.path.join(name);
         read(&path)?.map(|pem| parse(&path, PublicKey::from_pem(&pem))).transpose()
     }
@@ -212,6 +222,16 @@ mod tests {
         let error = KeyFolder::new(dir.path()).minion_pair(2048).unwrap_err();
         assert!(error.to_string().contains("minion.pem"), "{error}");
         assert_eq!(fs::read_to_string(&path).unwrap(), "damaged");
+    }
+
+    #[test]
+    fn a_missing_operators_key_is_an_error_and_not_a_weaker_check() {
+        let dir = tempfile::tempdir().unwrap();
+        let keys = KeyFolder::new(dir.path());
+        assert!(matches!(keys.signer("master_sign.pub"), Err(KeyFileError::NoSigner { .. })));
+        let key = keys.minion_pair(2048).unwrap().public;
+        fs::write(dir.path().join("master_sign.pub"), key.pem()).unwrap();
+        assert_eq!(keys.signer("master_sign.pub").unwrap(), key);
     }
 
     #[test]

@@ -8,6 +8,10 @@ use std::{
 use futures_util::future::BoxFuture;
 use proto::{Map, ReplyError, Strings, Value, pillar::PillarKeys, request::SealedRequest};
 use rand::rngs::OsRng;
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout},
+};
 
 use super::{
     LinkError, MasterLink,
@@ -22,6 +26,7 @@ pub struct Link {
     settings: Arc<ChannelSettings>,
     requests: Arc<Requests>,
     sessions: Arc<Sessions>,
+    answered: watch::Sender<Instant>,
 }
 
 /// How the reply to a request is opened.
@@ -41,7 +46,24 @@ enum Failure {
 impl Link {
     /// Puts the parts together.
     pub fn new(settings: Arc<ChannelSettings>, requests: Arc<Requests>, sessions: Arc<Sessions>) -> Self {
-        Self { settings, requests, sessions }
+        Self { settings, requests, sessions, answered: watch::Sender::new(Instant::now()) }
+    }
+
+    /// Asks the master something small whenever nothing was asked for long, for ever. Connections are kept alive by
+    /// heartbeats; this finds out that the master forgot this minion's key or session.
+    pub async fn probe(self: Arc<Self>) {
+        let mut answered = self.answered.subscribe();
+        loop {
+            let silence = self.settings.timing.probe.mul_f64(1.0 + rand::random::<f64>() / 4.0);
+            if timeout(silence, answered.changed()).await.is_ok() {
+                continue;
+            }
+            let Some(session) = self.sessions.current() else { continue };
+            if let Err(error) = self.request("_file_envs", Map::new()).await {
+                tracing::debug!(%error, "the request channel does not answer, authenticating again");
+                self.sessions.want_after(session.generation);
+            }
+        }
     }
 
     /// Asks, and once more after authenticating again when the session turns out to be over.
@@ -68,12 +90,14 @@ impl Link {
         (cmd, load): (&str, Map),
         reply: Reply,
     ) -> Result<Value, Failure> {
-        let most_tries = if may_repeat(cmd, &load) { self.settings.request_tries } else { 1 };
+        let most_tries = if may_repeat(cmd, &load) { self.settings.timing.request_tries } else { 1 };
         let sealed = self.seal(session, cmd, load)?;
         let mut tries = 1;
         let answer = loop {
-            let answer =
-                self.requests.exchange(&session.master, &sealed.bytes, self.settings.request_timeout).await;
+            let answer = self
+                .requests
+                .exchange(&session.master, &sealed.bytes, self.settings.timing.request_timeout)
+                .await;
             match answer {
                 Err(ExchangeError::Timeout(_)) if tries < most_tries => tries += 1,
                 Ok(_) | Err(_) => break answer.map_err(Failure::Exchange)?,
@@ -86,6 +110,9 @@ impl Link {
                 session.session.open_pillar(&answer, &sealed.nonce, keys, &mut OsRng)
             }
         };
+        if opened.is_ok() {
+            self.answered.send_replace(Instant::now());
+        }
         opened.map_err(Failure::Reply)
     }
 
@@ -106,7 +133,7 @@ impl Link {
 
     /// How long a request waits for a session.
     fn patience(&self) -> Duration {
-        self.settings.request_timeout
+        self.settings.timing.request_timeout
     }
 }
 

@@ -30,6 +30,8 @@ use super::{
 const HELD_MAX: usize = 1_000;
 /// Their size together.
 const HELD_BYTES_MAX: usize = 64 << 20;
+/// With several masters, dials of one's publish port that fail before the next one is tried.
+const FAIL_OVER_AFTER: u32 = 3;
 /// A session older than this is renewed when its publish port does not answer.
 const STALE_AFTER: Duration = Duration::from_secs(60);
 /// A connection that lived this long was a good one: the next failure starts with the shortest wait.
@@ -70,43 +72,57 @@ impl Publishes {
 
     /// Listens for ever.
     pub async fn run(mut self) {
-        let mut backoff = Backoff::new(self.settings.recon);
-        // A connection needs a session as new as this.
+        let mut backoff = Backoff::new(self.settings.timing.recon);
+        // A connection needs a session newer than this.
         let mut fresh_after = 0;
+        let mut failed_dials = 0;
         loop {
             let Ok(session) = self.sessions.later_than(0, Duration::MAX).await else { continue };
             let since = Instant::now();
-            let error = match self.listen(&session, fresh_after).await {
-                Ok(never) => match never {},
-                Err(error) => error,
-            };
-            let why = chain(&error);
-            let wait = {
-                if since.elapsed() > GOOD_AFTER {
-                    backoff.reset();
+            let ended = match self.subscribe(&session).await {
+                Ok(connection) => {
+                    failed_dials = 0;
+                    self.sessions.avoid(None);
+                    self.listen(connection, &session, fresh_after).await
                 }
-                backoff.next(rand::random())
+                Err(error) => {
+                    failed_dials += 1;
+                    self.renew_for_another_address(&session, failed_dials);
+                    error
+                }
             };
-            let master = &session.master;
-            tracing::warn!(%master, port = session.publish_port, ?wait, "the publish channel is down: {why}");
+            if since.elapsed() > GOOD_AFTER {
+                backoff.reset();
+            }
+            let (why, wait) = (chain(&ended), backoff.next(rand::random()));
+            tracing::warn!(
+                master = %session.master, port = session.publish_port, ?wait, "the publish channel is down: {why}"
+            );
             self.tell(LinkEvent::Lost { why }).await;
             fresh_after = self.sessions.current().map_or(session.generation, |open| open.generation);
-            if session.since.elapsed() > STALE_AFTER {
-                // The master may publish elsewhere by now.
-                self.sessions.want_after(session.generation);
-            }
             sleep(wait).await;
         }
     }
 
-    /// Holds one connection until it ends.
+    /// A publish port that does not answer may have moved, or another master may have to take over.
+    fn renew_for_another_address(&self, session: &OpenSession, failed_dials: u32) {
+        let fail_over = self.settings.masters.len() > 1 && failed_dials >= FAIL_OVER_AFTER;
+        if fail_over {
+            self.sessions.avoid(Some(session.master.clone()));
+        }
+        if fail_over || session.since.elapsed() > STALE_AFTER {
+            self.sessions.want_after(session.generation);
+        }
+    }
+
+    /// Holds one connection until it ends; returns why it did.
     async fn listen(
         &mut self,
-        session: &Arc<OpenSession>,
+        mut connection: Connection,
+        session: &OpenSession,
         fresh_after: u64,
-    ) -> Result<std::convert::Infallible, ConnectionError> {
+    ) -> ConnectionError {
         let mut state = self.sessions.follow();
-        let mut connection = self.subscribe(session).await?;
         if fresh_after > 0 {
             self.sessions.want_after(fresh_after);
         }
@@ -114,16 +130,16 @@ impl Publishes {
         state.mark_changed();
         loop {
             tokio::select! {
-                parts = connection.receive() => {
-                    if let Some(frame) = parts?.pop() {
-                        self.take(frame).await;
-                    }
-                }
+                parts = connection.receive() => match parts.map(|mut parts| parts.pop()) {
+                    Ok(Some(frame)) => self.take(frame).await,
+                    Ok(None) => {}
+                    Err(error) => return error,
+                },
                 Ok(()) = state.changed() => {
                     let now = state.borrow_and_update().clone();
                     let State::Open(open) = now else { continue };
                     if open.master != session.master || open.publish_port != session.publish_port {
-                        return Err(ConnectionError::Moved);
+                        return ConnectionError::Moved;
                     }
                     self.renew(&open).await;
                     if let Announced::No { after } = announced && open.generation > after {
@@ -141,7 +157,7 @@ impl Publishes {
         let mut config = Config::new(SocketType::Sub);
         config.identity = self.settings.id.as_str().as_bytes().to_vec();
         let address = (session.master.host(), session.publish_port);
-        let mut connection = Connection::dial(address, config, self.settings.heartbeat).await?;
+        let mut connection = Connection::dial(address, config, self.settings.timing.heartbeat).await?;
         match self.settings.subscription {
             Subscription::Everything => connection.subscribe(b"").await?,
             Subscription::Filtered => {
@@ -155,10 +171,10 @@ impl Publishes {
     /// Opens a publish, or keeps it for the next session.
     async fn take(&mut self, frame: Vec<u8>) {
         let Some(opener) = &mut self.opener else { return self.hold(frame) };
-        match opener.reader.open(&frame) {
-            Ok(load) => self.tell(LinkEvent::Publish(Box::new(load))).await,
+        let generation = opener.generation;
+        match self.open(&frame).await {
+            Ok(()) => {}
             Err(error) if error.needs_auth() => {
-                let generation = opener.generation;
                 tracing::debug!(generation, "a publish does not open, authenticating again");
                 self.hold(frame);
                 self.sessions.want_after(generation);
@@ -191,12 +207,28 @@ impl Publishes {
         }
         self.held_bytes = 0;
         for frame in std::mem::take(&mut self.held) {
-            let Some(opener) = &mut self.opener else { return };
-            match opener.reader.open(&frame) {
-                Ok(load) => self.tell(LinkEvent::Publish(Box::new(load))).await,
-                Err(error) => drop_publish(&error),
+            if let Err(error) = self.open(&frame).await {
+                drop_publish(&error);
             }
         }
+    }
+
+    /// Opens one publish and hands it on, after word of those that never came.
+    async fn open(&mut self, frame: &[u8]) -> Result<(), PublishError> {
+        let Some(Opener { reader, .. }) = &mut self.opener else { return Ok(()) };
+        let before = reader.last_serial();
+        let load = reader.open(frame)?;
+        // With `zmq_filtering` the publishes for other minions are not sent here.
+        if let (Some(before), Some(now), Subscription::Everything) =
+            (before, reader.last_serial(), self.settings.subscription)
+            && now > before + 1
+        {
+            let count = now - before - 1;
+            tracing::warn!(count, jid = %load.jid, "publishes of the master never came here");
+            self.tell(LinkEvent::Missed { count }).await;
+        }
+        self.tell(LinkEvent::Publish(Box::new(load))).await;
+        Ok(())
     }
 
     async fn tell(&self, event: LinkEvent) {
@@ -206,5 +238,10 @@ impl Publishes {
 }
 
 fn drop_publish(error: &PublishError) {
-    tracing::warn!("a publish is dropped: {}", chain(error));
+    if let PublishError::Stale { .. } = error {
+        // A master with `zmq_filtering` sends a copy for each minion, and a subscriber to everything sees them all.
+        tracing::debug!("a publish is dropped: {}", chain(error));
+    } else {
+        tracing::warn!("a publish is dropped: {}", chain(error));
+    }
 }

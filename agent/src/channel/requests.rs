@@ -32,7 +32,7 @@ const SOCKETS_MAX: usize = 8;
 const IDLE_MAX: usize = 2;
 
 /// How long a socket waits for work once the process is shutting down.
-const IDLE_AT_THE_END: Duration = Duration::from_millis(500);
+const IDLE_AT_THE_END: Duration = Duration::from_millis(100);
 
 /// Why a request got no reply.
 #[derive(Debug, Error)]

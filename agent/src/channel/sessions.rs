@@ -3,7 +3,10 @@
 //! One task authenticates; everybody else reads the session here, and asks for a newer one than the one that failed.
 //! Generations make that safe: however many parts find the same session stale, it is renewed once.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use proto::{Crypticle, PublicKey, Session};
 use tokio::{
@@ -48,13 +51,14 @@ pub enum State {
 pub struct Sessions {
     state: watch::Sender<State>,
     wanted: watch::Sender<u64>,
+    avoided: Mutex<Option<MasterAddress>>,
 }
 
 impl Sessions {
     /// No session yet.
     pub fn new() -> Self {
         let state = watch::Sender::new(State::Closed("not connected yet".to_owned()));
-        Self { state, wanted: watch::Sender::new(1) }
+        Self { state, wanted: watch::Sender::new(1), avoided: Mutex::new(None) }
     }
 
     /// The session, if there is one.
@@ -103,6 +107,16 @@ impl Sessions {
     pub async fn wanted_after(&self, generation: u64) {
         // The sender lives in `self`, so waiting cannot fail.
         let _ = self.wanted.subscribe().wait_for(|wanted| *wanted > generation).await;
+    }
+
+    /// Puts a master last: it accepts this minion, but its publishes do not come through.
+    pub fn avoid(&self, master: Option<MasterAddress>) {
+        *self.avoided.lock().unwrap_or_else(PoisonError::into_inner) = master;
+    }
+
+    /// The master to try last.
+    pub fn avoided(&self) -> Option<MasterAddress> {
+        self.avoided.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Puts a new session in place.

@@ -9,8 +9,13 @@ use proto::{
     EncryptionAlgorithm, Fingerprint, MinionId, SigningAlgorithm, key::HashType, publish::UnsignedPublishes,
 };
 
+use rand::seq::SliceRandom as _;
+
 use super::backoff::{Growth, Waits};
 use crate::config::{Config, ConfigError};
+
+/// A deleted key is noticed within this time even when no job comes.
+const PROBE: Duration = Duration::from_secs(300);
 
 /// Where a master listens for requests.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -60,6 +65,15 @@ impl fmt::Display for MasterAddress {
     }
 }
 
+/// What a list of masters means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MasterOrder {
+    /// All at once.
+    All,
+    /// One at a time, the first that takes this minion (`master_type: failover`).
+    Failover,
+}
+
 /// Which publishes the minion asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Subscription {
@@ -81,8 +95,10 @@ pub struct Heartbeat {
 /// Everything the link needs to know.
 #[derive(Clone, Debug)]
 pub struct ChannelSettings {
-    /// Masters in the order they are tried; more than one only with `master_type: failover`.
+    /// The masters; in random order with `random_master`.
     pub masters: Vec<MasterAddress>,
+    /// What it means that there are several.
+    pub order: MasterOrder,
     /// `publish_port`, where it overrules what the master announces.
     pub publish_port: Option<u16>,
     /// The minion's id.
@@ -109,6 +125,13 @@ pub struct ChannelSettings {
     pub minion_sign_messages: bool,
     /// Which publishes to ask for.
     pub subscription: Subscription,
+    /// Deadlines, waits and heartbeats.
+    pub timing: Timing,
+}
+
+/// How long to wait for what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timing {
     /// How long one authentication request waits (`auth_timeout`).
     pub auth_timeout: Duration,
     /// How often it is sent before the attempt counts as failed (`auth_tries`).
@@ -123,6 +146,8 @@ pub struct ChannelSettings {
     pub request_tries: u32,
     /// Heartbeats of every connection.
     pub heartbeat: Heartbeat,
+    /// Silence on the request channel after which the master is asked whether it still knows this minion.
+    pub probe: Duration,
 }
 
 impl ChannelSettings {
@@ -131,23 +156,15 @@ impl ChannelSettings {
     /// # Errors
     /// [`ConfigError::Option`] names the option that cannot be used.
     pub fn from_config(config: &Config) -> Result<Self, ConfigError> {
-        let port = port(config, "master_port")?.unwrap_or(4506);
-        let masters: Vec<_> = config
-            .masters()
-            .iter()
-            .map(|entry| MasterAddress::parse(entry, port))
-            .collect::<Result<_, _>>()?;
         Ok(Self {
-            masters,
+            masters: masters(config)?,
+            order: master_order(config)?,
             // Salt compares with 4506, so that one value of `publish_port` counts as unset; so does this.
-            publish_port: self::port(config, "publish_port")?.filter(|port| *port != 4506),
+            publish_port: port(config, "publish_port")?.filter(|port| *port != 4506),
             id: MinionId::parse(config.id.as_str())
                 .map_err(|_| wrong("id", "an id that a master accepts"))?,
             pki_dir: config.pki_dir.clone(),
-            keysize: usize::try_from(config.int_opt("keysize").unwrap_or(2048))
-                .ok()
-                .filter(|bits| (2048..=8192).contains(bits))
-                .ok_or_else(|| wrong("keysize", "a number of bits from 2048 to 8192"))?,
+            keysize: keysize(config)?,
             encryption: algorithm(config, "encryption_algorithm", EncryptionAlgorithm::from_name)?,
             signing: algorithm(config, "signing_algorithm", SigningAlgorithm::from_name)?,
             master_finger: master_finger(config)?,
@@ -165,6 +182,14 @@ impl ChannelSettings {
                 true => Subscription::Filtered,
                 false => Subscription::Everything,
             },
+            timing: Timing::from_config(config),
+        })
+    }
+}
+
+impl Timing {
+    fn from_config(config: &Config) -> Self {
+        Self {
             auth_timeout: seconds(config, "auth_timeout", 5.0),
             auth_tries: count(config, "auth_tries", 7),
             acceptance: Waits {
@@ -180,7 +205,8 @@ impl ChannelSettings {
             request_timeout: seconds(config, "request_channel_timeout", 60.0),
             request_tries: count(config, "request_channel_tries", 3),
             heartbeat: Heartbeat::default(),
-        })
+            probe: PROBE,
+        }
     }
 }
 
@@ -197,6 +223,23 @@ fn wrong(key: &str, expected: &'static str) -> ConfigError {
 fn port(config: &Config, key: &str) -> Result<Option<u16>, ConfigError> {
     let port = config.int_opt(key).map(u16::try_from).transpose();
     port.map_err(|_| wrong(key, "a port number (0 to 65535)"))
+}
+
+fn masters(config: &Config) -> Result<Vec<MasterAddress>, ConfigError> {
+    let port = port(config, "master_port")?.unwrap_or(4506);
+    let entries = config.masters();
+    let masters = entries.iter().map(|entry| MasterAddress::parse(entry, port));
+    let mut masters: Vec<_> = masters.collect::<Result<_, _>>()?;
+    if config.bool_opt("random_master", false) {
+        masters.shuffle(&mut rand::thread_rng());
+    }
+    Ok(masters)
+}
+
+fn keysize(config: &Config) -> Result<usize, ConfigError> {
+    let bits = usize::try_from(config.int_opt("keysize").unwrap_or(2048)).ok();
+    let bits = bits.filter(|bits| (2048..=8192).contains(bits));
+    bits.ok_or_else(|| wrong("keysize", "a number of bits from 2048 to 8192"))
 }
 
 /// A wait that cannot be zero: a link must never spin.
@@ -222,6 +265,14 @@ fn algorithm<T: Default>(config: &Config, key: &str, named: fn(&str) -> Option<T
     match config.str_opt(key) {
         None => Ok(T::default()),
         Some(name) => named(&name).ok_or_else(|| wrong(key, "an algorithm that Salt's wire knows")),
+    }
+}
+
+fn master_order(config: &Config) -> Result<MasterOrder, ConfigError> {
+    match config.str_opt("master_type").as_deref() {
+        None | Some("str" | "standard") => Ok(MasterOrder::All),
+        Some("failover") => Ok(MasterOrder::Failover),
+        Some(_) => Err(wrong("master_type", "`str` or `failover` (this agent offers no other)")),
     }
 }
 

@@ -26,6 +26,7 @@ fn settings(pki_dir: &Path, port: u16) -> ChannelSettings {
     let short = |max| Waits { first: Duration::from_millis(50), max, growth: Growth::Doubling };
     ChannelSettings {
         masters: vec![MasterAddress::parse(&format!("127.0.0.1:{port}"), 0).unwrap()],
+        order: MasterOrder::All,
         publish_port: None,
         id: MinionId::parse("m1").unwrap(),
         pki_dir: pki_dir.to_owned(),
@@ -39,13 +40,16 @@ fn settings(pki_dir: &Path, port: u16) -> ChannelSettings {
         unsigned_publishes: UnsignedPublishes::Refuse,
         minion_sign_messages: false,
         subscription: Subscription::Everything,
-        auth_timeout: Duration::from_secs(2),
-        auth_tries: 3,
-        acceptance: short(Duration::from_millis(100)),
-        recon: short(Duration::from_millis(200)),
-        request_timeout: Duration::from_secs(20),
-        request_tries: 3,
-        heartbeat: Heartbeat::default(),
+        timing: Timing {
+            auth_timeout: Duration::from_secs(2),
+            auth_tries: 3,
+            acceptance: short(Duration::from_millis(100)),
+            recon: short(Duration::from_millis(200)),
+            request_timeout: Duration::from_secs(20),
+            request_tries: 3,
+            heartbeat: Heartbeat::default(),
+            probe: Duration::from_secs(300),
+        },
     }
 }
 
@@ -178,7 +182,7 @@ async fn a_rejected_key_and_a_full_master_are_said_and_outlived() {
 async fn a_changed_master_key_is_refused_with_both_fingerprints_until_the_pin_is_removed() {
     let first = ScriptedMaster::start().await;
     let mut minion = Minion::start(first.request_port, |settings| {
-        settings.request_timeout = Duration::from_secs(1);
+        settings.timing.request_timeout = Duration::from_secs(1);
     });
     minion.connected().await;
     let pinned = first.identity().public_key.fingerprint().to_string();
@@ -231,7 +235,7 @@ async fn a_rotated_session_costs_one_authentication_and_no_request() {
 async fn an_unanswered_request_is_sent_again_on_a_new_socket() {
     let master = ScriptedMaster::start().await;
     let mut minion = Minion::start(master.request_port, |settings| {
-        settings.request_timeout = Duration::from_secs(2);
+        settings.timing.request_timeout = Duration::from_secs(2);
     });
     minion.connected().await;
     master.script().mute = 1;
@@ -300,7 +304,7 @@ async fn a_publish_path_that_goes_silent_is_noticed_and_healed() {
     master.script().publish_port = proxy.port;
     for weather in [Weather::BlackHole, Weather::DeafClient, Weather::Cut] {
         let mut minion = Minion::start(master.request_port, |settings| {
-            settings.heartbeat =
+            settings.timing.heartbeat =
                 Heartbeat { interval: Duration::from_millis(500), timeout: Duration::from_secs(3) };
         });
         minion.connected().await;
@@ -349,11 +353,147 @@ async fn an_unreachable_master_is_said_and_the_link_ends_at_shutdown() {
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let port = listener.local_addr().unwrap().port();
     drop(listener);
-    let mut minion = Minion::start(port, |settings| settings.request_timeout = Duration::from_millis(100));
+    let mut minion =
+        Minion::start(port, |settings| settings.timing.request_timeout = Duration::from_millis(100));
     let why = minion.waiting().await;
     assert!(why.contains(&port.to_string()), "{why}");
     let error = minion.echo("x").await.unwrap_err();
     assert!(error.is_retryable() && error.to_string().contains(&port.to_string()), "{error}");
     minion.tasks.shutdown(PATIENCE).await;
     assert!(minion.tasks.running().is_empty());
+}
+
+#[tokio::test]
+async fn publishes_that_never_came_are_counted() {
+    let master = ScriptedMaster::start().await;
+    let mut minion = Minion::start(master.request_port, |_| {});
+    minion.connected().await;
+    subscribed(&master, 1).await;
+    master.publish(&jid(1));
+    master.seal(&jid(2));
+    master.seal(&jid(3));
+    master.publish(&jid(4));
+    let missed = |event| if let LinkEvent::Missed { count } = event { Some(count) } else { None };
+    assert_eq!(minion.until("gap", missed).await, 2);
+    assert_eq!(minion.job().await, jid(4));
+}
+
+#[tokio::test]
+async fn a_key_deleted_at_the_master_is_noticed_without_any_job() {
+    let master = ScriptedMaster::start().await;
+    let mut minion =
+        Minion::start(master.request_port, |settings| settings.timing.probe = Duration::from_millis(200));
+    minion.connected().await;
+    {
+        let mut script = master.script();
+        script.session = proto::Crypticle::generate(&mut rand::rngs::OsRng);
+        script.answer = Answer::Pending;
+    }
+    let why = minion.waiting().await;
+    assert!(why.contains("salt-key -a m1"), "{why}");
+    master.script().answer = Answer::Accepted;
+    assert_eq!(minion.echo("again").await.unwrap(), "again".into());
+}
+
+#[tokio::test]
+async fn all_masters_of_a_list_are_served_and_each_gets_its_own_returns() {
+    let first = ScriptedMaster::start().await;
+    // Masters of one minion share their key.
+    let second = ScriptedMaster::start_as(first.identity(), (0, 0)).await;
+    let mut minion = Minion::start(first.request_port, |settings| {
+        settings
+            .masters
+            .push(MasterAddress::parse(&format!("127.0.0.1:{}", second.request_port), 0).unwrap());
+    });
+    minion.connected().await;
+    minion.connected().await;
+    subscribed(&first, 1).await;
+    subscribed(&second, 1).await;
+    first.publish(&jid(1));
+    assert_eq!(minion.job().await, jid(1));
+    second.publish(&jid(2));
+    assert_eq!(minion.job().await, jid(2));
+    for number in [1, 2] {
+        minion.link.return_job([("jid", jid(number)), ("return", "x".to_owned())].into()).await.unwrap();
+    }
+    minion.link.fire_event("agent/hello", "hi".into()).await.unwrap();
+    for (master, number) in [(&first, 1), (&second, 2)] {
+        let script = master.script();
+        let returned: Vec<_> = script.returns.iter().map(|load| load.get("jid").cloned()).collect();
+        assert_eq!(returned, [Some(Value::from(jid(number)))]);
+        assert_eq!(script.count("_minion_event"), 1);
+    }
+    drop(first);
+    minion.lost().await;
+    assert_eq!(minion.echo("other").await.unwrap(), "other".into());
+}
+
+#[tokio::test]
+async fn failover_takes_the_next_master_when_one_is_gone_or_publishes_nothing() {
+    let first = ScriptedMaster::start().await;
+    let second = ScriptedMaster::start_as(first.identity(), (0, 0)).await;
+    let proxy = Proxy::before(first.publish_port).await;
+    first.script().publish_port = proxy.port;
+    let mut minion = Minion::start(first.request_port, |settings| {
+        settings.order = MasterOrder::Failover;
+        settings
+            .masters
+            .push(MasterAddress::parse(&format!("127.0.0.1:{}", second.request_port), 0).unwrap());
+        settings.timing.heartbeat =
+            Heartbeat { interval: Duration::from_millis(500), timeout: Duration::from_secs(3) };
+    });
+    minion.connected().await;
+    subscribed(&first, 1).await;
+    drop(proxy);
+    let master =
+        |event| if let LinkEvent::Connected { master, .. } = event { Some(master.port()) } else { None };
+    assert_eq!(minion.until("second master", master).await, second.request_port);
+    assert_eq!(minion.echo("second").await.unwrap(), "second".into());
+    assert_eq!(second.script().count("echo"), 1);
+    first.script().publish_port = first.publish_port;
+    drop(second);
+    assert_eq!(minion.until("first master", master).await, first.request_port);
+}
+
+#[tokio::test]
+async fn an_operators_signature_lets_a_master_change_its_key_and_its_absence_does_not() {
+    let signer = proto::PrivateKey::generate(2048, &mut rand::rngs::OsRng).unwrap();
+    let signed = |signer: Option<&proto::PrivateKey>| {
+        let key = proto::PrivateKey::generate(2048, &mut rand::rngs::OsRng).unwrap();
+        let public_key = key.public_key().unwrap();
+        Arc::new(proto::auth::MasterIdentity { key, public_key, signer: signer.cloned() })
+    };
+    let first = ScriptedMaster::start_as(signed(Some(&signer)), (0, 0)).await;
+    let ports = (first.request_port, first.publish_port);
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("master_sign.pub"), signer.public_key().unwrap().pem()).unwrap();
+    let mut minion = Minion::start_in(dir, ports.0, |settings| {
+        settings.master_sign_key = Some("master_sign.pub".to_owned());
+    });
+    minion.connected().await;
+    drop(first);
+    minion.lost().await;
+    let unsigned = ScriptedMaster::start_as(signed(None), ports).await;
+    let why = minion.refused().await;
+    assert!(why.contains("signature"), "{why}");
+    drop(unsigned);
+    let second = ScriptedMaster::start_as(signed(Some(&signer)), ports).await;
+    minion.connected().await;
+    let pinned = std::fs::read_to_string(minion.dir.path().join("minion_master.pub")).unwrap();
+    assert_eq!(pinned.trim(), second.identity().public_key.pem().trim());
+}
+
+#[tokio::test]
+async fn a_signed_return_is_one_that_the_master_can_verify() {
+    let master = ScriptedMaster::start().await;
+    let mut minion = Minion::start(master.request_port, |settings| settings.minion_sign_messages = true);
+    minion.connected().await;
+    let mut ret = Map::new();
+    ret.insert("jid", jid(1));
+    ret.insert(
+        "return",
+        Value::List(vec!["x".repeat(300).into(), Value::Float(1.5), Value::Bytes(vec![0xff])]),
+    );
+    minion.link.return_job(ret).await.unwrap();
+    assert_eq!(master.script().signed_by_minion, [Some(true)]);
 }

@@ -5,6 +5,7 @@
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
 };
 
 use proto::{
@@ -18,9 +19,11 @@ use rand::rngs::OsRng;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::broadcast,
+    time::Instant,
 };
 use tokio_util::sync::CancellationToken;
 
+use super::PATIENCE;
 use crate::channel::{connection::Connection, settings::Heartbeat};
 
 /// What the master answers to `_auth`.
@@ -48,6 +51,8 @@ pub struct Script {
     pub seen: Vec<String>,
     /// The loads of `_return`s.
     pub returns: Vec<Map>,
+    /// Whether the minion's signature on each `_return` is right; `None` for none.
+    pub signed_by_minion: Vec<Option<bool>>,
     /// Subscribers at this moment.
     pub subscribers: usize,
     writer: PublishWriter,
@@ -76,8 +81,7 @@ impl ScriptedMaster {
 
     /// Starts a master with a given key on given ports.
     pub async fn start_as(identity: Arc<MasterIdentity>, ports: (u16, u16)) -> Self {
-        let requests = TcpListener::bind(("127.0.0.1", ports.0)).await.unwrap();
-        let publishes = TcpListener::bind(("127.0.0.1", ports.1)).await.unwrap();
+        let (requests, publishes) = (bind(ports.0).await, bind(ports.1).await);
         let request_port = requests.local_addr().unwrap().port();
         let publish_port = publishes.local_addr().unwrap().port();
         let aes = Crypticle::generate(&mut OsRng);
@@ -90,6 +94,7 @@ impl ScriptedMaster {
             mute: 0,
             seen: Vec::new(),
             returns: Vec::new(),
+            signed_by_minion: Vec::new(),
             subscribers: 0,
             minion: None,
         };
@@ -166,6 +171,18 @@ impl ScriptedMaster {
 impl Drop for ScriptedMaster {
     fn drop(&mut self) {
         self.token.cancel();
+    }
+}
+
+/// Binds a port that a master before may be about to leave.
+async fn bind(port: u16) -> TcpListener {
+    let start = Instant::now();
+    loop {
+        match TcpListener::bind(("127.0.0.1", port)).await {
+            Ok(listener) => return listener,
+            Err(error) => assert!(start.elapsed() < PATIENCE, "port {port}: {error}"),
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 
@@ -281,6 +298,7 @@ impl Script {
             }
             "_return" => {
                 self.returns.push(request.load.clone());
+                self.signed_by_minion.push(request.is_signed_by(self.minion.as_ref().unwrap()));
                 Value::Nil
             }
             "echo" => request.load.get("what").cloned().unwrap(),
