@@ -52,7 +52,7 @@ impl<'a> Compiler<'a> {
     /// The low state of a request.
     pub fn low(&self, request: &Request) -> Result<LowState, Vec<String>> {
         if let Request::Single { fun, name, kwargs } = request {
-            return low::single(fun, name, kwargs, self.context);
+            return low::single(fun, name, kwargs, self.sources.states.as_ref());
         }
         let state = self.high(request)?;
         if state.nothing.is_some() {
@@ -65,7 +65,7 @@ impl<'a> Compiler<'a> {
     fn finish(&self, state: HighState) -> Result<LowState, Vec<String>> {
         let mut high = state.high;
         let mut errors = extend::reconcile(&mut high, extend::Strictness::Loose);
-        errors.extend(verify::verify(&high));
+        errors.extend(verify::verify(&high, self.context.series));
         if !errors.is_empty() {
             return Err(errors);
         }
@@ -120,8 +120,20 @@ impl<'a> Compiler<'a> {
         }
     }
 
+    /// The high data of SLS files when its form is right as well: what `state.show_sls` shows.
+    pub fn show_sls(&self, mods: &[String]) -> Result<HighState, Vec<String>> {
+        let saltenv = self.context.saltenv.as_deref().unwrap_or("base");
+        let matches = [(saltenv.to_owned(), mods.to_vec())];
+        let (state, mut errors) =
+            include::Renderer::new(self.sources, self.context, &self.jinja, &matches).render()?;
+        errors.extend(verify::verify(&state.high, self.context.series));
+        if errors.is_empty() { Ok(state) } else { Err(errors) }
+    }
+
     fn render(&self, matches: &[(String, Vec<String>)]) -> Result<HighState, Vec<String>> {
-        include::Renderer::new(self.sources, self.context, &self.jinja, matches).render()
+        let (state, errors) =
+            include::Renderer::new(self.sources, self.context, &self.jinja, matches).render()?;
+        if errors.is_empty() { Ok(state) } else { Err(errors) }
     }
 
     /// The matches, or why there are none.

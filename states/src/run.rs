@@ -55,7 +55,8 @@ pub enum Step {
 /// One call of a state function.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Call {
-    /// The chunk; `args` are what the function gets beside `name`.
+    /// The chunk; `args` are what the function gets beside `name`. A `mod_watch` also gets `sfun`, the
+    /// chunk's own function, and `__reqs__`, the watched states that changed as `module: ID`.
     pub chunk: LowChunk,
     /// The function to call: the chunk's own, or `mod_watch`.
     pub fun: String,
@@ -210,23 +211,24 @@ impl Run {
             }
             return;
         }
-        match self.status(visit) {
+        let status = self.status(visit);
+        match status {
             Status::Unmet => self.unmet(visit, now),
             Status::Met => self.execute(visit, false),
             Status::Change if !visit.dry => self.execute(visit, true),
             Status::Change => self.execute(visit, false),
             Status::Fail => self.failed_requisite(visit, now),
-            Status::Pre => self.not_run(visit, true, "No changes detected", now),
+            Status::Pre => self.not_run(visit, status, "No changes detected", now),
             Status::Onfail => {
-                self.not_run(visit, true, "State was not run because onfail req did not change", now);
+                self.not_run(visit, status, "State was not run because onfail req did not change", now);
             }
             Status::Onchanges => {
                 let comment = "State was not run because none of the onchanges reqs changed";
-                self.not_run(visit, true, comment, now);
+                self.not_run(visit, status, comment, now);
             }
             Status::SkipReq => {
                 let comment = "State was not run because requisites were skipped by another state";
-                self.not_run(visit, true, comment, now);
+                self.not_run(visit, status, comment, now);
             }
         }
     }
@@ -301,8 +303,11 @@ impl Run {
     }
 
     fn execute(&mut self, visit: Visit, watch: bool) {
-        let chunk = self.low.chunks[visit.chunk].clone();
-        self.execution = Some(Execution::new(chunk, visit.dry, watch));
+        let mut execution = Execution::new(self.low.chunks[visit.chunk].clone(), visit.dry, watch);
+        if watch {
+            execution.tell_changed(self.changed_requisites(visit));
+        }
+        self.execution = Some(execution);
     }
 
     /// A call is over, with all its guards and retries.
@@ -337,15 +342,30 @@ impl Run {
         }
     }
 
-    fn not_run(&mut self, visit: Visit, result: bool, comment: &str, now: NaiveTime) {
+    fn not_run(&mut self, visit: Visit, why: Status, comment: &str, now: NaiveTime) {
+        let result = why != Status::Fail;
         let mut ret = self.unrun_return(visit.chunk, Some(result), comment, now);
-        if self.options.series >= Series::V3008 || result {
+        let always = self.options.series >= Series::V3008;
+        if always || matches!(why, Status::Onfail | Status::Onchanges) {
             ret.insert("__state_ran__", false);
         }
         if visit.dry {
             self.pre[visit.chunk] = Some(ret.clone());
         }
         self.finish(visit, ret);
+    }
+
+    /// The watched states that changed, as `module: ID`.
+    fn changed_requisites(&self, visit: Visit) -> Vec<String> {
+        let watched = self.dependencies(visit).iter().filter(|d| d.kind == crate::RequisiteKind::Watch);
+        let changed = watched.filter(|dependency| {
+            let ret = self.running[dependency.chunk].as_ref();
+            ret.and_then(|ret| ret.get("changes")).is_some_and(Value::is_truthy)
+        });
+        changed
+            .map(|dependency| &self.low.chunks[dependency.chunk])
+            .map(|chunk| format!("{}: {}", chunk.state, chunk.id))
+            .collect()
     }
 
     fn dependencies(&self, visit: Visit) -> &[Dependency] {

@@ -7,7 +7,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::{FIRST_ORDER, HighState, fnmatch};
-use crate::{Jinja, Map, RenderContext, SlsFile, Sources, Value};
+use crate::{Jinja, Map, RenderContext, Series, SlsFile, Sources, Value};
 
 /// Renders the SLS files of one compilation; each `saltenv:sls` once.
 pub(super) struct Renderer<'a> {
@@ -47,7 +47,8 @@ impl<'a> Renderer<'a> {
         }
     }
 
-    pub(super) fn render(mut self) -> Result<HighState, Vec<String>> {
+    /// The high data, and what was wrong on the way; the outer error is the file server's.
+    pub(super) fn render(mut self) -> Result<(HighState, Vec<String>), Vec<String>> {
         let mut high = Map::new();
         let mut all_errors = Vec::new();
         self.envs = self.sources.files.envs().map_err(|error| vec![error.to_string()])?;
@@ -70,11 +71,7 @@ impl<'a> Renderer<'a> {
             }
         }
         drop_repeated_extends(&mut high);
-        if all_errors.is_empty() {
-            Ok(HighState { high, rendered: self.rendered, nothing: None })
-        } else {
-            Err(all_errors)
-        }
+        Ok((HighState { high, rendered: self.rendered, nothing: None }, all_errors))
     }
 
     /// The SLS names of a saltenv that match a pattern.
@@ -203,7 +200,9 @@ impl<'a> Renderer<'a> {
                 continue;
             }
             let (mut included, failed) = self.state(&name, &chosen)?;
-            mark_included(&mut included, file.sls);
+            if self.context.series >= Series::V3007 {
+                mark_included(&mut included, file.sls);
+            }
             merge(state, included, errors);
             errors.extend(failed);
         }

@@ -4,7 +4,7 @@
     reason = "data is asked for the shape it can have here; any other is one case"
 )]
 
-use crate::{LowChunk, LowState, Map, Order, RenderContext, Requisite, RequisiteKind, Target, Value};
+use crate::{LowChunk, LowState, Map, Order, Requisite, RequisiteKind, StateFunctions, Target, Value};
 
 /// A chunk before the order is settled.
 #[derive(Debug, Clone)]
@@ -171,14 +171,16 @@ pub(super) fn single(
     fun: &str,
     name: &str,
     kwargs: &Map,
-    context: &RenderContext,
+    functions: &dyn StateFunctions,
 ) -> Result<LowState, Vec<String>> {
     let Some((state, fun)) = fun.split_once('.') else {
         return Err(vec!["Invalid function passed".to_owned()]);
     };
+    if !functions.exists(&format!("{state}.{fun}")) {
+        return Err(vec![format!("Specified state '{state}.{fun}' was not found")]);
+    }
     let mut data = kwargs.clone();
     data.insert("name", name);
-    data.insert("__env__", context.saltenv.as_deref().unwrap_or("base"));
     let mut draft = draft(name, state, fun, data, 0);
     // A single state has nothing to refer to.
     draft.chunk.requisites.clear();

@@ -33,7 +33,9 @@ pub(super) fn order(
             rank(&one.chunk).partial_cmp(&rank(&other.chunk)).unwrap_or(Ordering::Equal)
         });
     }
-    let mut graph = Graph::new(&drafts, rendered);
+    // An SLS without states satisfies a requisite on it in the older series only.
+    let known: &[String] = if series < Series::V3008 { rendered } else { &[] };
+    let mut graph = Graph::new(&drafts, known);
     let mut errors = graph.link(&drafts, series);
     let sequence = if series < Series::V3008 {
         (0..drafts.len()).map(|chunk| Visit { chunk, dry: false }).collect()

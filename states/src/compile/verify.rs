@@ -4,7 +4,9 @@
     reason = "data is asked for the shape it can have here; any other is one case"
 )]
 
-use crate::{Map, RequisiteKind, Value};
+use std::collections::HashMap;
+
+use crate::{Map, RequisiteKind, Series, Value};
 
 /// Moves an `extend` declaration to `__extend__`.
 pub(super) fn take_extend(state: &mut Map, sls: &str, saltenv: &str, errors: &mut Vec<String>) {
@@ -107,15 +109,17 @@ fn pad(body: &mut Map) -> bool {
 }
 
 /// What is wrong with high data, in Salt's words.
-pub(super) fn verify(high: &Map) -> Vec<String> {
+pub(super) fn verify(high: &Map, series: Series) -> Vec<String> {
     let mut errors = Vec::new();
+    let mut circles = Circles::default();
     for (id, body) in high {
         let sls = body.get("__sls__").map(Value::to_string).unwrap_or_default();
         match id.as_str() {
             Some(text) if text.starts_with("__") => continue,
             Some(_) => {}
             None => errors.push(format!(
-                "ID '{id}' in SLS '{sls}' is not formed as a string, but is type {}. It may need to be quoted.",
+                "ID '{id}' in SLS '{sls}' is not formed as a string, but is {} {}. It may need to be quoted.",
+                if series >= Series::V3008 { "type" } else { "a" },
                 id.type_name()
             )),
         }
@@ -123,7 +127,7 @@ pub(super) fn verify(high: &Map) -> Vec<String> {
             errors.push(format!("The type {id} in {body} is not formatted as a dictionary"));
             continue;
         };
-        let place = Place { id: id.to_string(), sls };
+        let mut place = Place { id: id.to_string(), sls, series, circles: &mut circles };
         for (state, args) in body {
             let state = state.to_string();
             if !state.starts_with("__") {
@@ -134,15 +138,21 @@ pub(super) fn verify(high: &Map) -> Vec<String> {
     errors
 }
 
+/// Requisites seen so far by ID: the state module that declares them, and target names with their modules.
+/// 3006 and 3007 refuse two states that require each other while they check the form.
+type Circles = HashMap<String, (String, HashMap<String, String>)>;
+
 /// Where a declaration stands, for the words of its errors.
-struct Place {
+struct Place<'a> {
     id: String,
     sls: String,
+    series: Series,
+    circles: &'a mut Circles,
 }
 
-impl Place {
-    fn declaration(&self, state: &str, args: &Value, errors: &mut Vec<String>) {
-        let Place { id, sls } = self;
+impl Place<'_> {
+    fn declaration(&mut self, state: &str, args: &Value, errors: &mut Vec<String>) {
+        let (id, sls) = (self.id.clone(), self.sls.clone());
         let args = match args {
             Value::Nil => {
                 errors.push(format!(
@@ -167,7 +177,7 @@ impl Place {
                         errors.push(self.whitespace(function));
                     }
                 }
-                Value::Map(arg) => self.argument(arg, errors),
+                Value::Map(arg) => self.argument(state, arg, errors),
                 _ => {}
             }
         }
@@ -189,8 +199,8 @@ impl Place {
         )
     }
 
-    fn argument(&self, arg: &Map, errors: &mut Vec<String>) {
-        let Place { id, sls } = self;
+    fn argument(&mut self, state: &str, arg: &Map, errors: &mut Vec<String>) {
+        let Place { id, sls, .. } = self;
         let Some((key, value)) = arg.first() else { return };
         let key = key.to_string();
         if key == "names" && !matches!(value, Value::List(_)) {
@@ -207,28 +217,34 @@ impl Place {
             ));
             return;
         };
+        self.circles.insert(self.id.clone(), (state.to_owned(), HashMap::new()));
         for target in targets {
-            self.target(target, errors);
+            self.target(state, target, errors);
         }
+        let Place { id, sls, .. } = self;
         if arg.len() != 1 {
             errors.push(format!("Multiple dictionaries defined in argument of state '{id}' in SLS '{sls}'"));
         }
     }
 
-    fn target(&self, target: &Value, errors: &mut Vec<String>) {
-        let Place { id, sls } = self;
+    fn target(&mut self, state: &str, target: &Value, errors: &mut Vec<String>) {
+        let Place { id, sls, series, .. } = self;
+        let newest = *series >= Series::V3008;
         let pair = match target {
-            Value::Str(_) => return,
-            Value::Map(map) if map.len() == 1 => map.first(),
+            Value::Map(map) if map.len() == 1 || !newest => map.first(),
+            Value::Str(_) if newest => return,
+            Value::Str(_) => Some((&BARE, target)),
             _ => None,
         };
         let Some((key, value)) = pair else {
+            let in_state = if newest { format!("in state {id} ") } else { String::new() };
             errors.push(format!(
-                "Requisite declaration {target} in state {id} in SLS {sls} is not formed as a single key dictionary"
+                "Requisite declaration {} {in_state}in SLS {sls} is not formed as a single key dictionary",
+                written(target)
             ));
             return;
         };
-        let key = key.to_string();
+        let key = if *key == BARE { "id".to_owned() } else { key.to_string() };
         if let Some((module, _)) = key.split_once('.') {
             errors.push(format!(
                 "Invalid requisite type '{key}' in state '{id}', in SLS '{sls}'. Requisite types must not contain \
@@ -236,8 +252,52 @@ impl Place {
             ));
         }
         if matches!(value, Value::List(_) | Value::Map(_)) {
-            errors
-                .push(format!("Illegal requisite \"{value}\" in SLS \"{sls}\", please check your syntax.\n"));
+            let in_sls = if newest { format!(" in SLS \"{sls}\"") } else { String::new() };
+            errors.push(format!(
+                "Illegal requisite \"{}\"{in_sls}, please check your syntax.\n",
+                written(value)
+            ));
+        } else if !newest {
+            self.circle(state, &key, &value.to_string(), errors);
         }
+    }
+
+    /// Notes a requisite, and refuses it when the target has the very same one on this state.
+    fn circle(&mut self, state: &str, module: &str, name: &str, errors: &mut Vec<String>) {
+        if let Some((_, targets)) = self.circles.get_mut(&self.id) {
+            targets.insert(name.to_owned(), module.to_owned());
+        }
+        let Some((declared, targets)) = self.circles.get(name) else { return };
+        if targets.get(&self.id).is_some_and(|back| back == state) && declared == module {
+            errors.push(format!(
+                "A recursive requisite was found, SLS \"{}\" ID \"{}\" ID \"{name}\"",
+                self.sls, self.id
+            ));
+        }
+    }
+}
+
+/// The key of a target that is given by its ID alone.
+const BARE: Value = Value::Nil;
+
+/// Salt keeps mappings of an SLS ordered, and Python writes those so.
+fn written(value: &Value) -> String {
+    match value {
+        Value::Map(map) if map.is_empty() => "OrderedDict()".to_owned(),
+        Value::Map(map) => {
+            let pairs = map.iter().map(|(key, value)| format!("({}, {})", inner(key), inner(value)));
+            format!("OrderedDict([{}])", pairs.collect::<Vec<_>>().join(", "))
+        }
+        Value::List(items) => {
+            format!("[{}]", items.iter().map(inner).collect::<Vec<_>>().join(", "))
+        }
+        other => other.to_string(),
+    }
+}
+
+fn inner(value: &Value) -> String {
+    match value {
+        Value::Map(_) | Value::List(_) => written(value),
+        other => other.repr(),
     }
 }

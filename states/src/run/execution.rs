@@ -28,6 +28,8 @@ pub(super) struct Execution {
     ret: Option<(Map, Option<Timing>)>,
     retry: Option<Retry>,
     test: bool,
+    /// The watched states that changed.
+    changed: Vec<String>,
 }
 
 /// An attempt that did not give the result that `retry` wants.
@@ -76,7 +78,13 @@ impl Execution {
             attempts: Vec::new(),
             ret: None,
             test: false,
+            changed: Vec::new(),
         }
+    }
+
+    /// Names the watched states that changed, for `mod_watch`.
+    pub(super) fn tell_changed(&mut self, changed: Vec<String>) {
+        self.changed = changed;
     }
 
     /// Whether a change of a watched state caused the call.
@@ -116,6 +124,8 @@ impl Execution {
         let mut chunk = self.chunk.clone();
         if self.mod_watch {
             chunk.args.insert("sfun", self.chunk.fun.as_str());
+            let changed = self.changed.iter().map(|name| Value::from(name.as_str())).collect();
+            chunk.args.insert("__reqs__", Value::List(changed));
         }
         Call { fun: self.fun().to_owned(), chunk, test: options.test || self.dry }
     }
@@ -138,13 +148,11 @@ impl Execution {
     }
 
     fn close_guards(&mut self) {
-        let Some(comments) = self.guards.verdict() else {
+        let Some(comment) = self.guards.verdict() else {
             self.phase = Phase::Calling;
             return;
         };
-        let comments = comments.iter().map(|comment| Value::from(comment.as_str())).collect();
-        let mut ret = returns::of_function(StateReturn::ok(""), &self.chunk);
-        ret.insert("comment", Value::List(comments));
+        let mut ret = returns::of_function(StateReturn::ok(comment), &self.chunk);
         ret.insert("skip_watch", true);
         self.ret = Some((ret, Some(Timing { start: NaiveTime::MIN, duration: Duration::ZERO })));
         self.phase = Phase::Checks;

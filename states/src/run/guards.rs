@@ -24,8 +24,10 @@ pub(super) struct Guards {
 struct Guard {
     kind: Kind,
     entries: VecDeque<Value>,
-    comment: &'static str,
+    comment: String,
     skips: bool,
+    /// The path, when `creates` names one.
+    only_path: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +48,8 @@ impl Guards {
                     Value::List(items) => items.iter().cloned().collect(),
                     single => VecDeque::from([single.clone()]),
                 };
-                pending.push_back(Guard { kind, entries, comment: "", skips: false });
+                let only_path = value.as_str().filter(|_| kind == Kind::Creates).map(str::to_owned);
+                pending.push_back(Guard { kind, entries, comment: String::new(), skips: false, only_path });
             }
         }
         Guards { pending, comments: Vec::new(), skip: false, options: command_options(chunk) }
@@ -73,15 +76,15 @@ impl Guards {
         guard.hear(holds(guard.kind, answer));
     }
 
-    /// The comments, when the guards say that the state need not run.
-    pub(super) fn verdict(&self) -> Option<&[String]> {
-        self.skip.then_some(&self.comments)
+    /// The comment, when the guards say that the state need not run.
+    pub(super) fn verdict(&self) -> Option<String> {
+        self.skip.then(|| self.comments.join("\n"))
     }
 
     fn close_front(&mut self) {
         let Some(guard) = self.pending.pop_front() else { return };
         self.skip |= guard.skips;
-        self.comments.push(guard.closing_comment());
+        self.comments.push(guard.comment);
     }
 }
 
@@ -89,16 +92,19 @@ impl Guard {
     /// One entry is true or false.
     fn hear(&mut self, truth: bool) {
         match (self.kind, truth) {
-            (Kind::OnlyIf, true) => self.comment = "onlyif condition is true",
+            (Kind::OnlyIf, true) => self.comment = "onlyif condition is true".to_owned(),
             // One false entry is enough.
             (Kind::OnlyIf, false) => self.decide("onlyif condition is false", true),
             (Kind::Unless, true) => {
-                self.comment = "unless condition is true";
+                self.comment = "unless condition is true".to_owned();
                 self.skips = true;
             }
             (Kind::Unless, false) => self.decide("unless condition is false", false),
             (Kind::Creates, true) => {
-                self.comment = "All files in creates exist";
+                self.comment = match &self.only_path {
+                    Some(path) => format!("{path} exists"),
+                    None => "All files in creates exist".to_owned(),
+                };
                 self.skips = true;
             }
             (Kind::Creates, false) => self.decide("Creates files not found", false),
@@ -106,7 +112,7 @@ impl Guard {
     }
 
     fn decide(&mut self, comment: &'static str, skips: bool) {
-        self.comment = comment;
+        self.comment = comment.to_owned();
         self.skips = skips;
         self.entries.clear();
     }
@@ -115,15 +121,11 @@ impl Guard {
         match self.kind {
             Kind::OnlyIf => self.decide("onlyif execution failed, bad type passed", false),
             Kind::Unless | Kind::Creates => {
-                self.comment = "unless condition is false, bad type passed";
+                self.comment = "unless condition is false, bad type passed".to_owned();
                 self.skips = false;
                 self.entries.pop_front();
             }
         }
-    }
-
-    fn closing_comment(&self) -> String {
-        self.comment.to_owned()
     }
 }
 

@@ -110,7 +110,7 @@ impl Run {
             }
         }
         let comment = format!("One or more requisite failed: {}", failed.join(", "));
-        self.not_run(visit, false, &comment, now);
+        self.not_run(visit, Status::Fail, &comment, now);
     }
 }
 
