@@ -141,6 +141,16 @@ fn a_fatal_message_ends_the_connection_after_it_was_sent() {
 }
 
 #[test]
+fn a_killed_session_is_closed_while_it_is_idle() {
+    let (parrot, server) = server();
+    let mut client = RawClient::login(server.address, PASSWORD, 4096);
+    client.batch("rows 1", 0);
+    client.receive();
+    parrot.kill.cancel();
+    assert!(client.is_closed());
+}
+
+#[test]
 fn a_broken_message_ends_only_its_own_connection() {
     let (_, server) = server();
     for (kind, payload) in

@@ -19,6 +19,10 @@ pub trait BackendSession: Send {
     fn execute(&mut self, request: Request, output: &mut dyn Output, cancel: &Cancel) -> Result<(), Stopped>;
     /// Back to the state after login.
     fn reset(&mut self);
+    /// Set when somebody ends the session from outside (KILL); an idle connection then closes without a word.
+    fn killed(&self) -> Cancel {
+        Cancel::new()
+    }
 }
 
 impl Backend for Engine {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::net::TcpStream;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 use super::Shared;
 use super::backend::BackendSession;
@@ -94,15 +94,16 @@ enum After {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
     async fn run(mut self, session: Box<dyn BackendSession>) -> Result<(), TdsError> {
+        let killed = session.killed();
+        let end = Arc::new(Notify::new());
+        let told = end.clone();
+        let _hook = killed.on_cancel(move || told.notify_one());
         let mut seat = Seat { session, prepared: PreparedStatements::default() };
         loop {
-            let message = match self.waiting.take() {
-                Some(message) => message,
-                None => match self.reader.next(&mut self.read).await? {
-                    Some(message) => message,
-                    None => return Ok(()),
-                },
-            };
+            if killed.is_cancelled() {
+                return Ok(self.write.shutdown().await?);
+            }
+            let Some(message) = self.next(&end).await? else { return Ok(self.write.shutdown().await?) };
             if message.kind == PacketKind::Attention {
                 self.answer_attention().await?;
                 continue;
@@ -113,6 +114,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
                 After::Idle(idle) => seat = idle,
                 After::Closed => return Ok(self.write.shutdown().await?),
             }
+        }
+    }
+
+    /// The next message; `None` when the client left or the session was killed.
+    async fn next(&mut self, killed: &Notify) -> Result<Option<Message>, TdsError> {
+        if let Some(message) = self.waiting.take() {
+            return Ok(Some(message));
+        }
+        tokio::select! {
+            message = self.reader.next(&mut self.read) => message,
+            () = killed.notified() => Ok(None),
         }
     }
 

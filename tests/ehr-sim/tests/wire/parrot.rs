@@ -19,6 +19,8 @@ pub const PASSWORD: &str = "Pärr0t!";
 pub struct Parrot {
     pub cancelled: Arc<AtomicU64>,
     pub resets: Arc<AtomicU64>,
+    /// Set to end every session from outside.
+    pub kill: Cancel,
 }
 
 struct Perch {
@@ -58,6 +60,10 @@ impl BackendSession for Perch {
 
     fn reset(&mut self) {
         self.parrot.resets.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn killed(&self) -> Cancel {
+        self.parrot.kill.clone()
     }
 }
 
