@@ -35,7 +35,7 @@ impl Sut {
     }
 }
 
-/// A running minion in a folder of its own. Dropped in a failing case, it prints the end of its log.
+/// A running minion in a folder of its own. Dropped, it prints the end of its log for the failing case.
 #[derive(Debug)]
 pub struct Minion {
     /// Its id.
@@ -71,7 +71,7 @@ impl Minion {
         Ok(minion)
     }
 
-    /// Starts a minion, accepts its key and waits for its first ping.
+    /// Starts a minion, accepts its key and waits until it says it started and answers a ping.
     ///
     /// # Errors
     /// When one of these does not happen.
@@ -79,8 +79,20 @@ impl Minion {
         let minion = Self::start(master, id, options)?;
         master.wait_for_key("minions_pre", id)?;
         master.key("accept", id)?;
+        minion.wait_for_start(master, 1)?;
         minion.wait_for_ping(master)?;
         Ok(minion)
+    }
+
+    /// Waits for the `times`th start event: before it, a publish may find nobody subscribed.
+    ///
+    /// # Errors
+    /// When it does not come, with the end of the minion's log.
+    pub fn wait_for_start(&self, master: &SaltMaster, times: usize) -> Result<()> {
+        let tag = format!("salt/minion/{}/start", self.id);
+        wait_for(&tag, PATIENCE, || {
+            if master.events(&tag).len() >= times { Ok(()) } else { Err(tail(&self.log(), 3000).to_owned()) }
+        })
     }
 
     /// Starts the program again in the same folder.
@@ -106,9 +118,12 @@ impl Minion {
         self.process.as_mut()
     }
 
-    /// Kills the process group, as a power cut would.
+    /// Kills the process group, as a power cut would; the pid files go as they do when a machine starts again.
     pub fn kill(&mut self) {
         self.process = None;
+        for pid_file in ["pid", "process_responsibility_pid"] {
+            fs::remove_file(self.path(pid_file)).ok();
+        }
     }
 
     /// A path below the minion's folder, which is its `root_dir`.
@@ -204,13 +219,10 @@ impl Minion {
 
 impl Drop for Minion {
     fn drop(&mut self) {
-        if std::thread::panicking() {
-            let log = self.log();
-            std::io::Write::write_all(
-                &mut std::io::stderr(),
-                format!("log of {}:\n{}\n", self.id, tail(&log, 6000)).as_bytes(),
-            )
-            .ok();
+        // Captured by the test runner, which shows it when the case failed.
+        #[expect(clippy::print_stderr, reason = "the test runner's capture takes this macro alone")]
+        {
+            eprintln!("log of {}:\n{}", self.id, tail(&self.log(), 5000));
         }
     }
 }

@@ -7,7 +7,6 @@ use serde_json::json;
 use tests::{
     minion::{Minion, Sut},
     salt::SaltMaster,
-    wait::{PATIENCE, wait_for},
 };
 
 crate::each_series!(
@@ -25,10 +24,7 @@ fn a_pending_key_is_accepted_and_the_first_ping_answered(master: &SaltMaster) ->
         "a pending minion must not be targeted"
     );
     master.key("accept", "keys-accept")?;
-    wait_for("the start event", PATIENCE, || {
-        let events = master.events("salt/minion/keys-accept/start");
-        if events.is_empty() { Err(minion.log()) } else { Ok(()) }
-    })?;
+    minion.wait_for_start(master, 1)?;
     minion.wait_for_ping(master)?;
     for (file, mode) in [("minion.pem", 0o400), ("minion.pub", 0o644), ("minion_master.pub", 0o644)] {
         let found = fs::metadata(minion.path("pki").join(file))?;
@@ -72,6 +68,7 @@ fn the_key_pair_survives_a_restart(master: &SaltMaster) -> Result<()> {
     let before = fs::read(minion.path("pki/minion.pem"))?;
     minion.kill();
     minion.launch()?;
+    minion.wait_for_start(master, 2)?;
     minion.wait_for_ping(master)?;
     ensure!(fs::read(minion.path("pki/minion.pem"))? == before, "the key pair changed");
     minion.finish()

@@ -21,16 +21,25 @@ mod states;
 /// Makes a test per series of each named case: `fn(&SaltMaster) -> Result<()>`.
 macro_rules! each_series {
     ($($case:ident),+ $(,)?) => {
-        mod s3006 { $(#[test] fn $case() -> anyhow::Result<()> { crate::on_shared(tests::salt::Series::S3006, stringify!($case), super::$case) })+ }
-        mod s3007 { $(#[test] fn $case() -> anyhow::Result<()> { crate::on_shared(tests::salt::Series::S3007, stringify!($case), super::$case) })+ }
-        mod s3008 { $(#[test] fn $case() -> anyhow::Result<()> { crate::on_shared(tests::salt::Series::S3008, stringify!($case), super::$case) })+ }
+        mod s3006 { $(#[test] fn $case() -> Result<(), crate::Failure> { crate::on_shared(tests::salt::Series::S3006, stringify!($case), super::$case) })+ }
+        mod s3007 { $(#[test] fn $case() -> Result<(), crate::Failure> { crate::on_shared(tests::salt::Series::S3007, stringify!($case), super::$case) })+ }
+        mod s3008 { $(#[test] fn $case() -> Result<(), crate::Failure> { crate::on_shared(tests::salt::Series::S3008, stringify!($case), super::$case) })+ }
     };
 }
 pub(crate) use each_series;
 
-fn on_shared(series: Series, name: &str, case: fn(&SaltMaster) -> Result<()>) -> Result<()> {
+fn on_shared(series: Series, name: &str, case: fn(&SaltMaster) -> Result<()>) -> Result<(), Failure> {
     match series.installed() {
-        Ok(()) => case(SaltMaster::shared(series)?),
-        Err(why) => skipped(&format!("interop {name}"), &why),
+        Ok(()) => SaltMaster::shared(series).and_then(case).map_err(|error| Failure(format!("{error:#}"))),
+        Err(why) => skipped(&format!("interop {name}"), &why).map_err(|error| Failure(error.to_string())),
+    }
+}
+
+/// What went wrong, printed by the test runner as plain text.
+struct Failure(String);
+
+impl std::fmt::Debug for Failure {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(&self.0)
     }
 }
