@@ -2,7 +2,10 @@
 
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
-use tests::{minion::Minion, salt::SaltMaster};
+use tests::{
+    minion::Minion,
+    salt::{SaltMaster, Series},
+};
 
 crate::each_series!(
     arguments_and_keyword_arguments_arrive_as_sent,
@@ -111,7 +114,9 @@ fn grains_and_pillar_are_answered(master: &SaltMaster) -> Result<()> {
     let pillar = &answer[id]["ret"];
     ensure!(pillar["hours"]["monday"].as_array().is_some_and(|hours| hours.len() == 2), "pillar: {pillar}");
     let answer = master.cmd(id, "pillar.get", &json!(["hours:friday"]), json!({}))?;
-    ensure!(answer[id]["ret"] == "closed", "{answer}");
+    // Salt 3008 masks what `pillar.get` prints.
+    let masked = master.series == Series::S3008 && answer[id]["ret"] == "**********";
+    ensure!(answer[id]["ret"] == "closed" || masked, "{answer}");
     minion.finish()
 }
 
