@@ -40,6 +40,9 @@ pub fn binary(name: &str) -> Result<PathBuf> {
 pub fn build(profile: Profile) -> Result<HashMap<String, PathBuf>> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
+    for (name, _) in std::env::vars_os().filter(|(name, _)| is_of_this_test(&name.to_string_lossy())) {
+        command.env_remove(name);
+    }
     command.args(["build", "--workspace", "--bins", "--message-format=json-render-diagnostics"]);
     if profile == Profile::Release {
         command.arg("--release");
@@ -60,6 +63,14 @@ pub fn build(profile: Profile) -> Result<HashMap<String, PathBuf>> {
 #[must_use]
 pub fn workspace_root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or_else(|| Path::new("."))
+}
+
+/// What cargo tells a running test about itself; build scripts of dependencies would take it for a change and run again.
+fn is_of_this_test(variable: &str) -> bool {
+    ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_CRATE_", "CARGO_BIN_", "CARGO_PRIMARY_"]
+        .iter()
+        .any(|own| variable.starts_with(own))
+        || matches!(variable, "LD_LIBRARY_PATH" | "OUT_DIR")
 }
 
 fn executable(line: &str) -> Option<(String, PathBuf)> {
