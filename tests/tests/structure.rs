@@ -2,6 +2,8 @@
 //!
 //! DESIGN gives the arrows, STYLE the limits. What cargo knows is read from `cargo metadata`; the rest from the files.
 
+#![expect(clippy::unwrap_used, reason = "every line of this file is a test")]
+
 use std::{
     collections::BTreeSet,
     fs,
