@@ -20,7 +20,7 @@ use super::{
     LinkEvent,
     backoff::Backoff,
     keys::{KeyFileError, KeyFolder, KeyPair},
-    requests::{ExchangeError, Requests},
+    requests::{ExchangeError, Repeat, Requests},
     sessions::{OpenSession, Sessions},
     settings::{ChannelSettings, MasterAddress},
 };
@@ -187,7 +187,10 @@ impl Authenticator {
     async fn ask(&self, master: &MasterAddress, request: &[u8]) -> Result<Vec<u8>, ExchangeError> {
         let mut tries = 1;
         loop {
-            let answer = self.requests.exchange(master, request, self.settings.timing.auth_timeout).await;
+            let answer = self
+                .requests
+                .exchange(master, request, self.settings.timing.auth_timeout, Repeat::Allowed)
+                .await;
             match answer {
                 Err(ExchangeError::Timeout(_) | ExchangeError::Lost(_))
                     if tries < self.settings.timing.auth_tries =>

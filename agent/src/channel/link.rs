@@ -16,7 +16,7 @@ use tokio::{
 use super::{
     LinkError, MasterLink,
     authenticate::chain,
-    requests::{ExchangeError, Requests},
+    requests::{ExchangeError, Repeat, Requests},
     sessions::{OpenSession, Sessions},
     settings::ChannelSettings,
 };
@@ -72,7 +72,7 @@ impl Link {
         let session = self.sessions.later_than(0, self.patience()).await.map_err(unreachable)?;
         match self.round(&session, (cmd, load.clone()), reply).await {
             Ok(value) => return Ok(value),
-            Err(Failure::Reply(error)) if error.needs_auth() && may_repeat(cmd, &load) => {
+            Err(Failure::Reply(error)) if error.needs_auth() && repeat(cmd, &load) == Repeat::Allowed => {
                 tracing::debug!(cmd, %error, "the session is over, authenticating again");
                 self.sessions.want_after(session.generation);
             }
@@ -90,14 +90,13 @@ impl Link {
         (cmd, load): (&str, Map),
         reply: Reply,
     ) -> Result<Value, Failure> {
-        let most_tries = if may_repeat(cmd, &load) { self.settings.timing.request_tries } else { 1 };
+        let (repeat, timing) = (repeat(cmd, &load), self.settings.timing);
+        let most_tries = if repeat == Repeat::Allowed { timing.request_tries } else { 1 };
         let sealed = self.seal(session, cmd, load)?;
         let mut tries = 1;
         let answer = loop {
-            let answer = self
-                .requests
-                .exchange(&session.master, &sealed.bytes, self.settings.timing.request_timeout)
-                .await;
+            let answer =
+                self.requests.exchange(&session.master, &sealed.bytes, timing.request_timeout, repeat).await;
             match answer {
                 Err(ExchangeError::Timeout(_)) if tries < most_tries => tries += 1,
                 Ok(_) | Err(_) => break answer.map_err(Failure::Exchange)?,
@@ -137,10 +136,10 @@ impl Link {
     }
 }
 
-/// False for the one request that a master does not carry out twice with the same outcome: Salt *appends* a file chunk
-/// whose `loc` is not 0.
-fn may_repeat(cmd: &str, load: &Map) -> bool {
-    cmd != "_file_recv" || load.get("loc").and_then(Value::as_u64).is_none_or(|loc| loc == 0)
+/// One request is not carried out twice with the same outcome: Salt *appends* a file chunk whose `loc` is not 0.
+pub fn repeat(cmd: &str, load: &Map) -> Repeat {
+    let appends = cmd == "_file_recv" && load.get("loc").and_then(Value::as_u64).is_some_and(|loc| loc > 0);
+    if appends { Repeat::Forbidden } else { Repeat::Allowed }
 }
 
 impl Failure {

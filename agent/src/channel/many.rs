@@ -15,7 +15,11 @@ use futures_util::future::{BoxFuture, join_all};
 use proto::{Map, Value};
 use tokio::{sync::mpsc, time::Instant};
 
-use super::{LinkError, LinkEvent, MasterLink, link::Link};
+use super::{
+    LinkError, LinkEvent, MasterLink,
+    link::{Link, repeat},
+    requests::Repeat,
+};
 
 /// Jobs whose publisher is remembered.
 const JOBS_MAX: usize = 10_000;
@@ -151,6 +155,9 @@ impl OneLink {
 
 impl MasterLink for ManyLinks {
     fn request<'a>(&'a self, cmd: &'a str, load: Map) -> BoxFuture<'a, Result<Value, LinkError>> {
+        if repeat(cmd, &load) == Repeat::Forbidden {
+            return self.in_order()[0].request(cmd, load);
+        }
         Box::pin(self.ask(move |link| link.request(cmd, load.clone())))
     }
 

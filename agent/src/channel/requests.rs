@@ -51,6 +51,15 @@ pub enum ExchangeError {
     ShuttingDown,
 }
 
+/// Whether the same request may reach the master twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Repeat {
+    /// Twice is as good as once.
+    Allowed,
+    /// It must not, so it goes over a socket of its own and is not sent again.
+    Forbidden,
+}
+
 /// The pool.
 pub struct Requests {
     tasks: Tasks,
@@ -86,9 +95,12 @@ impl Requests {
         master: &MasterAddress,
         payload: &[u8],
         patience: Duration,
+        repeat: Repeat,
     ) -> Result<Vec<u8>, ExchangeError> {
         let _permit = self.permits.acquire().await.map_err(|_closed| ExchangeError::ShuttingDown)?;
-        if let Some(socket) = self.take_idle(master) {
+        // A socket that dies with the request may have delivered it.
+        let idle = if repeat == Repeat::Allowed { self.take_idle(master) } else { None };
+        if let Some(socket) = idle {
             match self.exchange_on(socket, payload, patience).await {
                 Err(ExchangeError::Lost(why)) => {
                     tracing::debug!(%master, why, "an idle request socket was dead")

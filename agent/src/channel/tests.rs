@@ -247,7 +247,7 @@ async fn an_unanswered_request_is_sent_again_on_a_new_socket() {
 async fn a_chunk_that_the_master_would_append_is_never_sent_twice() {
     let master = ScriptedMaster::start().await;
     let mut minion = Minion::start(master.request_port, |settings| {
-        settings.request_timeout = Duration::from_secs(2);
+        settings.timing.request_timeout = Duration::from_secs(2);
     });
     minion.connected().await;
     master.script().mute = 1;
