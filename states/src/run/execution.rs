@@ -148,13 +148,19 @@ impl Execution {
     }
 
     fn close_guards(&mut self) {
+        if let Some(reason) = self.guards.refusal() {
+            let ret = returns::of_function(StateReturn::failed(reason), &self.chunk);
+            self.ret = Some((ret, Some(NOT_CALLED)));
+            self.phase = Phase::Over;
+            return;
+        }
         let Some(comment) = self.guards.verdict() else {
             self.phase = Phase::Calling;
             return;
         };
         let mut ret = returns::of_function(StateReturn::ok(comment), &self.chunk);
         ret.insert("skip_watch", true);
-        self.ret = Some((ret, Some(Timing { start: NaiveTime::MIN, duration: Duration::ZERO })));
+        self.ret = Some((ret, Some(NOT_CALLED)));
         self.phase = Phase::Checks;
     }
 
@@ -218,7 +224,7 @@ impl Execution {
             *run_num += 1;
             return ret;
         };
-        if timing.start == NaiveTime::MIN {
+        if timing == NOT_CALLED {
             timing.start = now;
         }
         returns::stamp(&mut ret, &self.chunk, timing, *run_num);
@@ -284,3 +290,6 @@ impl Retry {
         Duration::from_secs(u64::try_from(self.interval).unwrap_or(0))
     }
 }
+
+/// Stands for the time of a state that its guards decided.
+const NOT_CALLED: Timing = Timing { start: NaiveTime::MIN, duration: Duration::ZERO };

@@ -16,6 +16,8 @@ pub(super) struct Guards {
     comments: Vec<String>,
     /// Whether any guard says that there is no need to run.
     skip: bool,
+    /// Why an answer could not be found.
+    refusal: Option<String>,
     options: Map,
 }
 
@@ -52,7 +54,7 @@ impl Guards {
                 pending.push_back(Guard { kind, entries, comment: String::new(), skips: false, only_path });
             }
         }
-        Guards { pending, comments: Vec::new(), skip: false, options: command_options(chunk) }
+        Guards { pending, comments: Vec::new(), skip: false, refusal: None, options: command_options(chunk) }
     }
 
     /// The next question, while there is one.
@@ -73,7 +75,18 @@ impl Guards {
     pub(super) fn answer(&mut self, answer: &Answer) {
         let Some(guard) = self.pending.front_mut() else { return };
         guard.entries.pop_front();
-        guard.hear(holds(guard.kind, answer));
+        match holds(answer) {
+            Ok(truth) => guard.hear(truth),
+            Err(reason) => {
+                self.refusal = Some(reason.to_owned());
+                self.pending.clear();
+            }
+        }
+    }
+
+    /// Why an answer could not be found: the state fails with this.
+    pub(super) fn refusal(&self) -> Option<&str> {
+        self.refusal.as_deref()
     }
 
     /// The comment, when the guards say that the state need not run.
@@ -129,15 +142,13 @@ impl Guard {
     }
 }
 
-/// Whether an answer makes the guard's condition true.
-fn holds(kind: Kind, answer: &Answer) -> bool {
+/// Whether an answer makes a condition true; the reason when there is no answer.
+fn holds(answer: &Answer) -> Result<bool, &str> {
     match answer {
-        Answer::Exit(code) => *code == 0,
-        Answer::Value(value) => value.is_truthy(),
-        Answer::Exists(exists) => *exists,
-        // Salt takes a command that cannot be run as false for onlyif and as true for unless: the state is
-        // left alone.
-        Answer::Refused(_) => kind == Kind::Unless,
+        Answer::Exit(code) => Ok(*code == 0),
+        Answer::Value(value) => Ok(value.is_truthy()),
+        Answer::Exists(exists) => Ok(*exists),
+        Answer::Refused(reason) => Err(reason),
     }
 }
 
@@ -189,6 +200,7 @@ fn command_options(chunk: &LowChunk) -> Map {
 pub(super) struct Checks {
     commands: VecDeque<String>,
     verdict: Option<bool>,
+    refusal: Option<String>,
 }
 
 impl Checks {
@@ -200,7 +212,7 @@ impl Checks {
             }
             Some(_) | None => VecDeque::new(),
         };
-        Checks { commands, verdict: None }
+        Checks { commands, verdict: None, refusal: None }
     }
 
     pub(super) fn question(&self) -> Option<Question> {
@@ -210,7 +222,9 @@ impl Checks {
 
     pub(super) fn answer(&mut self, answer: &Answer) {
         self.commands.pop_front();
-        let passed = matches!(answer, Answer::Exit(0));
+        let passed = holds(answer);
+        self.refusal = passed.err().map(str::to_owned);
+        let passed = passed.unwrap_or(false);
         self.verdict = Some(passed);
         if !passed {
             self.commands.clear();
@@ -222,6 +236,7 @@ impl Checks {
         let Some(passed) = self.verdict else { return };
         let word = if passed { "succeeded" } else { "failed" };
         ret.insert("result", passed);
-        ret.insert("comment", format!("check_cmd determined the state {word}"));
+        let comment = format!("check_cmd determined the state {word}");
+        ret.insert("comment", self.refusal.clone().unwrap_or(comment));
     }
 }
