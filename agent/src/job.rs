@@ -24,6 +24,9 @@ pub mod outcome;
 pub mod queue;
 pub mod slot;
 
+#[cfg(test)]
+mod tests;
+
 pub use outcome::Outcome;
 pub use slot::{StateHolder, StateSlot};
 
@@ -188,54 +191,3 @@ const INSTANT: &[&str] = &[
     "test.true",
     "test.version",
 ];
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn load(fun: Value, arg: Value) -> Map {
-        [("jid", Value::from("20261122104500000001")), ("tgt", "*".into()), ("fun", fun), ("arg", arg)]
-            .into_iter()
-            .collect()
-    }
-
-    #[test]
-    fn reads_one_function_and_several() {
-        let one = Job::from_load(load("test.ping".into(), Value::List(vec![]))).unwrap();
-        assert_eq!(one.fun_text(), "test.ping");
-        assert!(one.is_instant());
-        let funs = Value::List(vec!["test.ping".into(), "test.echo".into()]);
-        let args = Value::List(vec![Value::List(vec![]), Value::List(vec!["a".into()])]);
-        let several = Job::from_load(load(funs, args)).unwrap();
-        assert_eq!(several.fun_text(), "test.ping,test.echo");
-        assert!(!several.is_instant());
-    }
-
-    #[test]
-    fn drops_a_load_without_a_required_field() {
-        for field in ["jid", "tgt", "fun", "arg"] {
-            let mut broken = load("test.ping".into(), Value::List(vec![]));
-            broken.remove(field);
-            assert!(Job::from_load(broken).is_none(), "{field}");
-        }
-    }
-
-    #[test]
-    fn notes_a_jid_once() {
-        let table = JobTable::default();
-        assert!(table.note("1"));
-        assert!(!table.note("1"));
-    }
-
-    #[test]
-    fn a_registered_job_is_found_until_its_guard_drops() {
-        let table = JobTable::default();
-        let job = Job::from_load(load("test.sleep".into(), Value::List(vec![]))).unwrap();
-        let (_cancel, guard) = table.register(&job, &CancellationToken::new());
-        let found = table.find(&job.jid).unwrap();
-        assert_eq!(found.shown.get("fun"), Some(&"test.sleep".into()));
-        assert!(found.shown.get("pid").is_some());
-        drop(guard);
-        assert!(table.snapshot().is_empty());
-    }
-}
