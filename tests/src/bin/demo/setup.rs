@@ -71,20 +71,19 @@ impl Setup {
     fn minion(&self, root: &Path) -> String {
         format!(
             "id: {PRACTICE}\nmaster: 127.0.0.1\nmaster_port: {}\nroot_dir: {}\nlog_level: info\n\
-             acceptance_wait_time: 1\n\
-             mssql.server: 127.0.0.1\nmssql.port: {}\nmssql.user: sa\nmssql.password: '{}'\n\
-             mssql.trust_server_certificate: true\n",
+             acceptance_wait_time: 1\ngrains:\n  ehr: dolphin\n",
             self.ret_port,
-            root.display(),
-            self.sim_port,
-            self.sa_password
+            root.display()
         )
     }
 
     fn pillar(&self) -> Result<String> {
+        let (port, sa, sync) = (self.sim_port, &self.sa_password, password()?);
         Ok(format!(
-            "dolphin:\n  login_password: '{}'\n  interval: 2\nagent:\n  sync:\n    recipients: ['{}']\n",
-            password()?,
+            "mssql.server: 127.0.0.1\nmssql.port: {port}\nmssql.user: sa\nmssql.password: '{sa}'\n\
+             mssql.trust_server_certificate: true\n\
+             dolphin:\n  login: nexhealth_sync\n  password: '{sync}'\n  interval: 2\n\
+             agent:\n  sync:\n    recipients: ['{}']\n",
             self.identity.to_public()
         ))
     }

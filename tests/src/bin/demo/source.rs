@@ -42,10 +42,10 @@ impl Source {
         Ok(count.unsigned_abs())
     }
 
-    /// All rows of a table; the first column is its integer key.
-    pub async fn read(&mut self, table: &str) -> Result<Rows> {
+    /// All rows of a table; the first of the columns is its integer key.
+    pub async fn read(&mut self, table: &str, columns: &str) -> Result<Rows> {
         let mut all = Rows::new();
-        for row in self.first_result(&format!("SELECT * FROM {table}")).await? {
+        for row in self.first_result(&format!("SELECT {columns} FROM {table}")).await? {
             let key = row.get::<i32, _>(0).context("the key is NULL")?;
             all.insert(i64::from(key), row.cells().map(|(_, cell)| canonical(cell)).collect());
         }

@@ -18,9 +18,21 @@ use crate::setup::{PRACTICE, Setup};
 use crate::source::{Rows, Source, hex};
 use crate::stack::{Program, Stack};
 
-/// The sync jobs of `states/tree/dolphin` and the tables they read.
-const JOBS: [(&str, &str); 2] =
-    [("dolphin_appointments", "dbo.Appointment"), ("dolphin_patients", "dbo.Patient")];
+/// A sync job of `states/tree/dolphin` and what it reads.
+struct Job {
+    name: &'static str,
+    table: &'static str,
+    columns: &'static str,
+}
+
+const JOBS: [Job; 2] = [
+    Job {
+        name: "main_oms.Appointment",
+        table: "dbo.Appointment",
+        columns: "AppointmentID, PatientID, ProviderID, ChairID, StartTime, LengthMinutes, Status, Fee, CreatedAt, RowVer",
+    },
+    Job { name: "main_oms.Patient", table: "dbo.Patient", columns: "*" },
+];
 /// How long rows may take to arrive before the story is given up.
 const PATIENCE: Duration = Duration::from_secs(300);
 
@@ -77,7 +89,7 @@ impl<'a> Scene<'a> {
         report.step("Agent", &format!("started as minion {PRACTICE}"));
         let inbox = setup.inbox();
         let received =
-            JOBS.iter().map(|(job, _)| Received::new(inbox.join(job), setup.identity.clone())).collect();
+            JOBS.iter().map(|job| Received::new(inbox.join(job.name), setup.identity.clone())).collect();
         Ok(Self { stack, setup, sim, master, events, agent, received })
     }
 
@@ -145,8 +157,8 @@ impl<'a> Scene<'a> {
     async fn snapshot(&mut self, report: &mut Report) -> Result<()> {
         let mut source = Source::connect(self.setup.sim_port, &self.setup.sa_password).await?;
         let mut total = 0;
-        for (_, table) in JOBS {
-            total += source.count(table).await?;
+        for job in &JOBS {
+            total += source.count(job.table).await?;
         }
         let started = Instant::now();
         self.await_rows("Snapshot arrives", total, report).await?;
@@ -185,8 +197,8 @@ impl<'a> Scene<'a> {
     async fn prove(&mut self, report: &mut Report) -> Result<()> {
         let mut source = Source::connect(self.setup.sim_port, &self.setup.sa_password).await?;
         report.step("Proof", "received Parquet against the tables");
-        for ((job, table), received) in JOBS.iter().zip(&self.received) {
-            let rows = source.read(table).await?;
+        for (Job { name: job, table, columns }, received) in JOBS.iter().zip(&self.received) {
+            let rows = source.read(table, columns).await?;
             let (ours, theirs) = (digest(&received.rows), digest(&rows));
             report.check(
                 &format!("{job}: {} rows, as many as {table}", received.rows.len()),
@@ -299,7 +311,7 @@ fn batch_digest(event: &Value) -> Option<String> {
     (tag.starts_with("agent/sync/") && tag.ends_with("/batch")).then_some(())?;
     let data = &event["data"];
     let batch = if data["data"].is_object() { &data["data"] } else { data };
-    batch["digest"].as_str().map(str::to_owned)
+    batch["sha256"].as_str().map(str::to_owned)
 }
 
 /// How many states have this result.
