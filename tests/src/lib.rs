@@ -5,9 +5,12 @@
 //! a case asserts, it sees through a master, a log or a file. A case that cannot run here says so through [`skip::skipped`].
 
 pub mod binaries;
+pub mod ehr;
 pub mod minion;
 pub mod process;
+pub mod received;
 pub mod salt;
 pub mod scratch;
 pub mod skip;
+pub mod source;
 pub mod wait;

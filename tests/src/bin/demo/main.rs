@@ -5,10 +5,8 @@
 //! against what the database says. Owns nothing of the programs it starts: it drives them by the commands an
 //! operator would type and reads the database through the SQL client.
 
-mod received;
 mod report;
 mod setup;
-mod source;
 mod stack;
 mod story;
 

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use ring::rand::{SecureRandom, SystemRandom};
 
-use crate::source::hex;
 use crate::stack::{Stack, free_port};
+use tests::source::hex;
 
 /// The minion id of the practice.
 pub const PRACTICE: &str = "smile-dental";

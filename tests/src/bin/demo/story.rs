@@ -12,11 +12,11 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use crate::Options;
-use crate::received::Received;
 use crate::report::{Report, rounded};
 use crate::setup::{PRACTICE, Setup};
-use crate::source::{Rows, Source, hex};
 use crate::stack::{Program, Stack};
+use tests::received::Received;
+use tests::source::{Rows, Source, hex};
 
 /// A sync job of `states/tree/dolphin` and what it reads.
 struct Job {

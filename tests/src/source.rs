@@ -20,7 +20,12 @@ pub struct Source {
 
 impl Source {
     /// Logs in to database `Main_OMS`.
+    ///
+    /// # Errors
+    /// When the server cannot be reached or the login fails.
     pub async fn connect(port: u16, password: &str) -> Result<Self> {
+        // Two providers are in the tree; a second call finds the first one's choice, which is the same.
+        let _first_or_same = rustls::crypto::ring::default_provider().install_default();
         let mut config = Config::new();
         config.host("127.0.0.1");
         config.port(port);
