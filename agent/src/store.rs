@@ -11,6 +11,7 @@ pub mod jobs;
 mod migrations;
 mod secret;
 pub mod sync;
+pub mod sync_rows;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -94,6 +95,11 @@ impl Store {
     /// The bytes were changed, or sealed for another purpose or by another store's key.
     pub fn unseal(&self, purpose: &str, sealed: &[u8]) -> Result<Vec<u8>, StoreError> {
         self.key.unseal(purpose, sealed)
+    }
+
+    /// A key for hashes of row values: equal values give equal hashes, and nobody without the key file can try values.
+    pub fn hash_key(&self) -> ring::hmac::Key {
+        self.key.hash_key()
     }
 
     /// Where the store lies.

@@ -17,12 +17,15 @@ pub mod faults;
 pub mod ledger;
 mod moments;
 pub mod names;
+mod open_batch;
 mod page;
 pub mod pass;
+mod row_digest;
 pub mod scheduler;
 pub mod sink;
 pub mod spec;
 pub mod spool;
+mod sweep;
 
 pub use error::{SyncError, explain};
 pub use pass::SyncRoom;

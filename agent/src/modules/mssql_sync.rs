@@ -82,7 +82,7 @@ fn shown(job: &JobStatus) -> Map {
     let mut map = Map::new();
     map.insert("database", state.spec.connection.database.as_str());
     map.insert("table", state.spec.table.to_string());
-    map.insert("cursor", state.spec.cursor.as_str());
+    map.insert("cursor", state.spec.cursor.shown());
     map.insert("phase", state.progress.phase());
     map.insert(
         "watermark",
@@ -110,8 +110,10 @@ fn shown_report(report: &PassReport) -> Map {
     let mut map = Map::new();
     map.insert("rows", number(report.rows));
     map.insert("batches", number(report.batches));
-    map.insert("bound", report.bound.to_string());
-    map.insert("held_back", number(report.held_back()));
+    if let Some(reach) = &report.reach {
+        map.insert("bound", reach.bound.to_string());
+        map.insert("held_back", number(reach.held_back()));
+    }
     map.insert(
         "ending",
         match report.ending {

@@ -121,7 +121,7 @@ fn summary(spec: &JobSpec) -> String {
         spec.columns.len(),
         spec.table,
         spec.connection.database,
-        spec.cursor,
+        spec.cursor.shown(),
         spec.interval.as_secs_f64(),
         match &spec.seal {
             Seal::Recipients(recipients) => format!("sealed for {} recipient(s)", recipients.len()),
@@ -168,7 +168,7 @@ fn facts(spec: &JobSpec) -> Vec<(&'static str, Value)> {
         ("table", spec.table.to_string().into()),
         ("columns", Value::List(columns.collect())),
         ("key", Value::List(spec.key.iter().map(|key| Value::from(key.as_str())).collect())),
-        ("cursor", spec.cursor.as_str().into()),
+        ("cursor", spec.cursor.shown().into()),
         ("interval", Value::Float(spec.interval.as_secs_f64())),
         ("batch_rows", Value::Int(i64::from(spec.batch_rows))),
         ("recipients", Value::List(recipients)),

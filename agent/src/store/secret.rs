@@ -10,6 +10,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use ring::hmac;
 use ring::rand::{SecureRandom, SystemRandom};
 
 use super::StoreError;
@@ -44,6 +45,7 @@ impl fmt::Debug for Secret {
 /// Seals values of the store.
 pub(super) struct SealingKey {
     key: LessSafeKey,
+    hash: hmac::Key,
     random: SystemRandom,
 }
 
@@ -63,7 +65,14 @@ impl SealingKey {
             Err(source) => return Err(StoreError::Key { path: path.into(), source }),
         };
         let unbound = UnboundKey::new(&AES_256_GCM, &bytes).map_err(|_| bad_key(path))?;
-        Ok(Self { key: LessSafeKey::new(unbound), random })
+        let hash = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &bytes), b"keyed hashes of the store");
+        let hash = hmac::Key::new(hmac::HMAC_SHA256, hash.as_ref());
+        Ok(Self { key: LessSafeKey::new(unbound), hash, random })
+    }
+
+    /// A key for hashes that nobody without the key file can compute.
+    pub(super) fn hash_key(&self) -> hmac::Key {
+        self.hash.clone()
     }
 
     /// Nonce, ciphertext and tag of `clear`, bound to `purpose`.

@@ -12,7 +12,7 @@ use crate::mssql::{ConnectionOptions, Session};
 use super::SyncError;
 use super::batch::parse_recipients;
 use super::names::JobName;
-use super::spec::{JobSpec, Seal, SourceColumn};
+use super::spec::{Cursor, JobSpec, Seal, SourceColumn};
 
 /// What a state asks for.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,14 +27,25 @@ pub struct JobRequest {
     pub columns: Option<Vec<String>>,
     /// The key columns; the primary key when `None`.
     pub key: Option<Vec<String>>,
-    /// The cursor column; the table's rowversion column when `None`.
-    pub cursor: Option<String>,
+    /// How new rows are found.
+    pub cursor: CursorRequest,
     /// From the end of one pass to the start of the next.
     pub interval: Duration,
     /// Rows of one page.
     pub batch_rows: u32,
     /// For whom batches are sealed.
     pub seal: Seal,
+}
+
+/// How new rows are to be found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CursorRequest {
+    /// By the table's rowversion column, whatever its name.
+    Rowversion,
+    /// By this column, which must be a rowversion.
+    Column(String),
+    /// By comparing digests of all rows.
+    Digest,
 }
 
 /// A declaration that holds, and what to know about it.
@@ -79,13 +90,17 @@ impl JobRequest {
         let key = self.resolve_key(table)?;
         let columns = self.resolve_columns(table, &key)?;
         let warnings = self.warnings(table, cursor);
+        let cursor = match cursor {
+            Some(column) => Cursor::Rowversion(SqlName::new(column.name.clone())?),
+            None => Cursor::Digest,
+        };
         let spec = JobSpec {
             name: self.name.clone(),
             connection: self.connection.clone(),
             table: self.table.clone(),
             columns,
             key: key.iter().map(|info| SqlName::new(info.name.clone())).collect::<Result<_, _>>()?,
-            cursor: SqlName::new(cursor.name.clone())?,
+            cursor,
             interval: self.interval,
             batch_rows: self.batch_rows,
             seal: self.seal.clone(),
@@ -93,15 +108,16 @@ impl JobRequest {
         Ok(Checked { spec, warnings })
     }
 
-    fn resolve_cursor<'t>(&self, table: &'t TableInfo) -> Result<&'t ColumnInfo, SyncError> {
-        let Some(name) = &self.cursor else {
-            return table
-                .rowversion()
-                .ok_or_else(|| SyncError::NoRowversion { table: self.table.to_string() });
+    fn resolve_cursor<'t>(&self, table: &'t TableInfo) -> Result<Option<&'t ColumnInfo>, SyncError> {
+        let column = match &self.cursor {
+            CursorRequest::Digest => return Ok(None),
+            CursorRequest::Column(name) => self.column(table, name)?,
+            CursorRequest::Rowversion => {
+                table.rowversion().ok_or_else(|| SyncError::NoRowversion { table: self.table.to_string() })?
+            }
         };
-        let column = self.column(table, name)?;
         if column.is_rowversion() {
-            return Ok(column);
+            return Ok(Some(column));
         }
         Err(SyncError::CursorType {
             table: self.table.to_string(),
@@ -155,9 +171,9 @@ impl JobRequest {
         table.column(name).ok_or_else(missing)
     }
 
-    fn warnings(&self, table: &TableInfo, cursor: &ColumnInfo) -> Vec<String> {
+    fn warnings(&self, table: &TableInfo, cursor: Option<&ColumnInfo>) -> Vec<String> {
         let mut warnings = Vec::new();
-        if !table.is_indexed(&cursor.name) {
+        if let Some(cursor) = cursor.filter(|cursor| !table.is_indexed(&cursor.name)) {
             warnings.push(format!(
                 "no index of {} begins with {}, or the login may not see it: every pass reads the whole table",
                 self.table, cursor.name
@@ -209,7 +225,7 @@ mod tests {
             table: ObjectName::parse("Payment").unwrap(),
             columns: Some(vec!["note".into()]),
             key: None,
-            cursor: None,
+            cursor: CursorRequest::Rowversion,
             interval: Duration::from_secs(600),
             batch_rows: 10,
             seal: Seal::Plain,
@@ -221,7 +237,7 @@ mod tests {
         let checked = request().resolve(&table()).unwrap();
         let names: Vec<&str> = checked.spec.columns.iter().map(|column| column.name.as_str()).collect();
         assert_eq!(names, ["Note", "PaymentID"]);
-        assert_eq!(checked.spec.cursor.as_str(), "RowVer");
+        assert_eq!(checked.spec.cursor.shown(), "rowversion RowVer");
         assert!(checked.warnings.is_empty());
     }
 
@@ -235,7 +251,7 @@ mod tests {
 
     #[test]
     fn a_cursor_of_another_type_is_refused_by_its_type() {
-        let asked = JobRequest { cursor: Some("Paid".into()), ..request() };
+        let asked = JobRequest { cursor: CursorRequest::Column("Paid".into()), ..request() };
         let text = asked.resolve(&table()).unwrap_err().to_string();
         assert_eq!(text, "the cursor column Paid of dbo.Payment is datetime, not rowversion");
     }

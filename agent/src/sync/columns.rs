@@ -47,16 +47,22 @@ impl RowBuffer {
         }
     }
 
-    /// Takes one row; cells beyond the known columns (the cursor's own) are left alone.
+    /// Takes one row; `None` is a NULL of its column's type, cells beyond the known columns (the cursor's own) are left alone.
     ///
     /// # Errors
     /// A cell of another type than its column's, or a row too short.
-    pub fn push(&mut self, cells: impl Iterator<Item = ColumnData<'static>>) -> Result<(), CellError> {
+    pub fn push(
+        &mut self,
+        cells: impl Iterator<Item = Option<ColumnData<'static>>>,
+    ) -> Result<(), CellError> {
         let mut taken = 0;
         for ((builder, cell), field) in self.columns.iter_mut().zip(cells).zip(self.schema.fields()) {
-            self.bytes += builder
-                .append(cell)
-                .map_err(|expected| CellError { column: field.name().clone(), expected })?;
+            let appended = match cell {
+                Some(cell) => builder.append(cell),
+                None => Ok(builder.append_null()),
+            };
+            self.bytes +=
+                appended.map_err(|expected| CellError { column: field.name().clone(), expected })?;
             taken += 1;
         }
         if taken < self.columns.len() {
@@ -208,6 +214,29 @@ impl ColumnBuilder {
             (_, _) => return Err("of its column's type"),
         }
         Ok(())
+    }
+
+    /// Appends a NULL and gives about how many bytes it takes.
+    fn append_null(&mut self) -> usize {
+        match self {
+            Self::Bit(b) => b.append_null(),
+            Self::TinyInt(b) => b.append_null(),
+            Self::SmallInt(b) => b.append_null(),
+            Self::Int(b) => b.append_null(),
+            Self::BigInt(b) => b.append_null(),
+            Self::Real(b) => b.append_null(),
+            Self::Float(b) => b.append_null(),
+            Self::Decimal(b, _) => b.append_null(),
+            Self::Text(b) | Self::Guid(b) | Self::Iso(b, _) => b.append_null(),
+            Self::Binary(b) => b.append_null(),
+            Self::Rowversion(b) => b.append_null(),
+            Self::Date(b) => b.append_null(),
+            Self::TimeMicro(b) => b.append_null(),
+            Self::TimeNano(b) => b.append_null(),
+            Self::Millis(b) => b.append_null(),
+            Self::Micros(b) => b.append_null(),
+        }
+        1
     }
 
     fn finish(&mut self) -> ArrayRef {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::mssql::Param;
 
-use super::spec::JobSpec;
+use super::spec::{Cursor, JobSpec};
 
 /// A value of the database's rowversion counter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -69,6 +69,18 @@ pub enum Progress {
         /// Key of the last row read; empty when all of `after` is read.
         key: Vec<Param>,
     },
+    /// Reading everything by key and comparing digests: rows with keys up to `after` are compared in this round.
+    Sweep {
+        /// Counts the sweeps of the epoch from 1.
+        round: u64,
+        /// Key of the last row compared; empty before the first.
+        after: Vec<Param>,
+    },
+    /// Between two sweeps: everything that the last one found is delivered.
+    Swept {
+        /// The last sweep.
+        round: u64,
+    },
 }
 
 /// Where the last row of a page stands.
@@ -97,6 +109,7 @@ impl Progress {
             Self::New => Self::New,
             Self::Snapshot { bound, .. } => Self::Snapshot { bound: *bound, after: last.key },
             Self::Increments { .. } => Self::Increments { after: last.rowversion, key: last.key },
+            Self::Sweep { .. } | Self::Swept { .. } => self.clone(),
         }
     }
 
@@ -107,6 +120,7 @@ impl Progress {
             Self::New => Self::New,
             Self::Snapshot { bound, .. } => Self::Increments { after: bound.below(), key: Vec::new() },
             Self::Increments { .. } => Self::Increments { after: bound.below(), key: Vec::new() },
+            Self::Sweep { .. } | Self::Swept { .. } => self.clone(),
         }
     }
 
@@ -115,25 +129,37 @@ impl Progress {
         match self {
             Self::New | Self::Snapshot { .. } => "snapshot",
             Self::Increments { .. } => "increment",
+            Self::Sweep { .. } | Self::Swept { .. } => "sweep",
         }
     }
 
     /// The rowversion below which everything is read; `None` until the snapshot is done.
     pub fn watermark(&self) -> Option<Rowversion> {
         match self {
-            Self::New | Self::Snapshot { .. } => None,
+            Self::New | Self::Snapshot { .. } | Self::Sweep { .. } | Self::Swept { .. } => None,
             Self::Increments { after, .. } => Some(*after),
+        }
+    }
+
+    /// The round of the sweep; 0 outside sweeps.
+    pub fn round(&self) -> u64 {
+        match self {
+            Self::New | Self::Snapshot { .. } | Self::Increments { .. } => 0,
+            Self::Sweep { round, .. } | Self::Swept { round } => *round,
         }
     }
 
     /// The statement for the next page of at most `rows` rows; `bound` is this pass' bound. `None` for a new job.
     pub fn page(&self, spec: &JobSpec, bound: Rowversion, rows: u32) -> Option<PageQuery> {
         let mut params = vec![Param::BigInt(rows.into())];
-        let cursor = spec.cursor.quoted();
+        let cursor = match &spec.cursor {
+            Cursor::Rowversion(column) => column.quoted(),
+            Cursor::Digest => return None,
+        };
         let below =
             |params: &mut Vec<Param>, bound: Rowversion| format!("{cursor} < {}", rowversion(params, bound));
         let (filter, order) = match self {
-            Self::New => return None,
+            Self::New | Self::Sweep { .. } | Self::Swept { .. } => return None,
             Self::Snapshot { bound, after } => {
                 let mut filter = below(&mut params, *bound);
                 if !after.is_empty() {
@@ -143,7 +169,7 @@ impl Progress {
             }
             Self::Increments { after, key } => {
                 let filter = below(&mut params, bound);
-                let more = increments(&mut params, spec, *after, key);
+                let more = increments(&mut params, (&cursor.to_string(), spec), *after, key);
                 (format!("{filter} AND {more}"), format!("{cursor}, {}", spec.key_list()))
             }
         };
@@ -155,8 +181,24 @@ impl Progress {
     }
 }
 
-fn increments(params: &mut Vec<Param>, spec: &JobSpec, after: Rowversion, key: &[Param]) -> String {
-    let cursor = spec.cursor.quoted();
+/// The statement that reads on by key alone, for a sweep.
+pub fn sweep_page(spec: &JobSpec, after: &[Param], rows: u32) -> PageQuery {
+    let mut params = vec![Param::BigInt(rows.into())];
+    let filter = match after {
+        [] => String::new(),
+        after => format!(" WHERE {}", beyond(&mut params, &key_terms(spec), after)),
+    };
+    let (columns, table, order) = (spec.select_list(), spec.table.quoted(), spec.key_list());
+    let sql = format!("SELECT TOP (@P1) {columns} FROM {table}{filter} ORDER BY {order} OPTION (MAXDOP 1)");
+    PageQuery { sql, params }
+}
+
+fn increments(
+    params: &mut Vec<Param>,
+    (cursor, spec): (&str, &JobSpec),
+    after: Rowversion,
+    key: &[Param],
+) -> String {
     if key.is_empty() {
         return format!("{cursor} > {}", rowversion(params, after));
     }
@@ -228,36 +270,47 @@ pub(crate) enum StoredProgress {
     /// The first form.
     #[serde(rename = "1")]
     V1 {
-        /// None for a new job.
-        rowversion: Option<u64>,
+        /// What the numbers mean.
+        phase: PhaseV1,
+        /// A rowversion, or the round of a sweep.
+        at: u64,
         /// The last key; empty for none.
         key: Vec<Param>,
-        /// In the snapshot.
-        snapshot: bool,
     },
+}
+
+/// The phases of the first stored form.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) enum PhaseV1 {
+    New,
+    Snapshot,
+    Increments,
+    Sweep,
+    Swept,
 }
 
 impl From<&Progress> for StoredProgress {
     fn from(progress: &Progress) -> Self {
-        match progress {
-            Progress::New => Self::V1 { rowversion: None, key: Vec::new(), snapshot: true },
-            Progress::Snapshot { bound, after } => {
-                Self::V1 { rowversion: Some(bound.0), key: after.clone(), snapshot: true }
-            }
-            Progress::Increments { after, key } => {
-                Self::V1 { rowversion: Some(after.0), key: key.clone(), snapshot: false }
-            }
-        }
+        let (phase, at, key) = match progress {
+            Progress::New => (PhaseV1::New, 0, Vec::new()),
+            Progress::Snapshot { bound, after } => (PhaseV1::Snapshot, bound.0, after.clone()),
+            Progress::Increments { after, key } => (PhaseV1::Increments, after.0, key.clone()),
+            Progress::Sweep { round, after } => (PhaseV1::Sweep, *round, after.clone()),
+            Progress::Swept { round } => (PhaseV1::Swept, *round, Vec::new()),
+        };
+        Self::V1 { phase, at, key }
     }
 }
 
 impl From<StoredProgress> for Progress {
     fn from(stored: StoredProgress) -> Self {
-        let StoredProgress::V1 { rowversion, key, snapshot } = stored;
-        match rowversion.map(Rowversion) {
-            None => Self::New,
-            Some(bound) if snapshot => Self::Snapshot { bound, after: key },
-            Some(after) => Self::Increments { after, key },
+        let StoredProgress::V1 { phase, at, key } = stored;
+        match phase {
+            PhaseV1::New => Self::New,
+            PhaseV1::Snapshot => Self::Snapshot { bound: Rowversion(at), after: key },
+            PhaseV1::Increments => Self::Increments { after: Rowversion(at), key },
+            PhaseV1::Sweep => Self::Sweep { round: at, after: key },
+            PhaseV1::Swept => Self::Swept { round: at },
         }
     }
 }

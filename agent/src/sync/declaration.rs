@@ -1,6 +1,6 @@
 //! The arguments of `mssql_sync.present` as a [`JobRequest`].
 //!
-//! `database`, `table`, `columns` (default: all), `key` (default: the primary key), `cursor` (`auto` or `rowversion`), `cursor_column`,
+//! `database`, `table`, `columns` (default: all), `key` (default: the primary key), `cursor` (`auto`, `rowversion` or `digest`), `cursor_column`,
 //! `interval` (seconds, default 600), `batch_rows`, `recipients` (default: pillar, then option `agent:sync:recipients`),
 //! `allow_plain`, and connection options. An argument that is not one of these is reported, not ignored.
 
@@ -12,7 +12,7 @@ use crate::mssql::arguments::{CONNECTION_ARGUMENTS, OptionSources, scalar};
 use crate::mssql::quote::ObjectName;
 
 use super::SyncError;
-use super::check::JobRequest;
+use super::check::{CursorRequest, JobRequest};
 use super::names::JobName;
 use super::spec::Seal;
 
@@ -23,7 +23,6 @@ impl JobRequest {
     /// An argument of the wrong kind; nobody to seal for.
     pub fn read(name: &str, sources: &OptionSources<'_>) -> Result<Self, SyncError> {
         let args = sources.arguments;
-        refuse_unbuilt_cursor(args)?;
         let table = text(args, "table")?.ok_or_else(|| wrong("table", "given: 'table' or 'schema.table'"))?;
         let connection = sources.connection()?;
         if connection.database.is_empty() {
@@ -35,7 +34,7 @@ impl JobRequest {
             table: ObjectName::parse(&table)?,
             columns: names(args, "columns")?.filter(|names| !is_all(names)),
             key: names(args, "key")?,
-            cursor: text(args, "cursor_column")?,
+            cursor: cursor(args)?,
             interval: interval(args)?,
             batch_rows: batch_rows(args)?,
             seal: seal(sources)?,
@@ -51,13 +50,16 @@ pub fn unknown_arguments(args: &Map) -> Vec<String> {
     args.keys().filter_map(Value::as_str).filter(|name| !known(name)).map(str::to_owned).collect()
 }
 
-fn refuse_unbuilt_cursor(args: &Map) -> Result<(), SyncError> {
-    match text(args, "cursor")?.as_deref() {
-        None | Some("auto" | "rowversion") => Ok(()),
-        Some(other) => Err(wrong(
+fn cursor(args: &Map) -> Result<CursorRequest, SyncError> {
+    match (text(args, "cursor")?.as_deref(), text(args, "cursor_column")?) {
+        (None | Some("auto" | "rowversion"), None) => Ok(CursorRequest::Rowversion),
+        (None | Some("auto" | "rowversion"), Some(column)) => Ok(CursorRequest::Column(column)),
+        (Some("digest"), None) => Ok(CursorRequest::Digest),
+        (Some("digest"), Some(_)) => Err(wrong("cursor_column", "left out: a digest has no cursor column")),
+        (Some(other), _) => Err(wrong(
             "cursor",
             &format!(
-                "auto or rowversion: '{other}' is not built (name a rowversion column in cursor_column)"
+                "auto, rowversion or digest: '{other}' is not built (name a rowversion column in cursor_column)"
             ),
         )),
     }

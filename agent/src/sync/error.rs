@@ -60,7 +60,8 @@ pub enum SyncError {
     },
     /// The cursor cannot be a rowversion because the table has none.
     #[error(
-        "table {table} has no rowversion column, and no other cursor is built yet: it cannot be synchronized"
+        "table {table} has no rowversion column: it can be synchronized by `cursor: digest` alone, which reads the whole \
+         table at every pass"
     )]
     NoRowversion {
         /// Schema and table.
@@ -118,6 +119,19 @@ pub enum SyncError {
         bound: String,
         /// What was read before.
         watermark: String,
+    },
+    /// Too much of a table is gone to believe it.
+    #[error(
+        "{gone} of {known} known rows of {table} are gone: they are not delivered as deletes; if that is right, run \
+         mssql_sync.resnapshot for this job"
+    )]
+    Shrunk {
+        /// Schema and table.
+        table: String,
+        /// Rows known before the sweep.
+        known: u64,
+        /// Rows that the sweep did not see.
+        gone: u64,
     },
     /// Nobody is named to seal the batches for.
     #[error(
@@ -199,6 +213,7 @@ impl SyncError {
             | Self::NullableKey { .. }
             | Self::SchemaChanged { .. }
             | Self::WentBack { .. }
+            | Self::Shrunk { .. }
             | Self::NoRecipients
             | Self::Recipient { .. }
             | Self::Cell(_)

@@ -8,7 +8,9 @@ use std::time::SystemTime;
 
 use rusqlite::Transaction;
 
+use crate::mssql::Param;
 use crate::store::sync::{self as table, BatchRow, JobRow, SpoolDepth};
+use crate::store::sync_rows::{self, Hash, Mark};
 use crate::store::{Secret, Store, StoreError};
 
 use super::SyncError;
@@ -76,6 +78,7 @@ impl Ledger {
                 let row = table::job(tx, name.as_str())?;
                 let former = ledger.live(row.ok_or_else(|| SyncError::NoJob { job: name.to_string() })?)?;
                 let state = JobState::begin(former.spec, Epoch::begin(now, Some(former.epoch)));
+                sync_rows::forget(tx, name.as_str())?;
                 table::put_job(tx, &ledger.row(&state)?)?;
                 Ok(state)
             })
@@ -88,7 +91,11 @@ impl Ledger {
     /// The store failed.
     pub async fn remove(&self, name: &JobName) -> Result<bool, SyncError> {
         let name = name.clone();
-        Ok(self.store.run(move |tx| table::remove_job(tx, name.as_str())).await?)
+        let work = move |tx: &Transaction<'_>| -> Result<bool, StoreError> {
+            sync_rows::forget(tx, name.as_str())?;
+            table::remove_job(tx, name.as_str())
+        };
+        Ok(self.store.run(work).await?)
     }
 
     /// The job of that name.
@@ -117,15 +124,26 @@ impl Ledger {
         self.store.run(move |tx| table::jobs(tx)?.into_iter().map(|row| ledger.live(row)).collect()).await
     }
 
-    /// Records a spooled batch and the progress it stands for, in one transaction.
+    /// Records a spooled batch with the progress and the row marks it stands for, in one transaction.
     ///
     /// # Errors
     /// [`SyncError::Superseded`] when the job was declared anew meanwhile; the store failed.
-    pub async fn record(&self, batch: BatchRow, progress: &Progress) -> Result<(), SyncError> {
+    pub async fn record(
+        &self,
+        batch: BatchRow,
+        progress: &Progress,
+        marks: Vec<Mark>,
+    ) -> Result<(), SyncError> {
         let sealed = self.seal_progress(&batch.job, progress)?;
-        let job = batch.job.clone();
-        let recorded = self.store.run(move |tx| table::record_batch(tx, &batch, &sealed)).await?;
-        if recorded { Ok(()) } else { Err(SyncError::Superseded { job }) }
+        let (job, round) = (batch.job.clone(), progress.round());
+        let work = move |tx: &Transaction<'_>| -> Result<bool, StoreError> {
+            let recorded = table::record_batch(tx, &batch, &sealed)?;
+            if recorded {
+                sync_rows::put(tx, &batch.job, round, &marks)?;
+            }
+            Ok(recorded)
+        };
+        if self.store.run(work).await? { Ok(()) } else { Err(SyncError::Superseded { job }) }
     }
 
     /// Moves the progress of a job without a batch.
@@ -133,11 +151,82 @@ impl Ledger {
     /// # Errors
     /// [`SyncError::Superseded`] when the job was declared anew meanwhile; the store failed.
     pub async fn move_progress(&self, state: &JobState, progress: &Progress) -> Result<(), SyncError> {
+        self.move_with_marks(state, progress, Vec::new()).await
+    }
+
+    /// Moves the progress of a job and its row marks without a batch.
+    ///
+    /// # Errors
+    /// [`SyncError::Superseded`] when the job was declared anew meanwhile; the store failed.
+    pub async fn move_with_marks(
+        &self,
+        state: &JobState,
+        progress: &Progress,
+        marks: Vec<Mark>,
+    ) -> Result<(), SyncError> {
         let job = state.spec.name.to_string();
         let sealed = self.seal_progress(&job, progress)?;
-        let (name, at) = (job.clone(), (state.epoch.get(), state.sequence));
-        let moved = self.store.run(move |tx| table::move_progress(tx, &name, at, &sealed)).await?;
-        if moved { Ok(()) } else { Err(SyncError::Superseded { job }) }
+        let (name, at, round) = (job.clone(), (state.epoch.get(), state.sequence), progress.round());
+        let work = move |tx: &Transaction<'_>| -> Result<bool, StoreError> {
+            let moved = table::move_progress(tx, &name, at, &sealed)?;
+            if moved {
+                sync_rows::put(tx, &name, round, &marks)?;
+            }
+            Ok(moved)
+        };
+        if self.store.run(work).await? { Ok(()) } else { Err(SyncError::Superseded { job }) }
+    }
+
+    /// The known digests of rows, in the order asked for.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn digests(&self, name: &JobName, rows: Vec<Hash>) -> Result<Vec<Option<Hash>>, StoreError> {
+        let name = name.to_string();
+        self.store.run(move |tx| sync_rows::digests(tx, &name, &rows)).await
+    }
+
+    /// Rows that the sweep of this round did not see, at most `limit`, with their keys.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn unseen(
+        &self,
+        name: &JobName,
+        round: u64,
+        limit: u32,
+    ) -> Result<Vec<(Hash, Vec<Param>)>, SyncError> {
+        let job = name.to_string();
+        let found = self.store.run(move |tx| sync_rows::unseen(tx, &job, round, limit)).await?;
+        found.into_iter().map(|unseen| Ok((unseen.row, self.unseal_key(name, &unseen.key)?))).collect()
+    }
+
+    /// How many rows are known, and how many of them the sweep of this round did not see.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn count_rows(&self, name: &JobName, round: u64) -> Result<(u64, u64), StoreError> {
+        let job = name.to_string();
+        self.store.run(move |tx| sync_rows::count(tx, &job, round)).await
+    }
+
+    /// A row's key for its mark.
+    ///
+    /// # Errors
+    /// The random source failed.
+    pub fn seal_key(&self, name: &JobName, key: &[Param]) -> Result<Vec<u8>, SyncError> {
+        let clear = serde_json::to_vec(key).map_err(|_| form("row key"))?;
+        Ok(self.store.seal(&row_purpose(name), &clear)?)
+    }
+
+    /// The key for hashes of rows.
+    pub fn hash_key(&self) -> ring::hmac::Key {
+        self.store.hash_key()
+    }
+
+    fn unseal_key(&self, name: &JobName, sealed: &[u8]) -> Result<Vec<Param>, SyncError> {
+        let clear = self.store.unseal(&row_purpose(name), sealed)?;
+        serde_json::from_slice(&clear).map_err(|_| form("row key"))
     }
 
     /// The batch to deliver next.
@@ -188,6 +277,7 @@ impl Ledger {
             former => {
                 let epoch =
                     Epoch::begin(now, former.map(|state| state.epoch).max(last_epoch(tx, &spec.name)?));
+                sync_rows::forget(tx, spec.name.as_str())?;
                 (JobState::begin(spec, epoch), Declared::Snapshot(epoch))
             }
         };
@@ -254,6 +344,10 @@ fn password_purpose(job: &str) -> String {
     format!("sync password {job}")
 }
 
+fn row_purpose(job: &JobName) -> String {
+    format!("sync row {job}")
+}
+
 fn progress_purpose(job: &str) -> String {
     format!("sync progress {job}")
 }
@@ -263,7 +357,6 @@ mod tests {
     use std::time::{Duration, UNIX_EPOCH};
 
     use super::*;
-    use crate::mssql::Param;
     use crate::sync::cursor::Rowversion;
     use crate::sync::spec::tests::spec;
 

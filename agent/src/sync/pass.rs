@@ -18,7 +18,9 @@ use super::faults::{Faults, Step};
 use super::ledger::{JobState, Ledger};
 use super::names::JobName;
 use super::page::read_page;
+use super::spec::Cursor;
 use super::spool::Spool;
+use super::sweep::sweep;
 
 /// What passes and deliveries share.
 #[derive(Debug, Clone)]
@@ -61,15 +63,22 @@ pub struct PassReport {
     pub rows: u64,
     /// Batches recorded.
     pub batches: u64,
-    /// The bound it read up to.
-    pub bound: Rowversion,
-    /// The last value the database's counter had given out when the pass began.
-    pub counter: Rowversion,
+    /// How far it could read; none for a sweep, which reads everything.
+    pub reach: Option<Reach>,
     /// Why it ended.
     pub ending: Ending,
 }
 
-impl PassReport {
+/// How far a rowversion pass could read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reach {
+    /// The bound it read up to.
+    pub bound: Rowversion,
+    /// The last value the database's counter had given out when the pass began.
+    pub counter: Rowversion,
+}
+
+impl Reach {
     /// How many counter values lie between the bound and the counter's end: 0 unless an open transaction holds the bound
     /// back.
     #[must_use]
@@ -95,12 +104,29 @@ pub async fn run_pass(room: &SyncRoom, job: &JobName) -> Result<PassReport, Sync
     let mut state = room.ledger.job(job).await?;
     let mut session = Session::connect(&state.spec.connection).await?;
     verify(&mut session, &state).await?;
-    let (bound, counter) = bound(&mut session).await?;
-    check_direction(&state, bound)?;
-    let mut report = PassReport { rows: 0, batches: 0, bound, counter, ending: Ending::CaughtUp };
+    if state.spec.cursor == Cursor::Digest {
+        let (swept, ending) = sweep(room, &mut session, &mut state).await?;
+        session.close().await;
+        return Ok(PassReport { rows: swept.rows, batches: swept.batches, reach: None, ending });
+    }
+    let report = read_new(room, &mut session, &mut state).await?;
+    session.close().await;
+    Ok(report)
+}
+
+/// Reads what lies between the progress and a bound taken now.
+async fn read_new(
+    room: &SyncRoom,
+    session: &mut Session,
+    state: &mut JobState,
+) -> Result<PassReport, SyncError> {
+    let (bound, counter) = bound(session).await?;
+    check_direction(state, bound)?;
+    let reach = Some(Reach { bound, counter });
+    let mut report = PassReport { rows: 0, batches: 0, reach, ending: Ending::CaughtUp };
     if state.progress == Progress::New {
         let begun = Progress::Snapshot { bound, after: Vec::new() };
-        room.ledger.move_progress(&state, &begun).await?;
+        room.ledger.move_progress(state, &begun).await?;
         room.faults.pass(Step::Begun)?;
         state.progress = begun;
     }
@@ -110,14 +136,13 @@ pub async fn run_pass(room: &SyncRoom, job: &JobName) -> Result<PassReport, Sync
             break;
         }
         let in_snapshot = matches!(state.progress, Progress::Snapshot { .. });
-        let page = read_page(room, &mut session, &mut state, bound).await?;
+        let page = read_page(room, session, state, bound).await?;
         report.rows += page.rows;
         report.batches += page.batches;
         if page.is_last && !in_snapshot {
             break;
         }
     }
-    session.close().await;
     Ok(report)
 }
 
@@ -149,7 +174,7 @@ async fn bound(session: &mut Session) -> Result<(Rowversion, Rowversion), SyncEr
 /// A counter never runs backwards, unless the database was restored.
 fn check_direction(state: &JobState, bound: Rowversion) -> Result<(), SyncError> {
     let watermark = match &state.progress {
-        Progress::New => return Ok(()),
+        Progress::New | Progress::Sweep { .. } | Progress::Swept { .. } => return Ok(()),
         Progress::Snapshot { bound, .. } => bound.below(),
         Progress::Increments { after, .. } => *after,
     };

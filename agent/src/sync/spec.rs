@@ -30,14 +30,23 @@ pub struct JobSpec {
     pub columns: Vec<SourceColumn>,
     /// Names of the key columns in key order.
     pub key: Vec<SqlName>,
-    /// The rowversion column.
-    pub cursor: SqlName,
+    /// How new rows are found.
+    pub cursor: Cursor,
     /// From the end of one pass to the start of the next.
     pub interval: Duration,
     /// Rows of one page and at most of one batch.
     pub batch_rows: u32,
     /// For whom batches are sealed.
     pub seal: Seal,
+}
+
+/// How new rows are found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cursor {
+    /// By this rowversion column: reads only what is new, does not see deletes.
+    Rowversion(SqlName),
+    /// By reading everything and comparing digests: needs nothing but SELECT and sees deletes.
+    Digest,
 }
 
 /// A delivered column.
@@ -66,15 +75,21 @@ impl JobSpec {
     pub fn select_list(&self) -> String {
         let mut list: Vec<String> =
             self.columns.iter().map(|column| column.kind.select(&column.name)).collect();
-        if !self.delivers(&self.cursor) {
-            list.push(self.cursor.quoted().to_string());
+        if let Cursor::Rowversion(cursor) = &self.cursor
+            && !self.delivers(cursor)
+        {
+            list.push(cursor.quoted().to_string());
         }
         list.join(", ")
     }
 
-    /// Where the cursor stands in the SELECT list.
+    /// Where the rowversion stands in the SELECT list.
     pub fn cursor_position(&self) -> usize {
-        self.columns.iter().position(|column| column.name == self.cursor).unwrap_or(self.columns.len())
+        let position = |cursor: &SqlName| self.columns.iter().position(|column| column.name == *cursor);
+        match &self.cursor {
+            Cursor::Rowversion(cursor) => position(cursor).unwrap_or(self.columns.len()),
+            Cursor::Digest => self.columns.len(),
+        }
     }
 
     /// Where the key columns stand in the SELECT list, in key order.
@@ -94,13 +109,20 @@ impl JobSpec {
 
     /// The Arrow schema of the batches.
     pub fn schema(&self) -> arrow_schema::SchemaRef {
+        let operation = self.has_operations().then_some((OPERATION, "", CellKind::Text));
         let columns = self.columns.iter().map(|c| (c.name.as_str(), c.sql_type.as_str(), c.kind));
-        super::cells::schema(columns)
+        super::cells::schema(operation.into_iter().chain(columns))
     }
 
     /// How the columns travel, in order.
     pub fn kinds(&self) -> Vec<CellKind> {
-        self.columns.iter().map(|column| column.kind).collect()
+        let operation = self.has_operations().then_some(CellKind::Text);
+        operation.into_iter().chain(self.columns.iter().map(|column| column.kind)).collect()
+    }
+
+    /// True when a batch tells in its first column, [`OPERATION`], what became of each row.
+    pub fn has_operations(&self) -> bool {
+        self.cursor == Cursor::Digest
     }
 
     /// True when a change from `other` to `self` makes the delivered data something else, so that a new epoch begins.
@@ -133,8 +155,10 @@ impl JobSpec {
                 Some(_) => {}
             }
         }
-        if !table.column(self.cursor.as_str()).is_some_and(ColumnInfo::is_rowversion) {
-            differences.push(format!("column {} is no rowversion any more", self.cursor));
+        if let Cursor::Rowversion(cursor) = &self.cursor
+            && !table.column(cursor.as_str()).is_some_and(ColumnInfo::is_rowversion)
+        {
+            differences.push(format!("column {cursor} is no rowversion any more"));
         }
         if differences.is_empty() {
             return Ok(());
@@ -144,6 +168,16 @@ impl JobSpec {
 
     fn delivers(&self, name: &SqlName) -> bool {
         self.columns.iter().any(|column| column.name == *name)
+    }
+}
+
+impl Cursor {
+    /// How status, events and changes name it.
+    pub fn shown(&self) -> String {
+        match self {
+            Self::Rowversion(column) => format!("rowversion {column}"),
+            Self::Digest => "digest".to_owned(),
+        }
     }
 }
 
@@ -180,7 +214,8 @@ pub(crate) struct SpecV1 {
     table: String,
     columns: Vec<ColumnV1>,
     key: Vec<String>,
-    cursor: String,
+    /// The rowversion column; none for a digest.
+    cursor: Option<String>,
     interval_ms: u64,
     batch_rows: u32,
     seal: Seal,
@@ -210,7 +245,10 @@ impl From<&JobSpec> for StoredSpec {
             table: spec.table.name.as_str().to_owned(),
             columns: spec.columns.iter().map(|column| ColumnV1::from(&column.info)).collect(),
             key: spec.key.iter().map(|key| key.as_str().to_owned()).collect(),
-            cursor: spec.cursor.as_str().to_owned(),
+            cursor: match &spec.cursor {
+                Cursor::Rowversion(column) => Some(column.as_str().to_owned()),
+                Cursor::Digest => None,
+            },
             interval_ms: millis(spec.interval),
             batch_rows: spec.batch_rows,
             seal: spec.seal.clone(),
@@ -237,7 +275,10 @@ impl StoredSpec {
             table: ObjectName { schema: SqlName::new(stored.schema)?, name: SqlName::new(stored.table)? },
             columns,
             key: stored.key.into_iter().map(SqlName::new).collect::<Result<_, _>>()?,
-            cursor: SqlName::new(stored.cursor)?,
+            cursor: match stored.cursor {
+                Some(column) => Cursor::Rowversion(SqlName::new(column)?),
+                None => Cursor::Digest,
+            },
             interval: Duration::from_millis(stored.interval_ms),
             batch_rows: stored.batch_rows,
             seal: stored.seal,
@@ -261,6 +302,9 @@ impl TryFrom<ColumnV1> for SourceColumn {
         Self::of(&info)?.ok_or(SyncError::Store(StoreError::Form { what: "sync column type" }))
     }
 }
+
+/// Name of the column that holds `upsert` or `delete`.
+pub const OPERATION: &str = "_operation";
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)

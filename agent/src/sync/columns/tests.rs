@@ -13,7 +13,7 @@ use crate::sync::cells::schema;
 
 fn one(kind: CellKind, cell: ColumnData<'static>) -> ArrayRef {
     let mut buffer = RowBuffer::new(schema([("c", "", kind)].into_iter()), &[kind]);
-    buffer.push([cell].into_iter()).unwrap();
+    buffer.push([Some(cell)].into_iter()).unwrap();
     assert_eq!(buffer.rows(), 1);
     buffer.take().unwrap().column(0).clone()
 }
@@ -31,7 +31,7 @@ fn a_decimal_of_another_scale_is_refused_by_column() {
     let kinds = [CellKind::Decimal(10, 2)];
     let mut buffer = RowBuffer::new(schema([("Fee", "", kinds[0])].into_iter()), &kinds);
     let cell = ColumnData::Numeric(Some(Numeric::new_with_scale(1, 3)));
-    assert_eq!(buffer.push([cell].into_iter()).unwrap_err().column, "Fee");
+    assert_eq!(buffer.push([Some(cell)].into_iter()).unwrap_err().column, "Fee");
 }
 
 #[test]
@@ -131,5 +131,5 @@ fn a_row_that_is_too_short_is_refused() {
     let kinds = [CellKind::Int, CellKind::Int];
     let fields = schema([("a", "", kinds[0]), ("b", "", kinds[1])].into_iter());
     let mut buffer = RowBuffer::new(fields, &kinds);
-    assert_eq!(buffer.push([ColumnData::I32(Some(1))].into_iter()).unwrap_err().column, "b");
+    assert_eq!(buffer.push([Some(ColumnData::I32(Some(1)))].into_iter()).unwrap_err().column, "b");
 }

@@ -71,11 +71,26 @@ fn an_exhausted_increment_stands_just_below_its_bound() {
 }
 
 #[test]
+fn a_sweep_reads_on_by_key_alone() {
+    let mut swept = spec(&["AppointmentID"]);
+    swept.cursor = Cursor::Digest;
+    let page = sweep_page(&swept, &[Param::Int(7)], 10);
+    assert_eq!(
+        page.sql,
+        "SELECT TOP (@P1) [AppointmentID], [Note], CAST([Balance] AS decimal(19,4)) AS [Balance] \
+         FROM [dbo].[Appointment] WHERE [AppointmentID] > @P2 ORDER BY [AppointmentID] OPTION (MAXDOP 1)"
+    );
+    assert_eq!(Progress::New.page(&swept, rv(9), 10), None);
+}
+
+#[test]
 fn progress_survives_storage() {
     for progress in [
         Progress::New,
         Progress::Snapshot { bound: rv(u64::MAX), after: vec![Param::Text("Zoë".into())] },
         Progress::Increments { after: rv(3), key: vec![] },
+        Progress::Sweep { round: 2, after: vec![Param::Int(7)] },
+        Progress::Swept { round: 2 },
     ] {
         let stored = serde_json::to_string(&StoredProgress::from(&progress)).unwrap();
         let back: StoredProgress = serde_json::from_str(&stored).unwrap();

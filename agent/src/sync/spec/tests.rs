@@ -20,7 +20,7 @@ pub(crate) fn spec(key: &[&str]) -> JobSpec {
             column("Balance", "money", 8),
         ],
         key: key.iter().map(|name| SqlName::new(*name).unwrap()).collect(),
-        cursor: SqlName::new("RowVer").unwrap(),
+        cursor: Cursor::Rowversion(SqlName::new("RowVer").unwrap()),
         interval: Duration::from_secs(600),
         batch_rows: 1000,
         seal: Seal::Plain,

@@ -1,0 +1,158 @@
+//! A batch being read and written: rows go in, a whole file and its index row come out.
+//!
+//! Rows travel to the writing thread in record batches through a bounded channel, so memory does not grow with the batch.
+
+use serde_json::json;
+use tiberius::ColumnData;
+use tokio::sync::mpsc;
+use tokio::task::{JoinError, JoinHandle};
+
+use crate::store::sync::BatchRow;
+
+use super::SyncError;
+use super::batch::{BatchFile, Feed, WrittenFile};
+use super::columns::RowBuffer;
+use super::ledger::JobState;
+use super::names::BatchId;
+use super::pass::SyncRoom;
+use super::spec::Seal;
+
+/// A batch that is not whole yet. Dropping it removes its file.
+pub(super) struct OpenBatch {
+    buffer: RowBuffer,
+    bytes: usize,
+    feed: mpsc::Sender<Feed>,
+    writer: JoinHandle<Result<Result<WrittenFile, SyncError>, JoinError>>,
+}
+
+/// What the batch event tells beside the file's own figures.
+pub(super) struct News {
+    /// The rowversion up to which rows are in it; none for a sweep.
+    pub(super) watermark: Option<String>,
+    /// How many of its rows are deletes.
+    pub(super) deletes: u64,
+}
+
+impl OpenBatch {
+    /// Opens the next batch of a job.
+    pub(super) fn new(room: &SyncRoom, state: &JobState) -> Self {
+        let spec = &state.spec;
+        let file = BatchFile {
+            path: room
+                .spool
+                .path(&spec.name.path_component(), &batch_id(state).file_name(is_sealed(&spec.seal))),
+            schema: spec.schema(),
+            seal: spec.seal.clone(),
+            footer: footer(state),
+            faults: room.faults.clone(),
+        };
+        let (feed, receiver) = mpsc::channel(FEED_DEPTH);
+        let tasks = room.tasks.clone();
+        let work = async move { tasks.blocking(move || file.write(receiver)).await };
+        let writer = room.tasks.spawn(format!("sync batch {}", spec.name), work);
+        Self { buffer: RowBuffer::new(spec.schema(), &spec.kinds()), bytes: 0, feed, writer }
+    }
+
+    /// Takes one row; `None` cells are NULLs of whatever type their column has.
+    pub(super) async fn push(
+        &mut self,
+        cells: impl Iterator<Item = Option<ColumnData<'static>>>,
+    ) -> Result<(), SyncError> {
+        let before = self.buffer.bytes();
+        self.buffer.push(cells)?;
+        self.bytes += self.buffer.bytes() - before;
+        if self.buffer.rows() >= CHUNK_ROWS || self.buffer.bytes() >= CHUNK_BYTES {
+            self.flush().await?;
+        }
+        Ok(())
+    }
+
+    /// True when the batch is to be ended, however many rows may follow.
+    pub(super) fn is_full(&self) -> bool {
+        self.bytes >= MAX_BATCH_BYTES
+    }
+
+    /// Ends the file: whole, synced and under its name, but not recorded.
+    pub(super) async fn finish(mut self) -> Result<WrittenFile, SyncError> {
+        self.flush().await?;
+        self.send(Feed::End).await?;
+        self.writer.await.and_then(|written| written).map_err(|_| SyncError::Stopped)?
+    }
+
+    async fn flush(&mut self) -> Result<(), SyncError> {
+        let rows = self.buffer.take()?;
+        self.send(Feed::Rows(rows)).await
+    }
+
+    async fn send(&mut self, item: Feed) -> Result<(), SyncError> {
+        if self.feed.send(item).await.is_ok() {
+            return Ok(());
+        }
+        // The writer ended early: its own error says why.
+        match (&mut self.writer).await {
+            Ok(Ok(Err(error))) => Err(error),
+            Ok(Ok(Ok(_)) | Err(_)) | Err(_) => Err(SyncError::Stopped),
+        }
+    }
+}
+
+fn batch_id(state: &JobState) -> BatchId {
+    BatchId { job: state.spec.name.clone(), epoch: state.epoch, sequence: state.sequence }
+}
+
+/// The index row of a written batch, its event included.
+pub(super) fn batch_row(state: &JobState, written: &WrittenFile, news: &News) -> BatchRow {
+    let (spec, id) = (&state.spec, batch_id(state));
+    let (folder, file) = (spec.name.path_component(), id.file_name(is_sealed(&spec.seal)));
+    let event = json!({
+        "job": spec.name.as_str(),
+        "epoch": id.epoch.get(),
+        "sequence": id.sequence,
+        "phase": state.progress.phase(),
+        "database": spec.connection.database,
+        "table": spec.table.to_string(),
+        "rows": written.rows,
+        "bytes": written.bytes,
+        "sha256": written.sha256,
+        "deletes": news.deletes,
+        "watermark": news.watermark,
+        "sealed": is_sealed(&spec.seal),
+        "path": format!("agent/sync/{folder}/{file}"),
+    });
+    BatchRow {
+        id: 0,
+        job: spec.name.to_string(),
+        epoch: id.epoch.get(),
+        sequence: id.sequence,
+        folder,
+        file,
+        bytes: written.bytes,
+        rows: written.rows,
+        event: event.to_string(),
+    }
+}
+
+/// What the Parquet footer tells a reader who has only the file.
+fn footer(state: &JobState) -> Vec<(String, String)> {
+    let pairs = [
+        ("agent.job", state.spec.name.to_string()),
+        ("agent.epoch", state.epoch.get().to_string()),
+        ("agent.sequence", state.sequence.to_string()),
+        ("agent.phase", state.progress.phase().to_owned()),
+        ("agent.database", state.spec.connection.database.clone()),
+        ("agent.table", state.spec.table.to_string()),
+        ("agent.key", state.spec.key_list()),
+    ];
+    pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+}
+
+fn is_sealed(seal: &Seal) -> bool {
+    matches!(seal, Seal::Recipients(_))
+}
+
+/// Rows of one record batch on its way to the writer.
+const CHUNK_ROWS: usize = 4096;
+const CHUNK_BYTES: usize = 4 << 20;
+const FEED_DEPTH: usize = 2;
+/// A batch is cut here, so that its file fits into one chunk of the master sink.
+const MAX_BATCH_BYTES: usize = 16 << 20;
