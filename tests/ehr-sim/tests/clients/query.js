@@ -3,7 +3,8 @@
 // usage: query.js PORT USER DATABASE TLS < statements, one per line
 // The password comes in the environment (TDS_PASSWORD). TLS is off, login or on. "prepare: statement" prepares with an
 // int parameter @n and executes it twice, with 7 and 8; "params: {"name": [type, value]} statement" passes parameters.
-// A line that is a JSON string is that string. With TDS_PLAIN values are printed as SQL text.
+// A line that is a JSON string is that string; one that is a JSON object has "text", "session" and "wait" as in query.py.
+// With TDS_PLAIN values are printed as SQL text.
 "use strict";
 
 const readline = require("node:readline");
@@ -28,7 +29,7 @@ function shown(value) {
   return text.length < 120 ? text : `${text.slice(0, 20)}...${value.length}`;
 }
 
-function start(line, done) {
+function start(connection, line, done) {
   if (line.startsWith('"')) line = JSON.parse(line);
   const results = [];
   const finish = (error) =>
@@ -40,7 +41,7 @@ function start(line, done) {
   request.on("columnMetadata", (columns) =>
     results.push({ columns: columns.map((column) => column.colName), rows: [] }));
   request.on("row", (row) => results.at(-1).rows.push(row.map((column) => shown(column.value))));
-  if (prepared) return prepare(request, finish);
+  if (prepared) return prepare(connection, request, finish);
   if (passed) {
     for (const [name, [type, value]] of Object.entries(JSON.parse(passed[1]))) {
       request.addParameter(name, TYPES[type], value);
@@ -50,7 +51,7 @@ function start(line, done) {
   return connection.execSqlBatch(request);
 }
 
-function prepare(request, finish) {
+function prepare(connection, request, finish) {
   const values = [7, 8];
   request.addParameter("n", TYPES.Int);
   request.callback = (error) => (error ? finish(error) : step());
@@ -64,29 +65,56 @@ function prepare(request, finish) {
   connection.prepare(request);
 }
 
-const connection = new Connection({
-  server: process.env.TDS_HOST ?? "127.0.0.1",
-  authentication: { type: "default", options: { userName: user, password: process.env.TDS_PASSWORD } },
-  options: {
-    port: Number(port),
-    database,
-    encrypt: tls === "on",
-    trustServerCertificate: true,
-    connectTimeout: 60000,
-    requestTimeout: 60000,
-    appName: "wire-test",
-    rowCollectionOnRequestCompletion: false,
-  },
-});
+function connect() {
+  const connection = new Connection({
+    server: process.env.TDS_HOST ?? "127.0.0.1",
+    authentication: { type: "default", options: { userName: user, password: process.env.TDS_PASSWORD } },
+    options: {
+      port: Number(port),
+      database,
+      encrypt: tls === "on",
+      trustServerCertificate: true,
+      connectTimeout: 60000,
+      requestTimeout: 60000,
+      appName: "wire-test",
+      rowCollectionOnRequestCompletion: false,
+    },
+  });
+  return new Promise((resolve, reject) =>
+    connection.connect((error) => (error ? reject(error) : resolve({ connection, last: Promise.resolve() }))));
+}
 
-connection.on("connect", async (error) => {
-  if (error) {
+function ask(session, line, at) {
+  session.last = session.last.then(() => new Promise((resolve) =>
+    start(session.connection, line, (answer) => {
+      console.log(JSON.stringify(at === undefined ? answer : { ...answer, at }));
+      resolve();
+    })));
+  return session.last;
+}
+
+async function main() {
+  const sessions = new Map();
+  let first;
+  try {
+    first = await connect();
+  } catch (error) {
     console.log(JSON.stringify({ error: [error.cause?.number ?? error.number ?? null, error.message] }));
     return;
   }
+  sessions.set(1, first);
+  let at = 0;
   for await (const line of readline.createInterface({ input: process.stdin })) {
-    await new Promise((resolve) => start(line, (answer) => resolve(console.log(JSON.stringify(answer)))));
+    const item = line.startsWith('{"') ? { session: 1, wait: true, ...JSON.parse(line) } : { session: 1, wait: true };
+    if (!sessions.has(item.session)) sessions.set(item.session, await connect());
+    const answered = ask(sessions.get(item.session), item.text ?? line, item.text === undefined ? undefined : at);
+    if (item.wait) await answered;
+    at += 1;
   }
-  connection.close();
-});
-connection.connect();
+  for (const session of sessions.values()) {
+    await session.last;
+    session.connection.close();
+  }
+}
+
+main();

@@ -3,7 +3,9 @@
 usage: query.py pymssql|pytds PORT USER DATABASE TLS < statements, one per line
 The password comes in the environment (TDS_PASSWORD). TLS is off, login or on. Per statement one line is printed:
 {"results": [{"columns": [...], "rows": [[repr, ...]]}]} or {"error": [number, text]}.
-A line that is a JSON string is that string: a batch of several lines. With TDS_PLAIN values are printed as SQL text
+A line that is a JSON string is that string: a batch of several lines. A line that is a JSON object has the batch in
+"text" and may name a "session" (connections of their own, 1 is the first) and "wait": false, which goes on with the next
+line at once; an answer then has the line's number in "at". With TDS_PLAIN values are printed as SQL text
 (NULL, 0x00, 1.50) and the connection is in autocommit. A line "params: [python list] statement" passes parameters; "commit" and "rollback" do what they say.
 """
 
@@ -11,8 +13,10 @@ import datetime
 import decimal
 import json
 import os
+import queue
 import ssl
 import sys
+import threading
 import uuid
 
 
@@ -114,20 +118,56 @@ def run(connection, cursor, line):
     return {"results": results}
 
 
+class Session:
+    """A connection with a thread of its own."""
+
+    def __init__(self, arguments):
+        self.connection = connect(*arguments)
+        self.cursor = self.connection.cursor()
+        self.work = queue.Queue()
+        self.thread = threading.Thread(target=self.serve)
+        self.thread.start()
+
+    def serve(self):
+        while (item := self.work.get()) is not None:
+            line, at, finished = item
+            try:
+                answer = run(self.connection, self.cursor, line)
+            except Exception as error:  # noqa: BLE001 the test reads what the client makes of a refusal
+                answer = describe(error)
+            with PRINTING:
+                print(json.dumps(answer if at is None else {**answer, "at": at}), flush=True)
+            finished.set()
+        self.connection.close()
+
+
+PRINTING = threading.Lock()
+
+
 def main():
     client, port, user, database, tls = sys.argv[1:6]
+    arguments = (client, int(port), user, database, tls)
     try:
-        connection = connect(client, int(port), user, database, tls)
-    except Exception as error:  # noqa: BLE001 the test reads what the client makes of a refusal
+        sessions = {1: Session(arguments)}
+    except Exception as error:  # noqa: BLE001
         print(json.dumps(describe(error)))
         return
-    cursor = connection.cursor()
-    for line in sys.stdin.read().splitlines():
-        try:
-            print(json.dumps(run(connection, cursor, line)))
-        except Exception as error:  # noqa: BLE001
-            print(json.dumps(describe(error)))
-    connection.close()
+    for at, line in enumerate(sys.stdin.read().splitlines()):
+        number, wait = 1, True
+        if line.startswith('{"'):
+            item = json.loads(line)
+            line, number, wait = item["text"], item.get("session", 1), item.get("wait", True)
+        else:
+            at = None
+        if number not in sessions:
+            sessions[number] = Session(arguments)
+        finished = threading.Event()
+        sessions[number].work.put((line, at, finished))
+        if wait:
+            finished.wait()
+    for session in sessions.values():
+        session.work.put(None)
+        session.thread.join()
 
 
 main()
