@@ -16,6 +16,7 @@ mod idle;
 mod jobs;
 mod keys;
 mod rotation;
+mod sql;
 mod states;
 
 /// Makes a test per series of each named case: `fn(&SaltMaster) -> Result<()>`.

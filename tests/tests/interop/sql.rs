@@ -1,0 +1,193 @@
+//! The main job: a real master pushes the state tree of the demo, rows arrive in the master's cache; and what goes wrong on
+//! the SQL side is said where Salt's users look.
+
+use std::fs;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+use tests::{
+    ehr::EhrSim,
+    minion::{Minion, Sut},
+    received::Received,
+    salt::SaltMaster,
+    source::Source,
+    wait::{PATIENCE, wait_for},
+};
+
+crate::each_series!(
+    the_dolphin_tree_brings_rows_to_the_master_cache,
+    a_login_that_fails_gives_the_number_and_the_message,
+    a_sync_declaration_that_cannot_work_is_refused,
+);
+
+const ROWS: u64 = 2_000;
+const CHANGES: u32 = 60;
+const APPOINTMENT: &str =
+    "AppointmentID, PatientID, ProviderID, ChairID, StartTime, LengthMinutes, Status, Fee, CreatedAt, RowVer";
+
+fn the_dolphin_tree_brings_rows_to_the_master_cache(master: &SaltMaster) -> Result<()> {
+    let Some(practice) = Practice::open(master, "sql-dolphin", json!({}))? else { return Ok(()) };
+    let id = practice.minion.id.clone();
+
+    let tried = practice.apply(json!(["dolphin"]), json!({ "test": true }))?;
+    ensure!(tried["retcode"] == 0, "test=True: {tried}");
+    let applied = practice.apply(json!(["dolphin"]), json!({}))?;
+    ensure!(applied["retcode"] == 0 && all_hold(&applied), "{applied}");
+    let printed = master.output("highstate", &id, &applied["ret"])?;
+    ensure!(printed.contains("Failed:    0"), "{printed}");
+    ensure!(!applied.to_string().contains(Practice::SYNC_PASSWORD), "a password is in the return");
+
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut source = runtime.block_on(Source::connect(practice.sim.port, EhrSim::SA_PASSWORD))?;
+    let snapshot = runtime.block_on(source.read("dbo.Appointment", APPOINTMENT))?;
+    ensure!(snapshot.len() as u64 == ROWS, "the simulator serves {} rows", snapshot.len());
+    practice.wait_until_received(master, &snapshot)?;
+
+    runtime.block_on(source.change(CHANGES))?;
+    let changed = runtime.block_on(source.read("dbo.Appointment", APPOINTMENT))?;
+    let received = practice.wait_until_received(master, &changed)?;
+    ensure!(received.repeats == 0 && received.is_gapless(), "{} row versions came twice", received.repeats);
+
+    let again = practice.apply(json!(["dolphin"]), json!({}))?;
+    ensure!(all_hold(&again) && no_changes(&again), "a second run must change nothing: {again}");
+    practice.minion.finish()
+}
+
+fn a_login_that_fails_gives_the_number_and_the_message(master: &SaltMaster) -> Result<()> {
+    let wrong = json!({ "mssql.password": "not the password" });
+    let Some(practice) = Practice::open(master, "sql-login", wrong)? else { return Ok(()) };
+    let applied = practice.apply(json!(["dolphin"]), json!({}))?;
+    ensure!(applied["retcode"] == 2, "{applied}");
+    let said = comment(&applied, "dolphin_login")?;
+    ensure!(said.contains("18456") && said.contains("Login failed for user 'sa'"), "{said}");
+    ensure!(!applied.to_string().contains("not the password"), "a password is in the return");
+    let blocked = comment(&applied, "dolphin_user")?;
+    ensure!(blocked == "One or more requisite failed: dolphin.login.dolphin_login", "{blocked}");
+    practice.minion.wait_for_ping(master)
+}
+
+fn a_sync_declaration_that_cannot_work_is_refused(master: &SaltMaster) -> Result<()> {
+    let Some(practice) = Practice::open(master, "sql-refuse", json!({}))? else { return Ok(()) };
+    let cases = [
+        ("dbo.Nowhere", json!(null), "dbo.Nowhere"),
+        ("dbo.Patient", json!(["PatientID", "Shoesize", "RowVer"]), "Shoesize"),
+        ("dbo.Legacy", json!(null), "rowversion"),
+    ];
+    for (table, columns, expected) in cases {
+        let mut kwarg = json!({ "database": "Main_OMS", "table": table, "cursor": "rowversion" });
+        if !columns.is_null() {
+            kwarg["columns"] = columns;
+        }
+        let answer = practice.single("mssql_sync.present", "refused", kwarg)?;
+        ensure!(answer["retcode"] == 2, "{table}: {answer}");
+        ensure!(answer["ret"].to_string().contains(expected), "{table}: {answer}");
+    }
+    let kwarg =
+        json!({ "database": "Main_OMS", "table": "dbo.Payment", "cursor": "rowversion", "interval": 3600 });
+    let answer = practice.single("mssql_sync.present", "slow", kwarg)?;
+    let text = answer["ret"].to_string();
+    ensure!(
+        answer["retcode"] == 0 && text.contains("index"),
+        "no index on the cursor is a warning: {answer}"
+    );
+    practice.minion.wait_for_ping(master)
+}
+
+/// A simulated practice with its agent and its pillar.
+struct Practice<'a> {
+    master: &'a SaltMaster,
+    minion: Minion,
+    sim: EhrSim,
+    identity: age::x25519::Identity,
+}
+
+impl<'a> Practice<'a> {
+    const SYNC_PASSWORD: &'static str = "Sync-only-9";
+
+    /// None with Salt's own minion, which has no such states.
+    fn open(master: &'a SaltMaster, id: &str, pillar: Value) -> Result<Option<Self>> {
+        if Sut::chosen(master.series) != Sut::Agent {
+            return Ok(None);
+        }
+        let sim = EhrSim::serve("dolphin", ROWS)?;
+        let identity = age::x25519::Identity::generate();
+        let mut secrets = json!({
+            "mssql.server": "127.0.0.1", "mssql.port": sim.port, "mssql.user": "sa",
+            "mssql.password": EhrSim::SA_PASSWORD, "mssql.trust_server_certificate": true,
+            "dolphin": { "login": "nexhealth_sync", "password": Self::SYNC_PASSWORD, "interval": 1 },
+            "agent": { "sync": { "recipients": [identity.to_public().to_string()] } },
+        });
+        if let (Some(secrets), Value::Object(pillar)) = (secrets.as_object_mut(), pillar) {
+            secrets.extend(pillar);
+        }
+        fs::write(master.path("pillar").join(format!("{id}.sls")), serde_json::to_string_pretty(&secrets)?)?;
+        let minion = Minion::accepted(master, id, json!({}))?;
+        Ok(Some(Self { master, minion, sim, identity }))
+    }
+
+    fn apply(&self, arg: Value, kwarg: Value) -> Result<Value> {
+        let answer = self.master.cmd(&self.minion.id, "state.apply", &arg, json!({ "kwarg": kwarg }))?;
+        Ok(answer[&self.minion.id].clone())
+    }
+
+    fn single(&self, fun: &str, name: &str, mut kwarg: Value) -> Result<Value> {
+        kwarg["name"] = json!(name);
+        let answer =
+            self.master.cmd(&self.minion.id, "state.single", &json!([fun]), json!({ "kwarg": kwarg }))?;
+        Ok(answer[&self.minion.id].clone())
+    }
+
+    /// Waits until the rows in the master's cache are `wanted`, and nothing else.
+    fn wait_until_received(&self, master: &SaltMaster, wanted: &tests::source::Rows) -> Result<Received> {
+        let folder =
+            master.path("cache/minions").join(&self.minion.id).join("files/agent/sync/main_oms.Appointment");
+        wait_for("the rows of dbo.Appointment in the master's cache", PATIENCE, || {
+            let announced = self.announced(master);
+            let mut received = Received::new(folder.clone(), self.identity.clone());
+            received.look(&announced).map_err(|error| format!("{error:#}"))?;
+            if received.rows == *wanted { Ok(received) } else { Err(self.distance(&received, wanted)) }
+        })
+    }
+
+    /// The digests that the batch events named.
+    fn announced(&self, master: &SaltMaster) -> std::collections::BTreeSet<String> {
+        let events = master.events("agent/sync/");
+        let digests =
+            events.iter().filter_map(|event| event.pointer("/data/data/sha256").and_then(Value::as_str));
+        digests.map(str::to_owned).collect()
+    }
+
+    fn distance(&self, received: &Received, wanted: &tests::source::Rows) -> String {
+        let same = wanted.iter().filter(|(key, cells)| received.rows.get(key) == Some(*cells)).count();
+        let status = self.master.cmd(&self.minion.id, "mssql_sync.status", &json!([]), json!({}));
+        let odd =
+            wanted.iter().find(|(key, cells)| received.rows.get(key).is_some_and(|found| found != *cells));
+        let odd = odd.map(|(key, cells)| format!("{cells:?} came as {:?}", received.rows[key]));
+        format!(
+            "{} of {} rows, {same} of them right, {} batches; {}; {}",
+            received.rows.len(),
+            wanted.len(),
+            received.batches(),
+            odd.unwrap_or_default(),
+            status.map_or_else(|error| format!("{error:#}"), |status| status.to_string()),
+        )
+    }
+}
+
+fn chunks(ret: &Value) -> impl Iterator<Item = (&String, &Value)> {
+    ret["ret"].as_object().into_iter().flatten()
+}
+
+fn all_hold(ret: &Value) -> bool {
+    chunks(ret).count() > 0 && chunks(ret).all(|(_, chunk)| chunk["result"] == true)
+}
+
+fn no_changes(ret: &Value) -> bool {
+    chunks(ret).all(|(_, chunk)| chunk["changes"] == json!({}))
+}
+
+fn comment(ret: &Value, id: &str) -> Result<String> {
+    let found = chunks(ret).find(|(key, _)| key.split("_|-").nth(1) == Some(id));
+    let (_, chunk) = found.with_context(|| format!("no chunk {id} in {ret}"))?;
+    Ok(chunk["comment"].as_str().unwrap_or_default().to_owned())
+}
