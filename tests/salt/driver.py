@@ -121,6 +121,33 @@ class Driver:
     def do_cmd_async(self, tgt, fun, arg=(), kwarg=None, tgt_type="glob"):
         return self.client.cmd_async(tgt, fun, list(arg), tgt_type=tgt_type, kwarg=kwarg)
 
+    def do_first_ping(self, tgt, limit):
+        """Pings until the first answer, on the event bus, ten times a second; gives the seconds it took."""
+        begun, wanted = time.monotonic(), set()
+        with salt.utils.event.get_event("master", sock_dir=self.opts["sock_dir"], opts=dict(self.opts), listen=True) as bus:
+            bus.connect_pub()
+            while time.monotonic() < begun + limit:
+                published = self.client.run_job(tgt, "test.ping", [], tgt_type="list", timeout=1, listen=False)
+                wanted.add(published.get("jid"))
+                again = time.monotonic() + 0.1
+                while time.monotonic() < again:
+                    event = bus.get_event(wait=0.02, tag="salt/job/", full=True)
+                    if event and event["tag"].endswith("/ret/" + tgt) and event["data"].get("jid") in wanted:
+                        return time.monotonic() - begun
+        raise TimeoutError(f"{tgt} answered no ping in {limit} s")
+
+    def do_timed(self, tgt, fun, arg, count):
+        """The seconds that each of `count` jobs took, one after the other, after one that is not counted."""
+        taken = []
+        for number in range(count + 1):
+            begun = time.monotonic()
+            answer = self.client.cmd(tgt, fun, list(arg), timeout=60, full_return=True)
+            if not answer.get(tgt) or answer[tgt]["retcode"]:
+                raise RuntimeError(f"{fun} went wrong: {answer}")
+            if number:
+                taken.append(time.monotonic() - begun)
+        return taken
+
     def do_cached(self, jid):
         """What the master's job cache holds for a jid."""
         return self.client.get_cache_returns(jid)

@@ -1,7 +1,5 @@
 //! Jobs that outlive the master's timeout: found, accompanied and ended.
 
-use std::time::Duration;
-
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use tests::{
@@ -59,18 +57,12 @@ fn a_running_job_blocks_no_ping_and_can_be_killed(master: &SaltMaster) -> Result
 fn a_second_state_run_waits_its_turn(master: &SaltMaster) -> Result<()> {
     let id = "jobs-states";
     let minion = Minion::accepted(master, id, json!({}))?;
-    let jid = start(
-        master,
-        id,
-        "state.single",
-        json!(["module.run"]),
-        json!({ "name": "test.sleep", "length": 20 }),
-    )?;
-    let jid = if wait_running(master, id, &jid).is_ok() { jid } else { return Ok(()) };
+    let jid = start(master, id, "state.apply", json!(["slow"]), json!({}))?;
+    wait_running(master, id, &jid)?;
     let answer = master.cmd(id, "state.apply", &json!(["greeting"]), json!({}))?;
     let said = answer[id]["ret"][0].as_str().unwrap_or_default();
     ensure!(
-        said.starts_with("The function \"state.single\" is running as PID ") && said.contains(&jid),
+        said.starts_with("The function \"state.apply\" is running as PID ") && said.contains(&jid),
         "{answer}"
     );
     ensure!(answer[id]["retcode"] == 1, "{answer}");
@@ -78,7 +70,7 @@ fn a_second_state_run_waits_its_turn(master: &SaltMaster) -> Result<()> {
 }
 
 fn wait_running(master: &SaltMaster, id: &str, jid: &str) -> Result<()> {
-    wait_for("the state run to be under way", Duration::from_secs(15), || {
+    wait_for("the state run to be under way", PATIENCE, || {
         let answer = master
             .cmd(id, "saltutil.find_job", &json!([jid]), json!({}))
             .map_err(|error| format!("{error:#}"))?;

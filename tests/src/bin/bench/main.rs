@@ -1,0 +1,71 @@
+//! Side by side on one real master: our agent, an unmodified salt-minion, and the least that can answer a ping.
+//!
+//! Start to first ping, idle memory of the whole process tree (PSS), `test.ping` p50 and p95, a 100-state SLS. Timing is
+//! done inside the master's driver process, so no command-line start is in a figure. Figures are printed, never judged.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, ValueEnum};
+use tests::salt::Series;
+
+mod measure;
+mod minimal;
+mod table;
+
+/// Compare our agent with Salt's own minion.
+#[derive(Debug, Parser)]
+struct Options {
+    /// The series of the real master and minion.
+    #[arg(long, value_enum, default_value = "3006")]
+    series: SeriesName,
+    /// Pings per peer.
+    #[arg(long, default_value_t = 100)]
+    pings: u32,
+    /// Runs of the 100-state SLS per peer, and starts per peer.
+    #[arg(long, default_value_t = 5)]
+    runs: u32,
+    /// Print the figures as one JSON object.
+    #[arg(long)]
+    json: bool,
+    /// Be the minimal peer of this id at `--ret-port`; the benchmark starts itself so.
+    #[arg(long, hide = true, requires = "ret_port")]
+    minimal: Option<String>,
+    #[arg(long, hide = true)]
+    ret_port: Option<u16>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum SeriesName {
+    #[value(name = "3006")]
+    S3006,
+    #[value(name = "3007")]
+    S3007,
+    #[value(name = "3008")]
+    S3008,
+}
+
+impl From<SeriesName> for Series {
+    fn from(name: SeriesName) -> Self {
+        match name {
+            SeriesName::S3006 => Self::S3006,
+            SeriesName::S3007 => Self::S3007,
+            SeriesName::S3008 => Self::S3008,
+        }
+    }
+}
+
+fn main() -> Result<ExitCode> {
+    let options = Options::parse();
+    if let (Some(id), Some(port)) = (&options.minimal, options.ret_port) {
+        minimal::answer_pings(id, port)?;
+    }
+    let series = Series::from(options.series);
+    if let Err(why) = series.installed() {
+        table::say(&format!("cannot run: {why}"))?;
+        return Ok(ExitCode::from(69));
+    }
+    let figures = measure::all(series, options.pings, options.runs)?;
+    table::print(series, &figures, options.json)?;
+    Ok(ExitCode::SUCCESS)
+}
