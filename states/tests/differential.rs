@@ -14,11 +14,21 @@ use std::path::{Path, PathBuf};
 
 use states::{Compiler, Map, Request, RunOptions, Series, Value, compile};
 
-/// Cases that differ, with the reason.
+/// Cases that differ, with the reason. A case of one series only starts with it.
 const DIFFERENCES: &[(&str, &str)] = &[
     ("compile: duplicate key", "says in which file, and shows the line"),
     ("compile: single without a dot", "a list of one text, as all refusals"),
+    ("3006 random: random 0", PULLED_IN),
+    ("3006 random: random 9", PULLED_IN),
+    ("3006 random: random 25", PULLED_IN),
+    ("3006 random: random 38", PULLED_IN),
+    ("3006 random: random 49", PULLED_IN),
+    ("3006 random: random 54", PULLED_IN),
 ];
+
+/// Salt 3006 does not pull in what `onfail_all` names, and loses count around `prereq` in a tangle; both end in
+/// "Recursive requisite found" on states that are not.
+const PULLED_IN: &str = "a tangle in which Salt 3006 sees recursion where there is none";
 
 #[test]
 fn every_case_gives_what_salt_3008_gives() {
@@ -41,6 +51,10 @@ fn compare(name: &str, series: Series) {
         for case in cases.as_list().unwrap() {
             let title = format!("{name} {feature}: {}", text(case, "name"));
             let expected = oracle.get(&text(case, "name")).unwrap_or_else(|| panic!("{title} has no oracle"));
+            if expected.get("ret").is_some_and(|ret| ret.get("__exception__").is_some()) {
+                // Salt itself broke off, with a Python exception.
+                continue;
+            }
             let differs = difference(case, expected, series);
             let known = DIFFERENCES.iter().any(|(known, _)| title.ends_with(known));
             total += 1;
@@ -74,9 +88,9 @@ fn difference(case: &Value, expected: &Value, series: Series) -> Option<String> 
     let pairs = [("high", Some(high)), ("ret", Some(ret))];
     for (part, ours) in pairs {
         let (Some(ours), Some(salts)) = (ours, expected.get(part)) else { continue };
-        let ours = comparable(&ours);
-        if ours != *salts {
-            return Some(format!("{part}\n{}", parts_that_differ(&ours, salts)));
+        let (ours, salts) = (comparable(&ours), comparable(salts));
+        if ours != salts {
+            return Some(format!("{part}\n{}", parts_that_differ(&ours, &salts)));
         }
     }
     None
@@ -123,7 +137,9 @@ fn answer(case: &Value, series: Series) -> (Value, Value) {
     let compiler = Compiler::new(&sources, &context);
     let shown = match &request {
         Request::Sls { mods, .. } => compiler.show_sls(mods),
-        other => compiler.high(other),
+        Request::Highstate { .. } | Request::Single { .. } | Request::High(_) | Request::Template(_) => {
+            compiler.high(&request)
+        }
     };
     let high = match shown {
         Ok(state) => Value::Map(state.high),
@@ -155,6 +171,7 @@ fn request(case: &Value) -> Request {
 }
 
 /// Leaves out what differs from run to run, and writes keys as JSON does.
+#[expect(clippy::wildcard_enum_match_arm, reason = "only collections and texts need a change")]
 fn comparable(value: &Value) -> Value {
     match value {
         Value::Map(map) => Value::Map(
@@ -164,8 +181,16 @@ fn comparable(value: &Value) -> Value {
                 .collect(),
         ),
         Value::List(items) => Value::List(items.iter().map(comparable).collect()),
-        Value::Nil | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Str(_) | Value::Bytes(_) => {
-            value.clone()
-        }
+        Value::Str(text) => Value::from(sorted_names(text)),
+        other => other.clone(),
     }
+}
+
+/// Salt names failed requisites in the order of a set, which no two runs share.
+fn sorted_names(text: &str) -> String {
+    const FAILED: &str = "One or more requisite failed: ";
+    let Some(names) = text.strip_prefix(FAILED) else { return text.to_owned() };
+    let mut names: Vec<&str> = names.split(", ").collect();
+    names.sort_unstable();
+    format!("{FAILED}{}", names.join(", "))
 }

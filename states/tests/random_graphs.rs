@@ -1,8 +1,6 @@
 //! Any graph of requisites, however tangled: no panic, no endless run, a return for every chunk, and nothing called
 //! before what it requires.
 
-#![expect(clippy::unwrap_used, reason = "a fixture that cannot be read fails the test")]
-
 mod harness;
 
 use std::collections::BTreeMap;

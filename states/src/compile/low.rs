@@ -12,6 +12,8 @@ pub(super) struct Draft {
     pub(super) chunk: LowChunk,
     /// What `order` said.
     pub(super) order: Value,
+    /// What `order` said as a number, before negative ones and places in `names` are settled.
+    pub(super) said_order: f64,
     /// The place among the items of `names`, from 1; 0 without `names`.
     pub(super) name_order: u32,
     /// A requisite whose target is no text: its kind, module and value.
@@ -141,7 +143,7 @@ fn draft(id: &str, state: &str, fun: &str, data: Map, name_order: u32) -> Draft 
             },
         }
     }
-    Draft { chunk, order, name_order, illegal }
+    Draft { chunk, order, said_order: 0.0, name_order, illegal }
 }
 
 /// The targets of a requisite; the module of the first one whose value is no text otherwise.

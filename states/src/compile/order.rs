@@ -118,6 +118,7 @@ fn settle_order(drafts: &mut [Draft]) {
             Value::Str(word) if word == "first" => 0.0,
             _ => cap,
         };
+        draft.said_order = order;
         if draft.name_order > 0 {
             order += f64::from(draft.name_order) / 10_000.0;
         }
@@ -335,10 +336,20 @@ impl Graph {
         for (child, kind) in self.outgoing.get(&node).map_or(&[][..], Vec::as_slice) {
             if strongest.is_none_or(|strongest| strongest <= weight(*kind)) {
                 strongest = Some(weight(*kind));
-                earliest = earliest.min(drafts[child.chunk].chunk.order.0);
+                earliest = earliest.min(self.order_seen_by(node, *child, drafts));
             }
         }
         own.min(earliest)
+    }
+
+    /// Salt settles negative orders and places in `names` when it reaches a chunk: until then others see what was
+    /// said. Only the target of a `prereq` was reached before, by its dry run.
+    fn order_seen_by(&self, node: Node, child: Node, drafts: &[Draft]) -> f64 {
+        let check = (Node { chunk: child.chunk, dry: true }, RequisiteKind::Prereq);
+        let reached = self.dry.contains(&child.chunk)
+            && self.incoming.get(&node).is_some_and(|incoming| incoming.contains(&check));
+        let draft = &drafts[child.chunk];
+        if reached { draft.chunk.order.0 } else { draft.said_order }
     }
 
     /// The edges of one circle, as Salt writes them.

@@ -43,7 +43,7 @@ impl Run {
 
     fn listeners(&self) -> Vec<Listener> {
         let mut listeners = Vec::new();
-        for chunk in &self.low.chunks {
+        for chunk in self.in_sequence().map(|at| &self.low.chunks[at]) {
             for target in chunk.targets(RequisiteKind::Listen) {
                 if let Some(target) = self.with_module(target) {
                     listeners.push(Listener { state: chunk.state.clone(), who: chunk.id.clone(), target });
@@ -69,11 +69,18 @@ impl Run {
     }
 
     fn chunks_of(&self, state: &str, name: &str) -> Vec<usize> {
-        let chunks = self.low.chunks.iter().enumerate();
-        chunks
-            .filter(|(_, chunk)| chunk.state == state && (chunk.id == name || chunk.name == name))
-            .map(|(at, _)| at)
-            .collect()
+        let fits = |chunk: &LowChunk| chunk.state == state && (chunk.id == name || chunk.name == name);
+        self.in_sequence().filter(|at| fits(&self.low.chunks[*at])).collect()
+    }
+
+    /// Every chunk once, by its first place in the order of the run.
+    fn in_sequence(&self) -> impl Iterator<Item = usize> {
+        let mut seen = vec![false; self.low.chunks.len()];
+        self.low
+            .sequence
+            .iter()
+            .map(|visit| visit.chunk)
+            .filter(move |at| !std::mem::replace(&mut seen[*at], true))
     }
 
     fn append(&mut self, chunk: LowChunk) {
