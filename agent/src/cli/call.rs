@@ -5,15 +5,19 @@
 
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
-use states::output::{Options, Outputter, StateOutput};
+use states::{
+    Map, Value,
+    output::{Options, Outputter, StateOutput},
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{CallArgs, arguments, print, runtime};
 use crate::{
     channel::{LocalLink, MasterLink},
     config::Config,
-    job::{Outcome, execute},
+    job::{Job, Outcome, execute, outcome::return_load},
     minion,
+    modules::ModuleError,
     services::Services,
     store::Store,
     tasks::Tasks,
@@ -56,18 +60,59 @@ async fn outcome(services: &Arc<Services>, args: &CallArgs) -> Outcome {
         marked.insert("__kwarg__", true);
         all.push(marked.into());
     }
-    execute::execute(services, &args.fun, all, execute::Origin::default(), CancellationToken::new()).await
+    let publish: Map = [
+        ("fun", Value::from(args.fun.as_str())),
+        ("pid", i64::from(std::process::id()).into()),
+        ("jid", chrono::Local::now().format("%Y%m%d%H%M%S%6f").to_string().into()),
+        ("tgt", "salt-call".into()),
+    ]
+    .into_iter()
+    .collect();
+    let origin = execute::Origin { jid: publish.get("jid").map(ToString::to_string), publish };
+    let outcome = execute::execute(services, &args.fun, all.clone(), origin, CancellationToken::new()).await;
+    if !services.config.local {
+        report(services, &args.fun, &all, &outcome).await;
+    }
+    outcome
+}
+
+/// Tells the master what was called here; it gives the job an id of its own.
+async fn report(services: &Services, fun: &str, args: &[Value], outcome: &Outcome) {
+    let arg = proto::to_value(&Value::List(args.to_vec()));
+    let load =
+        [("jid", proto::Value::from("req")), ("tgt", "salt-call".into()), ("fun", fun.into()), ("arg", arg)];
+    let Some(job) = Job::from_load(load.into_iter().collect()) else { return };
+    if let Err(error) = services.link.return_job(return_load(&job, std::slice::from_ref(outcome))).await {
+        tracing::warn!(%error, "the master was not told of this call");
+    }
 }
 
 fn finish(services: &Services, args: &CallArgs, outcome: &Outcome) -> ExitCode {
-    let known = services.modules.find(&args.fun).is_some();
-    if !known {
-        print::error(&outcome.value.to_string());
-        return ExitCode::from(255);
+    if let Some(error) = &outcome.error {
+        return refused(services, &args.fun, error);
     }
     let color = args.force_color || (!args.no_color && print::is_terminal());
     print::returned(outputter(args, outcome), &outcome.value, &options(services, color));
     exit_code(args, outcome)
+}
+
+/// What salt-call says on the error stream, and its exit code.
+fn refused(services: &Services, fun: &str, error: &ModuleError) -> ExitCode {
+    match error {
+        ModuleError::NotAvailable { .. } => {
+            print::error(&error.to_string());
+            return ExitCode::from(255);
+        }
+        ModuleError::Arguments(_) => {
+            let doc = services.modules.find(fun).map(|(_, spec)| spec.doc).unwrap_or_default();
+            print::error(&format!("Passed invalid arguments: {error}.\n\nUsage:\n{doc}"));
+        }
+        ModuleError::Exception { .. } => print::error(&error.to_string()),
+        ModuleError::Execution(_) | ModuleError::Invocation(_) | ModuleError::Cancelled => {
+            print::error(&format!("Error running '{fun}': {error}"));
+        }
+    }
+    ExitCode::FAILURE
 }
 
 /// The outputter that was asked for, or the one that suits the return: a state run that did not happen is a list, which

@@ -1,6 +1,6 @@
 //! Grains of the host and of this process: names, ids, user, paths.
 
-use std::{env, path::PathBuf};
+use std::{env, net::IpAddr, path::PathBuf};
 
 use ring::digest;
 use states::{Map, Value};
@@ -13,13 +13,17 @@ pub(super) fn collect(config: &Config, grains: &mut Map) {
     grains.insert("server_id", server_id(config.id.as_str()));
     grains.insert("master", config.opts.get("master").cloned().unwrap_or_default());
     let host = sysinfo::System::host_name().unwrap_or_else(|_| "localhost".to_owned());
-    let fqdn = fqdn(&host);
+    let hosts = std::fs::read_to_string(HOSTS_FILE).unwrap_or_default();
+    let fqdn = fqdn(&host, &hosts);
     let (short, domain) = fqdn.split_once('.').unwrap_or((&fqdn, ""));
     grains.insert("localhost", host.as_str());
     grains.insert("nodename", host.as_str());
     grains.insert("host", short);
     grains.insert("domain", domain);
     grains.insert("fqdn", fqdn.as_str());
+    grains.insert("fqdn_ip4", texts(addresses(&fqdn, &hosts, IpAddr::is_ipv4)));
+    grains.insert("fqdn_ip6", texts(addresses(&fqdn, &hosts, IpAddr::is_ipv6)));
+    grains.insert("fqdns", Value::List(Vec::new()));
     if let Some(id) = read_line("/etc/machine-id").or_else(|| read_line("/var/lib/dbus/machine-id")) {
         grains.insert("machine_id", id);
     }
@@ -40,17 +44,24 @@ fn server_id(id: &str) -> i64 {
 
 /// The full name that the hosts file gives for this host; the host's own name when it gives none. No name
 /// server is asked: that is where a minion without one would hang.
-fn fqdn(host: &str) -> String {
-    let hosts = std::fs::read_to_string(HOSTS_FILE).unwrap_or_default();
-    let names =
-        hosts.lines().map(|line| line.split('#').next().unwrap_or_default().split_whitespace().skip(1));
-    for mut line in names {
-        let all: Vec<&str> = line.by_ref().collect();
-        if all.contains(&host) && !host.contains('.') {
-            return all.iter().find(|name| name.contains('.')).unwrap_or(&host).to_string();
-        }
-    }
-    host.to_owned()
+fn fqdn(host: &str, hosts: &str) -> String {
+    let mut lines = hosts.lines().filter_map(host_line).map(|(_, names)| names);
+    let full = |names: Vec<&str>| {
+        let listed = names.contains(&host) && !host.contains('.');
+        listed.then(|| names.iter().find(|name| name.contains('.')).copied()).flatten().map(str::to_owned)
+    };
+    lines.find_map(full).unwrap_or_else(|| host.to_owned())
+}
+
+/// The addresses that the hosts file gives for a name.
+fn addresses(name: &str, hosts: &str, family: fn(&IpAddr) -> bool) -> Vec<String> {
+    let lines = hosts.lines().filter_map(host_line).filter(|(_, names)| names.contains(&name));
+    lines.map(|(address, _)| address).filter(family).map(|address| address.to_string()).collect()
+}
+
+fn host_line(line: &str) -> Option<(IpAddr, Vec<&str>)> {
+    let mut words = line.split('#').next().unwrap_or_default().split_whitespace();
+    Some((words.next()?.parse().ok()?, words.collect()))
 }
 
 fn paths(grains: &mut Map) {
@@ -90,6 +101,8 @@ fn locale(grains: &mut Map) {
     let lang = ["LC_ALL", "LC_CTYPE", "LANG"].iter().find_map(|name| env::var(name).ok());
     let lang = lang.unwrap_or_default();
     let (language, encoding) = lang.split_once('.').unwrap_or((&lang, ""));
+    // Python reads the C locale as American English.
+    let language = if matches!(language, "C" | "POSIX") { "en_US" } else { language };
     let known = |text: &str| if text.is_empty() { Value::Nil } else { text.into() };
     let timezone = chrono::Local::now().offset().to_string();
     let timezone = if timezone == "+00:00" { "UTC".to_owned() } else { timezone };
@@ -111,6 +124,15 @@ const HOSTS_FILE: &str = "/etc/hosts";
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn finds_the_full_name_and_its_addresses_in_the_hosts_file() {
+        let hosts = "127.0.0.1 localhost\n# comment\n10.0.0.5 ehr1.practice.example ehr1\nfd00::5 ehr1.practice.example\n";
+        assert_eq!(super::fqdn("ehr1", hosts), "ehr1.practice.example");
+        assert_eq!(super::fqdn("other", hosts), "other");
+        let found = super::addresses("ehr1.practice.example", hosts, std::net::IpAddr::is_ipv4);
+        assert_eq!(found, ["10.0.0.5"]);
+    }
+
     #[test]
     fn numbers_a_minion_as_salt_does() {
         // What `salt-call --local grains.get server_id` of 3008.3 prints for the id m1.

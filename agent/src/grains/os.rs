@@ -41,6 +41,7 @@ fn linux(grains: &mut Map, machine: &str) {
     grains.insert("init", init);
     grains.insert("transactional", false);
     grains.insert("efi", Path::new("/sys/firmware/efi").exists());
+    grains.insert("efi-secure-boot", secure_boot());
     let text = read_line("/etc/os-release").or_else(|| read_line("/usr/lib/os-release")).unwrap_or_default();
     distribution(grains, &parse_os_release(&text));
     let debian = grains.get("os_family").and_then(Value::as_str) == Some("Debian");
@@ -50,6 +51,12 @@ fn linux(grains: &mut Map, machine: &str) {
         other => other,
     };
     grains.insert("osarch", arch);
+}
+
+/// Whether the firmware says that it checked what it started: the last byte of its variable.
+fn secure_boot() -> bool {
+    let variable = "/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c";
+    std::fs::read(variable).is_ok_and(|value| value.last() == Some(&1))
 }
 
 /// The distribution grains from the fields of `/etc/os-release`.

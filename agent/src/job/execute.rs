@@ -37,7 +37,8 @@ pub async fn execute(
         call = call.of_job(jid, origin.publish.clone());
     }
     let Some((_, spec)) = services.modules.find(fun) else {
-        return Outcome::failed(unavailable(services, fun));
+        tracing::info!(fun, "unknown function");
+        return Outcome::of_error(ModuleError::NotAvailable { fun: fun.to_owned() }, fun, "");
     };
     let signature = Signature::parse(spec.signature);
     let (positional, mut keywords) = split(args, &signature);
@@ -54,17 +55,9 @@ pub async fn execute(
         Ok(value) => Outcome::returned(value, call.retcode(), outputter(fun)),
         Err(error) => {
             tracing::info!(fun, %error, "function failed");
-            Outcome::failed(error.return_text(fun, spec.doc))
+            Outcome::of_error(error, fun, spec.doc)
         }
     }
-}
-
-/// Salt's text for an unknown function.
-fn unavailable(services: &Services, fun: &str) -> String {
-    let module = fun.split('.').next().unwrap_or_default();
-    let known = services.modules.modules().any(|known| known.name() == module);
-    tracing::info!(fun, known_module = known, "unknown function");
-    ModuleError::NotAvailable { fun: fun.to_owned() }.to_string()
 }
 
 /// Parts positional from keyword arguments: maps marked `__kwarg__`, and texts `name=value` whose name the

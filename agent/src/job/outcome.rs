@@ -6,6 +6,7 @@
 use proto::{Map, Value};
 
 use super::{Calls, Job};
+use crate::modules::ModuleError;
 
 /// What came of one function.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,6 +17,8 @@ pub struct Outcome {
     pub retcode: i64,
     /// Salt's outputter hint.
     pub out: Option<&'static str>,
+    /// What went wrong, when the function gave no return.
+    pub error: Option<ModuleError>,
 }
 
 impl Outcome {
@@ -23,13 +26,19 @@ impl Outcome {
     #[must_use]
     pub fn returned(value: states::Value, retcode: i64, out: Option<&'static str>) -> Self {
         let retcode = if retcode == 0 && says_failed(&value) { 1 } else { retcode };
-        Self { value, retcode, out }
+        Self { value, retcode, out, error: None }
     }
 
-    /// An error's text.
+    /// A text that tells why the job did not run.
     #[must_use]
     pub fn failed(text: String) -> Self {
-        Self { value: text.into(), retcode: 1, out: Some("nested") }
+        Self { value: text.into(), retcode: 1, out: Some("nested"), error: None }
+    }
+
+    /// A function's error, in the words of a return.
+    #[must_use]
+    pub fn of_error(error: ModuleError, fun: &str, doc: &str) -> Self {
+        Self { error: Some(error.clone()), ..Self::failed(error.return_text(fun, doc)) }
     }
 
     /// Whether the job succeeded.

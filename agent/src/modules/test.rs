@@ -165,9 +165,12 @@ fn collatz(start: i64) -> Result<Value, ModuleError> {
         return Err(exception("ValueError", "the sequence starts from a positive number"));
     }
     let mut steps = Vec::new();
-    let mut at = start;
+    // Halving is Python's true division, so every step after the first halving is a float.
+    let (mut at, mut halved) = (start, false);
     while at != 1 {
-        steps.push(Value::Int(at));
+        #[expect(clippy::cast_precision_loss, reason = "Python's floats lose the same digits")]
+        steps.push(if halved { Value::Float(at as f64) } else { Value::Int(at) });
+        halved |= at % 2 == 0;
         let next =
             if at % 2 == 0 { Some(at / 2) } else { at.checked_mul(3).and_then(|at| at.checked_add(1)) };
         at = next.ok_or_else(|| exception("OverflowError", "the number does not fit 64 bits"))?;
