@@ -18,6 +18,7 @@ pub mod ledger;
 mod moments;
 pub mod names;
 mod open_batch;
+mod pace;
 mod page;
 pub mod pass;
 mod row_digest;

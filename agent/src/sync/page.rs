@@ -25,14 +25,13 @@ pub(super) struct Page {
     pub(super) is_last: bool,
 }
 
-/// Reads the next page of `state` and records it; `state` is what the store holds afterwards.
+/// Reads the next page of `state`, at most `limit` rows below `bound`, and records it; `state` is what the store holds afterwards.
 pub(super) async fn read_page(
     room: &SyncRoom,
     session: &mut Session,
     state: &mut JobState,
-    bound: Rowversion,
+    (bound, limit): (Rowversion, u32),
 ) -> Result<Page, SyncError> {
-    let limit = state.spec.batch_rows;
     let Some(query) = state.progress.page(&state.spec, bound, limit) else {
         return Err(SyncError::Superseded { job: state.spec.name.to_string() });
     };

@@ -4,6 +4,7 @@
 //! dropped at any point; the next one starts from what the store says. It never reads above its bound, so it ends.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::config::Config;
 use crate::mssql::catalog::TableInfo;
@@ -17,6 +18,7 @@ use super::cursor::{Progress, Rowversion};
 use super::faults::{Faults, Step};
 use super::ledger::{JobState, Ledger};
 use super::names::JobName;
+use super::pace::Pace;
 use super::page::read_page;
 use super::spec::Cursor;
 use super::spool::Spool;
@@ -130,13 +132,16 @@ async fn read_new(
         room.faults.pass(Step::Begun)?;
         state.progress = begun;
     }
+    let mut pace = Pace::new(state.spec.batch_rows);
     loop {
         if room.spool.is_full(room.ledger.depth(None).await?) {
             report.ending = Ending::SpoolFull;
             break;
         }
         let in_snapshot = matches!(state.progress, Progress::Snapshot { .. });
-        let page = read_page(room, session, state, bound).await?;
+        let begun = Instant::now();
+        let page = read_page(room, session, state, (bound, pace.rows())).await?;
+        pace = pace.after(begun.elapsed());
         report.rows += page.rows;
         report.batches += page.batches;
         if page.is_last && !in_snapshot {

@@ -276,3 +276,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 const REQUESTS: usize = 8;
 const RETRY_PAUSE: Duration = Duration::from_secs(15);
+
+#[cfg(test)]
+mod tests;

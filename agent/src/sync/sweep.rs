@@ -6,6 +6,7 @@
 //! empty the destination.
 
 use std::borrow::Cow;
+use std::time::Instant;
 
 use futures_util::TryStreamExt;
 use tiberius::{ColumnData, IntoSql, Row};
@@ -18,6 +19,7 @@ use super::cursor::{Progress, sweep_page};
 use super::faults::Step;
 use super::ledger::JobState;
 use super::open_batch::{News, OpenBatch, batch_row};
+use super::pace::Pace;
 use super::page::key_of;
 use super::pass::{Ending, SyncRoom};
 use super::row_digest::{digest_cells, digest_key};
@@ -36,15 +38,17 @@ pub(super) async fn sweep(
     state: &mut JobState,
 ) -> Result<(Swept, Ending), SyncError> {
     begin(room, state).await?;
-    let mut total = Swept::default();
+    let (mut total, mut pace) = (Swept::default(), Pace::new(state.spec.batch_rows));
     while let Progress::Sweep { round, after } = state.progress.clone() {
         if room.spool.is_full(room.ledger.depth(None).await?) {
             return Ok((total, Ending::SpoolFull));
         }
         let mut page =
             PageSweep { room, round, after, marks: Vec::new(), open: None, done: Swept::default(), read: 0 };
-        page.read(session, state).await?;
-        let is_last = page.read < u64::from(state.spec.batch_rows);
+        let begun = Instant::now();
+        page.read(session, state, pace.rows()).await?;
+        let is_last = page.read < u64::from(pace.rows());
+        pace = pace.after(begun.elapsed());
         total.add(page.done);
         if is_last {
             total.add(deletes(room, state, round).await?);
@@ -79,8 +83,13 @@ struct PageSweep<'r> {
 }
 
 impl PageSweep<'_> {
-    async fn read(&mut self, session: &mut Session, state: &mut JobState) -> Result<(), SyncError> {
-        let query = sweep_page(&state.spec, &self.after, state.spec.batch_rows);
+    async fn read(
+        &mut self,
+        session: &mut Session,
+        state: &mut JobState,
+        limit: u32,
+    ) -> Result<(), SyncError> {
+        let query = sweep_page(&state.spec, &self.after, limit);
         let mut stream = session.stream(&query.sql, &query.params).await?;
         let mut chunk = Vec::with_capacity(COMPARED_AT_ONCE);
         while let Some(item) = stream.try_next().await.map_err(SqlError::from)? {

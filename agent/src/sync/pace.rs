@@ -1,0 +1,64 @@
+//! How many rows a page asks for: as many as the server gives quickly, so that no statement of ours is long on the EHR's
+//! server. Pure: the caller measures.
+
+use std::time::Duration;
+
+/// The page size of one pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pace {
+    rows: u32,
+    most: u32,
+}
+
+impl Pace {
+    /// Begins at `most` rows or [`FIRST_ROWS`], whichever is less.
+    pub fn new(most: u32) -> Self {
+        Self { rows: most.min(FIRST_ROWS), most }
+    }
+
+    /// Rows for the next page.
+    pub fn rows(self) -> u32 {
+        self.rows
+    }
+
+    /// The pace after a page that took `elapsed`: halved when that was long, doubled when it was short.
+    #[must_use]
+    pub fn after(self, elapsed: Duration) -> Self {
+        let rows = if elapsed > LONG {
+            (self.rows / 2).max(FEWEST_ROWS)
+        } else if elapsed < SHORT {
+            self.rows.saturating_mul(2)
+        } else {
+            self.rows
+        };
+        Self { rows: rows.min(self.most), ..self }
+    }
+}
+
+const FIRST_ROWS: u32 = 10_000;
+const FEWEST_ROWS: u32 = 500;
+const LONG: Duration = Duration::from_secs(2);
+const SHORT: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slow_pages_shrink_and_quick_ones_grow_up_to_the_declared_size() {
+        let pace = Pace::new(50_000);
+        assert_eq!(pace.rows(), 10_000);
+        assert_eq!(pace.after(Duration::from_millis(100)).after(Duration::from_millis(100)).rows(), 40_000);
+        let grown = (0..10).fold(pace, |pace, _| pace.after(Duration::ZERO));
+        assert_eq!(grown.rows(), 50_000);
+        let shrunk = (0..20).fold(pace, |pace, _| pace.after(Duration::from_secs(10)));
+        assert_eq!(shrunk.rows(), 500);
+        assert_eq!(pace.after(Duration::from_millis(1500)).rows(), 10_000);
+    }
+
+    #[test]
+    fn a_small_declared_size_is_never_exceeded() {
+        assert_eq!(Pace::new(10).after(Duration::from_secs(10)).rows(), 10);
+        assert_eq!(Pace::new(10).after(Duration::ZERO).rows(), 10);
+    }
+}
