@@ -6,9 +6,11 @@
 
 pub mod arguments;
 pub mod converge;
+pub mod database;
 pub mod grant;
 pub mod login;
 pub mod plan;
+pub mod role;
 pub mod user;
 
 pub use plan::{AccessError, Plan, Statement};

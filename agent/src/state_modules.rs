@@ -13,8 +13,10 @@ use tokio_util::sync::CancellationToken;
 use crate::services::Services;
 
 mod file;
+mod mssql_database;
 mod mssql_grant;
 mod mssql_login;
+mod mssql_role;
 mod mssql_sync;
 mod mssql_user;
 mod test;
@@ -79,8 +81,10 @@ pub trait StateModule: Send + Sync {
 pub fn built_in() -> Vec<Box<dyn StateModule>> {
     vec![
         Box::new(file::File),
+        Box::new(mssql_database::MssqlDatabase),
         Box::new(mssql_grant::MssqlGrant),
         Box::new(mssql_login::MssqlLogin),
+        Box::new(mssql_role::MssqlRole),
         Box::new(mssql_sync::MssqlSync),
         Box::new(mssql_user::MssqlUser),
         Box::new(test::Test),
