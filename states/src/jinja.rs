@@ -13,16 +13,17 @@ use minijinja::{Environment, Error, ErrorKind, Output, State, UndefinedBehavior}
 
 use crate::{Map, RenderContext, Sources, Value};
 
+mod cycles;
 mod error;
 mod filters;
+mod methods;
 mod objects;
 mod print;
 mod salt_object;
 mod tags;
 
 pub use error::RenderError;
-pub(crate) use error::excerpt;
-pub use filters::{FILTERS, TESTS};
+pub use filters::{TESTS, filter_names};
 
 use objects::{make_dict, make_list, to_jinja};
 
@@ -60,8 +61,11 @@ impl Jinja {
 
     /// Renders a template's text.
     pub fn render(&self, text: &str, spec: &TemplateSpec<'_>) -> Result<String, RenderError> {
-        let (text, own_options) = self.file_options(text);
-        let mut env = self.environment(spec, &own_options).map_err(|error| self.error(error, &text, spec))?;
+        let text = text.replace("\r\n", "\n");
+        let (text, own_options) = self.file_options(&text);
+        let mut env = self
+            .environment(spec, &own_options)
+            .map_err(|error| RenderError::plain(format!("Jinja environment: {error}")))?;
         for (name, value) in location(spec) {
             env.add_global(name, Template::from(value));
         }
@@ -73,15 +77,25 @@ impl Jinja {
         let rendered = env
             .template_from_named_str(name, &source)
             .and_then(|template| template.render(Template::from(())));
-        let mut rendered = rendered.map_err(|error| self.error(error, &text, spec))?;
+        let mut rendered = rendered.map_err(|error| self.error(error, &text, spec, &env))?;
         if text.ends_with('\n') {
             rendered.push('\n');
         }
         Ok(rendered)
     }
 
-    fn error(&self, error: Error, text: &str, spec: &TemplateSpec<'_>) -> RenderError {
-        RenderError::from_jinja(&error, text, spec, self.context.series)
+    fn error(&self, error: Error, text: &str, spec: &TemplateSpec<'_>, env: &Environment<'_>) -> RenderError {
+        // What an undefined attribute was asked of, where that can be looked up.
+        let owner = |expression: &str| {
+            let value = env.compile_expression(expression).ok()?.eval(Template::from(())).ok()?;
+            Some(objects::from_jinja(&value).type_name()).filter(|_| !value.is_undefined())
+        };
+        RenderError::from_jinja(
+            &error,
+            text,
+            spec,
+            &error::Words { series: self.context.series, owner: &owner },
+        )
     }
 
     fn environment(&self, spec: &TemplateSpec<'_>, own: &Map) -> Result<Environment<'static>, Error> {
@@ -93,12 +107,15 @@ impl Jinja {
         env.set_undefined_behavior(undefined);
         env.set_syntax(self.syntax(spec, own)?);
         env.set_formatter(format_value);
-        env.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+        env.set_unknown_method_callback(methods::unknown_method);
         env.set_path_join_callback(join);
         env.set_loader(self.loader(spec.saltenv));
         filters::install(&mut env, self.context.series);
         env.add_function("__list", make_list);
         env.add_function("__dict", make_dict);
+        env.add_function("__own", objects::own);
+        env.add_function("cycler", cycles::cycler);
+        env.add_function("joiner", cycles::joiner);
         env.add_function("dict", make_dict);
         env.add_function("odict", make_dict);
         env.add_function("raise", |reason: String| -> Result<Template, Error> {
@@ -195,12 +212,12 @@ fn join<'s>(name: &'s str, parent: &'s str) -> Cow<'s, str> {
     Cow::Owned(parts.join("/"))
 }
 
-/// An imported template knows its own place.
+/// An imported template knows its own place; an included one believes itself at its includer's.
 fn own_location(path: &str) -> String {
     let dir = path.rsplit_once('/').map_or("", |(dir, _)| dir);
     let quote = |text: &str| crate::value::text_repr(text);
     format!(
-        "{{% set tplfile={} %}}{{% set tpldir={} %}}{{% set tpldot={} %}}",
+        "{{% if __included is not defined %}}{{% set tplfile={} %}}{{% set tpldir={} %}}{{% set tpldot={} %}}{{% endif %}}",
         quote(path),
         quote(if dir.is_empty() { "." } else { dir }),
         quote(&dir.replace('/', "."))

@@ -20,7 +20,7 @@ mod value;
 pub mod yaml;
 
 pub use compile::{Compiler, HighState, compile};
-pub use jinja::{FILTERS, Jinja, RenderError, TESTS, TemplateSpec};
+pub use jinja::{Jinja, RenderError, TESTS, TemplateSpec, filter_names};
 pub use low::{LowChunk, LowState, Order, Requisite, RequisiteKind, Target};
 pub use render::{SlsFile, render_sls};
 pub use ret::{StateReturn, Timing};

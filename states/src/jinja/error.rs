@@ -64,17 +64,15 @@ impl RenderError {
         error: &Error,
         text: &str,
         spec: &TemplateSpec<'_>,
-        series: Series,
+        words: &Words<'_>,
     ) -> RenderError {
         let error = innermost(error);
         let line = error.line().unwrap_or(0);
-        let message = message(error, series);
+        let message = message(error, words);
         let elsewhere = error.name().filter(|name| *name != spec.path && *name != "template");
         let source = match (elsewhere, error.template_source()) {
             // What imported templates are prefixed with is on their first line.
-            (Some(_), Some(source)) => source
-                .rsplit_once("{% set tpldot=")
-                .map_or(source, |(_, rest)| rest.split_once("%}").map_or(rest, |(_, rest)| rest)),
+            (Some(_), Some(source)) => source.split_once("{% endif %}").map_or(source, |(_, rest)| rest),
             (_, _) => text,
         };
         let excerpt = if line > 0 { excerpt(source, line) } else { String::new() };
@@ -83,7 +81,7 @@ impl RenderError {
 }
 
 /// The lines around a line, five either side, with Salt's arrow at the line.
-pub(crate) fn excerpt(text: &str, line: usize) -> String {
+fn excerpt(text: &str, line: usize) -> String {
     let lines: Vec<&str> = text.lines().collect();
     if line == 0 || line > lines.len() {
         return text.to_owned();
@@ -105,6 +103,13 @@ pub(crate) fn excerpt(text: &str, line: usize) -> String {
     shown.join("\n")
 }
 
+/// What the words of an error depend on.
+pub(super) struct Words<'a> {
+    pub(super) series: Series,
+    /// The type of an expression's value, as Python calls it.
+    pub(super) owner: &'a dyn Fn(&str) -> Option<&'static str>,
+}
+
 /// Errors of includes wrap the error of what they include.
 fn innermost(error: &Error) -> &Error {
     let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<Error>());
@@ -114,7 +119,7 @@ fn innermost(error: &Error) -> &Error {
     }
 }
 
-fn message(error: &Error, series: Series) -> String {
+fn message(error: &Error, words: &Words<'_>) -> String {
     let detail = error.detail().unwrap_or_default();
     if let Some(called) = find_source::<FunctionError>(error) {
         return match called {
@@ -132,7 +137,7 @@ fn message(error: &Error, series: Series) -> String {
                 Some(expression) if detail.is_empty() => format!("`{expression}`"),
                 Some(_) | None => detail.to_owned(),
             };
-            format!("Jinja variable {}", undefined_words(&detail, series))
+            format!("Jinja variable {}", undefined_words(&detail, words))
         }
         ErrorKind::SyntaxError => format!("Jinja syntax error: {}", syntax_words(detail)),
         ErrorKind::UnknownFilter | ErrorKind::UnknownTest => {
@@ -144,12 +149,51 @@ fn message(error: &Error, series: Series) -> String {
             let name = detail.split(['"', '\'']).nth(1).unwrap_or(detail);
             format!("Jinja error: {name}")
         }
+        ErrorKind::UnknownFunction => {
+            let name = detail.strip_suffix(" is unknown").unwrap_or(detail);
+            format!("Jinja variable '{name}' is undefined")
+        }
         _ if detail.ends_with(" is undefined)") && detail.contains("(`") => {
             let from = detail.rfind("(`").map_or(detail, |at| &detail[at + 1..]);
-            format!("Jinja variable {}", undefined_words(from, series))
+            format!("Jinja variable {}", undefined_words(from, words))
+        }
+        _ if detail.starts_with("Encountered error loading") || detail.starts_with("Unable to load") => {
+            format!("Jinja syntax error: {detail}")
         }
         _ if detail.is_empty() => format!("Jinja error: {}", error.kind()),
-        _ => format!("Jinja error: {detail}"),
+        _ => format!("Jinja error: {}", python_words(detail)),
+    }
+}
+
+/// Python's words for operations that cannot be done.
+fn python_words(detail: &str) -> String {
+    if detail.starts_with("unable to calculate ") && detail.ends_with("/ 0") {
+        return "division by zero".to_owned();
+    }
+    let parts = detail.strip_prefix("tried to use ").and_then(|rest| {
+        let (operator, types) = rest.split_once(" operator on unsupported types ")?;
+        let (left, right) = types.split_once(" and ")?;
+        Some((operator, python_type(left), python_type(right)))
+    });
+    match parts {
+        Some(("+", left @ ("str" | "list"), right)) => {
+            format!("can only concatenate {left} (not \"{right}\") to {left}")
+        }
+        Some((operator, left, right)) => {
+            format!("unsupported operand type(s) for {operator}: '{left}' and '{right}'")
+        }
+        None => detail.to_owned(),
+    }
+}
+
+fn python_type(name: &str) -> &str {
+    match name {
+        "string" => "str",
+        "number" => "int",
+        "sequence" | "iterator" => "list",
+        "map" => "dict",
+        "none" => "NoneType",
+        other => other,
     }
 }
 
@@ -166,19 +210,25 @@ fn find_source<'a, T: std::error::Error + 'static>(
 }
 
 /// Jinja's words for what is undefined, from the expression between backticks.
-fn undefined_words(detail: &str, series: Series) -> String {
+fn undefined_words(detail: &str, words: &Words<'_>) -> String {
     let Some(expression) = detail.split('`').nth(1) else {
         return if detail.is_empty() { "is undefined".to_owned() } else { detail.to_owned() };
     };
     let Some((owner, attribute)) = split_attribute(expression) else {
         return format!("'{expression}' is undefined");
     };
+    let kind = (words.owner)(owner).unwrap_or("dict");
     let owner = match owner {
-        "salt" => "salt.utils.templates.AliasedLoader object",
-        "None" | "none" => return format!("'None' has no attribute '{attribute}'"),
-        "pillar" | "grains" | "opts" if series == Series::V3008 => "salt.utils.optsdict.DictProxy object",
-        _ => "dict object",
+        "salt" => "salt.utils.templates.AliasedLoader object".to_owned(),
+        "pillar" | "grains" | "opts" if words.series == Series::V3008 => {
+            "salt.utils.optsdict.DictProxy object".to_owned()
+        }
+        _ if kind == "NoneType" => "None".to_owned(),
+        _ => format!("{kind} object"),
     };
+    if attribute.parse::<i64>().is_ok() {
+        return format!("{owner} has no element {attribute}");
+    }
     format!("'{owner}' has no attribute '{attribute}'")
 }
 

@@ -1,16 +1,19 @@
 //! Salt's filters and tests, in front of minijinja's own.
 //!
-//! A filter here is a plain function over values: the first argument is what is filtered. `FILTERS` is
-//! the table that the documentation's yes and no come from: what is in it is built.
+//! A filter here is a plain function over values: the first argument is what is filtered. What
+//! is in the tables is built; the documentation's yes and no come from there.
 
-use minijinja::value::{Rest, Tuple, Value as Jinja};
-use minijinja::{Environment, Error, ErrorKind};
+use minijinja::value::{Kwargs, Rest, Tuple, Value as Jinja};
+use minijinja::{Environment, Error, ErrorKind, State};
 
 use super::objects::{from_jinja, items_of, list, to_jinja};
 use super::salt_object::split;
 use crate::{Map, Series, Value};
 
+mod builtin;
 mod data;
+mod iterate;
+mod keys;
 mod lists;
 mod network;
 mod text;
@@ -27,22 +30,14 @@ type Outcome = Result<Value, String>;
 
 type FilterFn = fn(&Args) -> Outcome;
 
-/// Salt's filters that are built, by name.
-pub const FILTERS: &[&str] = &{
-    let mut names = [""; data::TABLE.len() + lists::TABLE.len() + network::TABLE.len() + text::TABLE.len()];
-    let (mut at, mut table) = (0, 0);
-    let tables = [data::TABLE, lists::TABLE, network::TABLE, text::TABLE];
-    while table < tables.len() {
-        let mut row = 0;
-        while row < tables[table].len() {
-            names[at] = tables[table][row].0;
-            at += 1;
-            row += 1;
-        }
-        table += 1;
-    }
-    names
-};
+/// The tables, one per kind of data.
+const TABLES: [&[(&str, FilterFn)]; 7] =
+    [builtin::TABLE, data::TABLE, iterate::TABLE, keys::TABLE, lists::TABLE, network::TABLE, text::TABLE];
+
+/// The filters that are built here, by name.
+pub fn filter_names() -> impl Iterator<Item = &'static str> {
+    TABLES.into_iter().flatten().map(|(name, _)| *name)
+}
 
 /// Salt's tests that are built, by name.
 pub const TESTS: &[&str] = &["match", "equalto", "list"];
@@ -50,28 +45,80 @@ pub const TESTS: &[&str] = &["match", "equalto", "list"];
 /// Filters whose result is a tuple in Python, which prints with parentheses.
 const TUPLES: &[&str] = &["regex_search", "regex_match"];
 
+/// Filters whose result is a list of tuples.
+const LISTS_OF_TUPLES: &[&str] =
+    &["combinations", "combinations_with_replacement", "permutations", "product", "zip", "zip_longest"];
+
 pub(super) fn install(env: &mut Environment<'static>, series: Series) {
-    for (name, filter) in [data::TABLE, lists::TABLE, network::TABLE, text::TABLE].concat() {
-        env.add_filter(name, move |args: Rest<Jinja>| {
-            let outcome = run(filter, &args, series)?;
-            Ok::<Jinja, Error>(if TUPLES.contains(&name) && !outcome.is_none() {
-                Jinja::from(Tuple::from(items_of(&outcome)))
-            } else {
-                outcome
-            })
+    for (name, filter) in TABLES.concat() {
+        env.add_filter(name, move |args: Rest<Jinja>, kwargs: Kwargs| {
+            run(filter, &args, &kwargs, series).map(|outcome| shaped(name, outcome))
         });
     }
+    env.add_filter("__percent", |args: Rest<Jinja>| percent(&args));
     env.add_filter("list", |value: Jinja| -> Result<Jinja, Error> { Ok(list(value.try_iter()?.collect())) });
-    env.add_test("match", move |args: Rest<Jinja>| -> Result<bool, Error> {
-        Ok(run(text::is_match, &args, series)?.is_true())
+    env.add_filter("method_call", method_call);
+    env.add_test("match", move |args: Rest<Jinja>, kwargs: Kwargs| -> Result<bool, Error> {
+        Ok(run(text::is_match, &args, &kwargs, series)?.is_true())
     });
     env.add_test("list", |value: Jinja| from_jinja(&value).as_list().is_some() && !value.is_tuple());
+    env.add_test("sequence", |value: Jinja| {
+        use minijinja::value::ValueKind as Kind;
+        matches!(value.kind(), Kind::Seq | Kind::Map | Kind::String)
+    });
+    env.add_test("callable", |value: Jinja| value.kind() == minijinja::value::ValueKind::Plain);
 }
 
-fn run(filter: FilterFn, args: &[Jinja], series: Series) -> Result<Jinja, Error> {
-    let (values, named) = split(args)?;
+/// Gives a result the parentheses that Python prints.
+fn shaped(name: &str, outcome: Jinja) -> Jinja {
+    let tuple = |value: &Jinja| Jinja::from(Tuple::from(items_of(value)));
+    if outcome.is_none() {
+        outcome
+    } else if TUPLES.contains(&name) {
+        tuple(&outcome)
+    } else if LISTS_OF_TUPLES.contains(&name) {
+        list(items_of(&outcome).iter().map(tuple).collect())
+    } else {
+        outcome
+    }
+}
+
+fn run(filter: FilterFn, args: &[Jinja], kwargs: &Kwargs, series: Series) -> Result<Jinja, Error> {
+    let (values, _) = split(args)?;
+    let mut named = Map::new();
+    for name in kwargs.args() {
+        named.insert(name, from_jinja(&kwargs.get::<Jinja>(name)?));
+    }
     let outcome = filter(&Args { values, named, series });
     outcome.map(|value| to_jinja(&value)).map_err(|reason| Error::new(ErrorKind::InvalidOperation, reason))
+}
+
+/// `'text' % value`, as Python formats.
+fn percent(args: &[Jinja]) -> Result<Jinja, Error> {
+    let [format, value] = args else {
+        return Err(Error::new(ErrorKind::InvalidOperation, "expects one value"));
+    };
+    if value.is_undefined() {
+        return Err(Error::from(ErrorKind::UndefinedError));
+    }
+    let values = if value.is_tuple() {
+        items_of(value).iter().map(from_jinja).collect()
+    } else {
+        vec![from_jinja(value)]
+    };
+    let format = format.as_str().unwrap_or_default();
+    let formatted = builtin::percent(format, &values);
+    formatted.map(Jinja::from).map_err(|reason| Error::new(ErrorKind::InvalidOperation, reason))
+}
+
+/// Calls a method by its name.
+fn method_call(
+    state: &mut State<'_, '_>,
+    value: Jinja,
+    name: String,
+    args: Rest<Jinja>,
+) -> Result<Jinja, Error> {
+    value.call_method(state, &name, &args)
 }
 
 impl Args {

@@ -314,6 +314,16 @@ pub(super) fn make_dict(source: Option<Jinja>, kwargs: Kwargs) -> Result<Jinja, 
     Ok(Jinja::from_object(made))
 }
 
+/// What a template sets is its own: lists and mappings that the engine made become changeable.
+pub(super) fn own(value: Jinja) -> Jinja {
+    use minijinja::value::ValueKind as Kind;
+    let ours = value.downcast_object_ref::<List>().is_some() || value.downcast_object_ref::<Dict>().is_some();
+    match value.kind() {
+        Kind::Seq | Kind::Iterable if !ours && !value.is_tuple() => list(items_of(&value)),
+        _ => value,
+    }
+}
+
 fn none() -> Jinja {
     Jinja::from(())
 }

@@ -15,7 +15,8 @@ pub(super) fn finalized(value: &Jinja) -> Option<String> {
         ValueKind::Map => Some(map(value)),
         ValueKind::Seq if !value.is_tuple() => Some(sequence(value, '[', ']')),
         ValueKind::Seq => Some(tuple(value)),
-        ValueKind::Bool | ValueKind::None | ValueKind::Number | ValueKind::String => None,
+        ValueKind::Number if !value.is_integer() => Some(super::objects::from_jinja(value).to_string()),
+        ValueKind::Bytes => Some(super::objects::from_jinja(value).repr()),
         _ => None,
     }
 }

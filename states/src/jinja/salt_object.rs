@@ -56,7 +56,7 @@ impl Object for Module {
         let name = format!("{}.{method}", self.name);
         if !self.functions.exists(&name) {
             let missing = FunctionError::NotFound(name);
-            return Err(Error::new(ErrorKind::UnknownMethod, missing.to_string()).with_source(missing));
+            return Err(Error::new(ErrorKind::InvalidOperation, missing.to_string()).with_source(missing));
         }
         call(self.functions.as_ref(), &name, args)
     }

@@ -147,6 +147,12 @@ impl<'a> Tag<'a> {
                     "{{%{before}{lead}with __included=true %}}{{% include{rest} %}}{{% endwith {after}%}}"
                 )
             }
+            "set" => match assignment(rest) {
+                Some((target, value)) => {
+                    format!("{{%{before}{lead}set{target}= __own(({})){after}%}}", literals(value))
+                }
+                None => format!("{{%{before}{}{after}%}}", literals(self.body)),
+            },
             "from" | "import" | "extends" | "block" | "macro" | "call" => {
                 format!("{{%{before}{}{after}%}}", self.body)
             }
@@ -183,7 +189,69 @@ fn newlines(text: &str) -> String {
     text.chars().filter(|letter| *letter == '\n').collect()
 }
 
-/// Wraps list and dict literals into the functions that make them changeable.
+/// Splits `x = value` at its equals sign; `None` for a block.
+fn assignment(text: &str) -> Option<(&str, &str)> {
+    let at = text.find('=')?;
+    let (target, value) = (&text[..at], &text[at + 1..]);
+    let is_target = target.chars().all(|c| c.is_alphanumeric() || " \t\n_.,()".contains(c));
+    (is_target && !value.starts_with('=')).then_some((target, value))
+}
+
+/// Where an operand that starts here ends: a literal, a name or a bracket, with what hangs on it.
+fn operand_end(code: &str) -> usize {
+    let bytes = code.as_bytes();
+    let mut at = code.len() - code.trim_start().len();
+    if bytes.get(at) == Some(&b'-') {
+        at += 1;
+    }
+    loop {
+        at = match bytes.get(at) {
+            Some(quote @ (b'"' | b'\'')) => skip_string(bytes, at, *quote) + 1,
+            Some(b'(' | b'[' | b'{') => close_of(bytes, at),
+            Some(byte) if is_word(*byte) => word_end(bytes, at),
+            _ => return at,
+        };
+        let rest = &code[at..];
+        let gap = rest.len() - rest.trim_start().len();
+        match bytes.get(at + gap) {
+            Some(b'(' | b'[') => at += gap,
+            Some(b'.' | b'|') => {
+                at += gap + 1;
+                at += code[at..].len() - code[at..].trim_start().len();
+            }
+            _ => return at,
+        }
+    }
+}
+
+fn is_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_' || byte >= 0x80
+}
+
+fn word_end(bytes: &[u8], start: usize) -> usize {
+    bytes[start..].iter().position(|byte| !is_word(*byte)).map_or(bytes.len(), |length| start + length)
+}
+
+/// Past the bracket that closes the one here.
+fn close_of(bytes: &[u8], open: usize) -> usize {
+    let (mut at, mut depth) = (open, 0usize);
+    while at < bytes.len() {
+        match bytes[at] {
+            quote @ (b'"' | b'\'') => at = skip_string(bytes, at, quote),
+            b'(' | b'[' | b'{' => depth += 1,
+            b')' | b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        at += 1;
+        if depth == 0 {
+            return at;
+        }
+    }
+    bytes.len()
+}
+
+/// Wraps list and dict literals into the functions that make them changeable, and `'text' % value` into
+/// the filter that formats as Python does.
 fn literals(code: &str) -> String {
     let bytes = code.as_bytes();
     let mut out = String::with_capacity(code.len() + 16);
@@ -200,6 +268,13 @@ fn literals(code: &str) -> String {
                 }
                 out.push_str(&code[start..at]);
                 operand = true;
+                let rest = code[at..].trim_start();
+                if let Some(value) = rest.strip_prefix('%').filter(|value| !value.starts_with('}')) {
+                    at = code.len() - value.len();
+                    let end = at + operand_end(value);
+                    out.push_str(&format!("|__percent({})", literals(&code[at..end])));
+                    at = end;
+                }
                 continue;
             }
             bracket @ (b'[' | b'{') => {
@@ -218,12 +293,8 @@ fn literals(code: &str) -> String {
                 }
                 operand = true;
             }
-            byte if byte.is_ascii_alphanumeric() || byte == b'_' || byte >= 0x80 => {
-                while at < bytes.len()
-                    && (bytes[at].is_ascii_alphanumeric() || bytes[at] == b'_' || bytes[at] >= 0x80)
-                {
-                    at += 1;
-                }
+            byte if is_word(byte) => {
+                at = word_end(bytes, at);
                 out.push_str(&code[start..at]);
                 operand = !KEYWORDS.contains(&&code[start..at]);
                 continue;
@@ -291,6 +362,14 @@ mod tests {
             "{% set x | load_json -%}\n{}\n{%- endset  %}"
         );
         assert_eq!(rewrite("{% profile as 'p' %}a{% endprofile %}"), "{% if true %}a{% endif  %}");
+    }
+
+    #[test]
+    fn formats_and_owns() {
+        assert_eq!(rewrite("{{ '%s' % a.b[0]|upper ~ 'x' }}"), "{{ '%s'|__percent( a.b[0]|upper) ~ 'x' }}");
+        assert_eq!(rewrite("{{ '%d-%s' % (1, [2]) }}"), "{{ '%d-%s'|__percent( (1, __list([2]))) }}");
+        assert_eq!(rewrite("{% set a, b = x == y %}"), "{% set a, b = __own(( x == y ))%}");
+        assert_eq!(rewrite("{% set a | upper %}x{% endset %}"), "{% set a | upper %}x{% endset %}");
     }
 
     #[test]

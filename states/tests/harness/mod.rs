@@ -1,7 +1,8 @@
 //! What the integration tests run against: a tree of files in memory, Salt's `test` state module, and a driver that
 //! does what a run asks for.
 
-#![expect(clippy::unwrap_used, reason = "a fixture that cannot be read fails the test")]
+#![allow(dead_code, reason = "each test file uses its part")]
+#![allow(clippy::unwrap_used, reason = "a fixture that cannot be read fails the test")]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

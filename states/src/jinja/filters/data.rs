@@ -55,8 +55,10 @@ fn to_yaml(value: &Value, style: Style) -> String {
 fn load_yaml(args: &Args) -> Outcome {
     let text = args.value().to_string();
     yaml::load(&text).map_err(|error| {
-        let excerpt = crate::jinja::excerpt(&text, error.line);
-        format!("Encountered error loading yaml: {}, line {}\n{excerpt}", error.problem, error.line)
+        format!(
+            "Encountered error loading yaml: {}\n  in \"<unicode string>\", line {}, column {}",
+            error.problem, error.line, error.column
+        )
     })
 }
 

@@ -28,7 +28,7 @@ pub(super) const TABLE: &[(&str, FilterFn)] = &[
     ("unique", |args| Ok(Value::List(unique(items(args.value())?)))),
 ];
 
-fn items(value: &Value) -> Result<Vec<Value>, String> {
+pub(super) fn items(value: &Value) -> Result<Vec<Value>, String> {
     match value {
         Value::List(items) => Ok(items.clone()),
         Value::Map(map) => Ok(map.keys().cloned().collect()),

@@ -19,8 +19,15 @@ use crate::{Series, Value};
 pub(super) const TABLE: &[(&str, FilterFn)] = &[
     ("base64_decode", base64_decode),
     ("base64_encode", base64_encode),
+    ("check_whitelist_blacklist", check_whitelist_blacklist),
     ("contains_whitespace", |args| Ok(Value::Bool(args.text()?.contains(char::is_whitespace)))),
+    ("date_format", strftime),
+    ("hmac", hmac),
+    ("hmac_compute", |args| Ok(Value::from(hex(&mac(args)?)))),
+    ("human_to_bytes", human_to_bytes),
     ("is_hex", |args| Ok(Value::Bool(args.text()?.chars().all(|c| c.is_ascii_hexdigit())))),
+    ("mac_str_to_bytes", mac_str_to_bytes),
+    ("md5", |args| Ok(Value::from(hex(&md5::Md5::digest(bytes_of(args.value())))))),
     ("quote", quote),
     ("regex_escape", |args| Ok(Value::from(regex_escape(args.text()?)))),
     ("regex_match", |args| find(args, Anchor::Start)),
@@ -31,6 +38,7 @@ pub(super) const TABLE: &[(&str, FilterFn)] = &[
     ("sha512", |args| Ok(Value::from(hex(&Sha512::digest(bytes_of(args.value())))))),
     ("skip", |_| Ok(Value::from(""))),
     ("str_to_num", to_num),
+    ("strftime", strftime),
     ("string", |args| Ok(Value::from(args.value().to_string()))),
     ("to_bool", to_bool),
     ("to_bytes", |args| Ok(Value::Bytes(bytes_of(args.value())))),
@@ -226,6 +234,67 @@ fn yaml_encode(args: &Args) -> Outcome {
         Value::Str(text) => Ok(Value::from(yaml::quoted(text))),
         scalar => Ok(Value::from(yaml::dump(scalar, Style::Flow).trim_end())),
     }
+}
+
+/// Seconds since 1970 as a date, in UTC. Other dates need a parser that Salt does not ship either.
+fn strftime(args: &Args) -> Outcome {
+    let format = args.get(1, "format").map_or("%Y-%m-%d", |format| format.as_str().unwrap_or_default());
+    let seconds = match args.value() {
+        Value::Str(text) => text.parse().ok(),
+        other => other.as_float(),
+    };
+    let time = seconds.and_then(|seconds| chrono::DateTime::from_timestamp(seconds as i64, 0));
+    let time = time.ok_or("Unable to parse date: only seconds since 1970 are understood")?;
+    let mut out = String::new();
+    write!(out, "{}", time.format(format)).map_err(|_| format!("not a date format: {format}"))?;
+    Ok(Value::from(out))
+}
+
+fn mac(args: &Args) -> Result<Vec<u8>, String> {
+    use hmac::Mac as _;
+    let secret = bytes_of(args.required(1, "shared_secret")?);
+    let mut mac = hmac::Hmac::<Sha256>::new_from_slice(&secret).map_err(|error| error.to_string())?;
+    mac.update(&bytes_of(args.value()));
+    Ok(mac.finalize().into_bytes().to_vec())
+}
+
+fn hmac(args: &Args) -> Outcome {
+    let challenge = STANDARD.decode(args.required(2, "challenge_hmac")?.to_string());
+    Ok(Value::Bool(challenge.is_ok_and(|challenge| mac(args).is_ok_and(|mac| mac == challenge))))
+}
+
+fn human_to_bytes(args: &Args) -> Outcome {
+    let text = args.value().to_string();
+    let at = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = (text[..at].trim(), text[at..].trim().to_lowercase());
+    let decimal = args.is_set(2, "handle_metric") && unit.len() == 2 && unit.ends_with('b');
+    let base: f64 = if decimal { 1000.0 } else { 1024.0 };
+    let power = unit.chars().next().and_then(|letter| "kmgtpezy".find(letter)).map_or(0, |at| at as i32 + 1);
+    let number: f64 = number.parse().map_err(|_| format!("not a size: {text}"))?;
+    Ok(Value::Int((number * base.powi(power)) as i64))
+}
+
+fn mac_str_to_bytes(args: &Args) -> Outcome {
+    let digits: String = args.text()?.chars().filter(|c| c.is_ascii_hexdigit()).collect();
+    if digits.len() != 12 {
+        return Err("Invalid MAC address".to_owned());
+    }
+    let byte = |at: usize| u8::from_str_radix(&digits[at * 2..at * 2 + 2], 16).unwrap_or_default();
+    Ok(Value::Bytes((0..6).map(byte).collect()))
+}
+
+fn check_whitelist_blacklist(args: &Args) -> Outcome {
+    let text = args.text()?;
+    let fits = |position: usize, name: &str| {
+        let list = args.get(position, name).filter(|list| list.is_truthy());
+        list.map(|list| {
+            let single = [list.clone()];
+            let patterns = list.as_list().unwrap_or(&single);
+            patterns.iter().any(|pattern| crate::compile::fnmatch(text, &pattern.to_string()))
+        })
+    };
+    let blacklisted = fits(2, "blacklist").unwrap_or(false);
+    Ok(Value::Bool(!blacklisted && fits(1, "whitelist").unwrap_or(true)))
 }
 
 fn base64_encode(args: &Args) -> Outcome {
