@@ -1,5 +1,7 @@
 //! A TCP proxy on loopback that can be told to fail.
 
+use std::time::Duration;
+
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{
@@ -21,6 +23,12 @@ pub enum Weather {
     DeafClient,
     /// Every connection is closed at once, in the middle of whatever it carries.
     Cut,
+    /// Bytes come late.
+    Slow,
+    /// Bytes come twice.
+    Doubled,
+    /// The last byte of each piece is lost.
+    Truncated,
 }
 
 /// A running proxy. Dropping it closes every socket.
@@ -67,22 +75,39 @@ async fn carry(client: TcpStream, port: u16, weather: watch::Receiver<Weather>) 
     let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
     let mut cut = weather.clone();
     tokio::select! {
-        () = pipe(from_client, to_server, weather.clone(), |weather| weather == Weather::Fair || weather == Weather::DeafClient) => {}
-        () = pipe(from_server, to_client, weather, |weather| weather == Weather::Fair) => {}
+        () = pipe(from_client, to_server, weather.clone(), Direction::ToServer) => {}
+        () = pipe(from_server, to_client, weather, Direction::ToClient) => {}
         _ = cut.wait_for(|weather| *weather == Weather::Cut) => {}
     }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Direction {
+    ToServer,
+    ToClient,
 }
 
 async fn pipe(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
     weather: watch::Receiver<Weather>,
-    passes: fn(Weather) -> bool,
+    direction: Direction,
 ) {
     let mut buffer = [0; 4096];
     while let Ok(read @ 1..) = from.read(&mut buffer).await {
         let now = *weather.borrow();
-        if passes(now) && to.write_all(&buffer[..read]).await.is_err() {
+        let bytes = match now {
+            Weather::DeafClient if direction == Direction::ToClient => continue,
+            Weather::BlackHole | Weather::Cut => continue,
+            Weather::Fair | Weather::DeafClient => buffer[..read].to_vec(),
+            Weather::Slow => {
+                tokio::time::sleep(Duration::from_millis(300)).await;
+                buffer[..read].to_vec()
+            }
+            Weather::Doubled => buffer[..read].repeat(2),
+            Weather::Truncated => buffer[..read - 1].to_vec(),
+        };
+        if to.write_all(&bytes).await.is_err() {
             return;
         }
     }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use proto::{
-    Crypticle, Map, PrivateKey, PublicKey, SigningAlgorithm, Value,
+    Crypticle, Map, PublicKey, SigningAlgorithm, Value,
     auth::{AuthRequest, MasterIdentity, Verdict},
     publish::PublishWriter,
     serve::{Incoming, Refusal, Request},
@@ -72,11 +72,9 @@ pub struct ScriptedMaster {
 }
 
 impl ScriptedMaster {
-    /// Starts a master with a key of its own on free ports.
+    /// Starts a master on free ports.
     pub async fn start() -> Self {
-        let key = PrivateKey::generate(2048, &mut OsRng).unwrap();
-        let public_key = key.public_key().unwrap();
-        Self::start_as(Arc::new(MasterIdentity { key, public_key, signer: None }), (0, 0)).await
+        Self::start_as(super::master_identity(super::MASTER, None), (0, 0)).await
     }
 
     /// Starts a master with a given key on given ports.
