@@ -194,6 +194,20 @@ impl FileClient {
     }
 }
 
+/// Replaces a file's content in one step; the folder must exist or be made.
+///
+/// # Errors
+/// The system's reason; the old content is then still there.
+pub fn replace(path: &Path, content: &[u8]) -> std::io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder)?;
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    std::io::Write::write_all(&mut file, content)?;
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|error| error.error)?;
+    Ok(())
+}
+
 /// The local pillar roots of `--local`, as a file server.
 #[must_use]
 pub fn pillar_roots(config: &Arc<Config>) -> FileClient {

@@ -7,6 +7,7 @@ pub mod config;
 pub mod files;
 pub mod grains;
 pub mod job;
+pub mod mine;
 pub mod minion;
 pub mod modules;
 pub mod mssql;

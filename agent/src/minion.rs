@@ -13,7 +13,7 @@ use crate::{
     channel::{self, ChannelSettings, LinkEvent, MasterLink},
     config::Config,
     job::{accept::Acceptor, queue::ReturnQueue},
-    pillar,
+    mine, pillar,
     services::Services,
     status,
     store::Store,
@@ -168,7 +168,23 @@ impl Minion {
         }
         if self.services.first_greeting() {
             self.start_events().await;
+            let mine = mine::keep_updated(Arc::clone(&self.services));
+            drop(self.services.tasks.spawn("mine", mine));
+            self.startup_states();
         }
+    }
+
+    /// Runs what `startup_states` asks for, as a job that the master gives a jid to.
+    fn startup_states(&self) {
+        let config = &self.services.config;
+        let texts = |key: &str| Value::from(config.list_opt(key).join(","));
+        let (fun, arg) = match config.str_opt("startup_states").as_deref() {
+            Some("highstate") => ("state.highstate", Vec::new()),
+            Some("sls") => ("state.sls", vec![texts("sls_list")]),
+            Some("top") => ("state.top", vec![texts("top_file")]),
+            _ => return,
+        };
+        self.acceptor.own(fun, arg);
     }
 
     async fn start_events(&self) {

@@ -27,6 +27,7 @@ pub mod error;
 mod event;
 mod grains;
 pub mod lookup;
+mod mine;
 mod mssql;
 mod mssql_sync;
 mod pillar;
@@ -131,6 +132,7 @@ pub fn built_in() -> Vec<Box<dyn Module>> {
         Box::new(cp::Cp),
         Box::new(event::Event),
         Box::new(grains::Grains),
+        Box::new(mine::Mine),
         Box::new(mssql::Mssql),
         Box::new(mssql_sync::MssqlSync),
         Box::new(pillar::Pillar),

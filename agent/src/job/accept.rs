@@ -55,6 +55,19 @@ impl Acceptor {
         drop(self.services.tasks.spawn(name, async move { this.run(job).await }));
     }
 
+    /// Runs a function of this minion's own will; the master gives the return a jid.
+    pub fn own(&self, fun: &str, arg: Vec<Value>) {
+        let load =
+            [("jid", Value::from("req")), ("tgt", "*".into()), ("fun", fun.into()), ("arg", arg.into())];
+        let Some(job) = Job::from_load(load.into_iter().collect()) else { return };
+        let this = self.clone();
+        let name = format!("own {fun}");
+        drop(self.services.tasks.spawn(name, async move {
+            let outcomes = this.call_all(&job, &this.services.tasks.token()).await;
+            this.queue.enqueue(return_load(&job, &outcomes)).await;
+        }));
+    }
+
     /// Returns the jobs that a restart interrupted, under their own jids.
     ///
     /// # Errors

@@ -38,8 +38,13 @@ impl ReturnQueue {
     /// Sends a return without queueing it first; queues it when that fails.
     pub async fn send_now(&self, load: Map) {
         let Err(error) = self.link.return_job(load.clone()).await else { return };
+        tracing::debug!(%error, "a return is queued");
+        self.enqueue(load).await;
+    }
+
+    /// Queues a return that belongs to no recorded job.
+    pub async fn enqueue(&self, load: Map) {
         let jid = load.get("jid").and_then(Value::as_str).unwrap_or_default().to_owned();
-        tracing::debug!(jid, %error, "a return is queued");
         let record = msgpack::encode_map(&load);
         let queued = self.store.run(move |tx| jobs::enqueue(tx, &jid, &record)).await;
         match queued {

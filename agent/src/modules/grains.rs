@@ -8,6 +8,8 @@ use crate::modules::{
     lookup::{DELIMITER, traverse},
 };
 
+mod set;
+
 /// The module.
 pub struct Grains;
 
@@ -27,8 +29,12 @@ impl Module for Grains {
         call: &'a CallContext,
     ) -> BoxFuture<'a, Result<Value, ModuleError>> {
         Box::pin(async move {
-            let grains = call.services.grains_ready().await;
-            answer(fun, &args, &grains)
+            match fun {
+                "append" | "delkey" | "delval" | "remove" | "set" | "setval" | "setvals" => {
+                    set::change(fun, &args, call).await
+                }
+                _ => answer(fun, &args, &*call.services.grains_ready().await),
+            }
         })
     }
 }
@@ -129,6 +135,41 @@ pub(crate) fn merged(mut under: Map, over: Value) -> Value {
 }
 
 const FUNCTIONS: &[FunctionSpec] = &[
+    FunctionSpec {
+        name: "append",
+        signature: "key, val, convert=False, delimiter=':'",
+        doc: "Adds a value to a grain that is a list, and keeps it in the grains file.",
+    },
+    FunctionSpec {
+        name: "delkey",
+        signature: "key, force=False",
+        doc: "Takes a grain out of the grains file.",
+    },
+    FunctionSpec {
+        name: "delval",
+        signature: "key, destructive=False, force=False",
+        doc: "Sets a grain to None, or takes it out with destructive=True.",
+    },
+    FunctionSpec {
+        name: "remove",
+        signature: "key, val, delimiter=':'",
+        doc: "Takes a value out of a grain that is a list.",
+    },
+    FunctionSpec {
+        name: "set",
+        signature: "key, val='', force=False, destructive=False, delimiter=':'",
+        doc: "Sets a grain, nested ones too; refuses to change its shape without force=True.",
+    },
+    FunctionSpec {
+        name: "setval",
+        signature: "key, val, destructive=False, refresh_pillar=True",
+        doc: "Sets a grain and keeps it in the grains file.",
+    },
+    FunctionSpec {
+        name: "setvals",
+        signature: "grains, destructive=False, refresh_pillar=True",
+        doc: "Sets several grains and keeps them in the grains file.",
+    },
     FunctionSpec {
         name: "equals",
         signature: "key, value",
