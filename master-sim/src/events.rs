@@ -1,7 +1,7 @@
 //! The event log: every event's tag and data, one JSON line each, in `cachedir/events.jsonl`.
 //!
-//! Salt's event bus, made durable and readable by any tool: `master-sim events` follows it. A job's return appears
-//! without its value, which may hold secrets and is in the job cache for those who may read it. The log is turned
+//! Salt's event bus, made durable and readable by any tool: `master-sim events` follows it. A job appears
+//! without arguments and a return without its value, which may hold secrets; both are in the job cache. The log is turned
 //! over to `events.jsonl.1` at 16 MiB, so it takes at most twice that.
 
 use std::io::Write;

@@ -153,7 +153,7 @@ impl Run {
         for minions in present.chunks(batch_size(size, present.len())?) {
             let names: Vec<&str> = minions.iter().map(MinionId::as_str).collect();
             if !self.r#static {
-                println!("\nExecuting run on {names:?}\n");
+                println!("\nExecuting run on ['{}']\n", names.join("', '"));
             }
             let part = Order { tgt: Value::from_iter(names), tgt_type: "list".to_owned(), ..order.clone() };
             let published = client.publish(&part).await?;

@@ -91,7 +91,9 @@ impl Master {
         let load = job.load(&jid, target);
         let names = minions.iter().map(ToString::to_string).collect::<Vec<_>>();
         self.jobs.add(&jid, JobRecord { load: load.clone(), minions: names.clone() })?;
+        // Arguments may be secrets; they are in the job cache for those who may read it.
         let mut event = load.clone();
+        event.remove("arg");
         event.insert("minions", Value::from_iter(names));
         self.fire(format!("salt/job/{jid}/new"), event);
         let topics = self.topics(target, minions);
