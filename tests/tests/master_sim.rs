@@ -69,8 +69,6 @@ fn arguments_and_targets(master: &Master) -> Result<()> {
     ensure!(echoed["kwargs"]["four"] == json!([4, "x"]), "test.arg: {echoed}");
     let grains = master.call(&["m1", "grains.items"])?;
     ensure!(grains["id"] == "m1" && grains["practice"] == "dolphin", "grains.items: {grains}");
-    let role = master.call(&["m1", "pillar.get", "role"])?;
-    ensure!(role == "practice of m1", "pillar.get: {role}");
     let targets: [&[&str]; 6] = [
         &["-G", "site:state:TX"],
         &["-I", "role:practice*"],
