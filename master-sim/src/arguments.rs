@@ -71,7 +71,7 @@ fn typed(arg: &str) -> Value {
         states::Value::Map(_) => arg.starts_with('{'),
         states::Value::List(_) => arg.starts_with('['),
         states::Value::Nil => !arg.contains(['#', '!']),
-        states::Value::Str(text) => !arg.contains('#') && !(text.is_empty() && ["|", "!"].contains(&arg)),
+        states::Value::Str(text) => !(arg.contains('#') || text.is_empty() && ["|", "!"].contains(&arg)),
         states::Value::Bool(_) | states::Value::Int(_) | states::Value::Float(_) => true,
         states::Value::Bytes(_) => false,
     };

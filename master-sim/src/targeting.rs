@@ -57,9 +57,9 @@ impl Target {
     pub fn needs_pillar(&self) -> bool {
         match &self.kind {
             TargetType::Pillar | TargetType::PillarPcre | TargetType::PillarExact => true,
-            TargetType::Compound => match &self.tgt {
-                Value::List(words) => words.iter().filter_map(Value::as_str).any(names_pillar),
-                tgt => tgt.as_str().is_some_and(|text| text.split_whitespace().any(names_pillar)),
+            TargetType::Compound => match self.tgt.as_list() {
+                Some(words) => words.iter().filter_map(Value::as_str).any(names_pillar),
+                None => self.tgt.as_str().is_some_and(|text| text.split_whitespace().any(names_pillar)),
             },
             TargetType::Glob | TargetType::Pcre | TargetType::List | TargetType::Grain => false,
             TargetType::GrainPcre | TargetType::Nodegroup | TargetType::IpCidr | TargetType::Data => false,
@@ -105,9 +105,9 @@ impl Target {
     }
 
     fn listed(&self, accepted: &[MinionId]) -> Matched {
-        let names: Vec<String> = match &self.tgt {
-            Value::List(names) => names.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
-            tgt => tgt.as_str().unwrap_or_default().split(',').map(str::to_owned).collect(),
+        let names: Vec<String> = match self.tgt.as_list() {
+            Some(names) => names.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+            None => self.tgt.as_str().unwrap_or_default().split(',').map(str::to_owned).collect(),
         };
         let mut matched = Matched::default();
         for name in names.into_iter().filter(|name| !name.is_empty()) {
@@ -129,14 +129,15 @@ fn expand_group(name: &str, nodegroups: &Map, depth: usize) -> Result<String, Ta
     if depth > MAX_DEPTH {
         return Err(unknown());
     }
-    let words = match nodegroups.get(name).ok_or_else(unknown)? {
-        Value::List(words) => {
+    let group = nodegroups.get(name).ok_or_else(unknown)?;
+    let words = match group.as_list() {
+        Some(words) => {
             let words: Vec<&str> = words.iter().filter_map(Value::as_str).collect();
             // A plain list names minions, unless it is a compound target in words.
             let compound = words.iter().any(|word| OPERATORS.contains(word) || word.contains('@'));
             if compound { words.join(" ") } else { format!("L@{}", words.join(",")) }
         }
-        text => text.as_str().ok_or_else(unknown)?.to_owned(),
+        None => group.as_str().ok_or_else(unknown)?.to_owned(),
     };
     expand_words(&words, nodegroups, depth + 1)
 }

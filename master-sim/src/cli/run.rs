@@ -313,11 +313,10 @@ impl Printer {
 
 /// A retcode of zero; of a job with several functions, all of them.
 fn succeeded(retcode: &Value) -> bool {
-    match retcode {
-        Value::Map(all) => all.values().all(succeeded),
-        Value::List(all) => all.iter().all(succeeded),
-        one => !one.is_truthy(),
+    if let Some(all) = retcode.as_map() {
+        return all.values().all(succeeded);
     }
+    retcode.as_list().map_or(!retcode.is_truthy(), |all| all.iter().all(succeeded))
 }
 
 fn no_response(jid: &str) -> String {

@@ -184,7 +184,7 @@ impl Master {
         ];
         let wanted = if load.get("env_only").is_some_and(Value::is_truthy) { 3 } else { defaults.len() };
         for (name, default) in defaults.into_iter().take(wanted) {
-            let set = self.config.opts.get(name).map(|value| proto::to_value(value));
+            let set = self.config.opts.get(name).map(proto::to_value);
             opts.insert(name, set.unwrap_or(default));
         }
         opts.into()
