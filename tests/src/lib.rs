@@ -9,6 +9,7 @@ pub mod ehr;
 pub mod minion;
 pub mod process;
 pub mod received;
+pub mod relay;
 pub mod salt;
 pub mod scratch;
 pub mod skip;
