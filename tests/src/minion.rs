@@ -60,14 +60,24 @@ impl Minion {
     /// # Errors
     /// When the program cannot be built or started.
     pub fn start_as(sut: Sut, ret_port: u16, id: &str, options: Value) -> Result<Self> {
+        let mut minion = Self::prepare(sut, ret_port, id, options)?;
+        minion.launch()?;
+        Ok(minion)
+    }
+
+    /// Writes the configuration of a minion that [`launch`](Self::launch) starts.
+    ///
+    /// # Errors
+    /// When its folder cannot be written.
+    pub fn prepare(sut: Sut, ret_port: u16, id: &str, options: Value) -> Result<Self> {
         let scratch = Scratch::new()?;
-        let mut minion = Self { id: id.to_owned(), sut, process: None, scratch };
+        let minion = Self { id: id.to_owned(), sut, process: None, scratch };
         let mut config = minion.options(ret_port);
         if let Value::Object(options) = options {
             config.extend(options);
         }
         fs::write(minion.path("minion"), serde_json::to_string_pretty(&config)?)?;
-        minion.launch()?;
+        fs::create_dir_all(minion.path("pki"))?;
         Ok(minion)
     }
 
