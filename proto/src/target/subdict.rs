@@ -92,17 +92,33 @@ fn traverse<'a>(data: &'a Value, path: &[&str]) -> Option<&'a Value> {
             return list_step(members, word);
         }
         let map = at.as_map()?;
-        map.get(word).or_else(|| map.get_value(&plain_scalar(word)?))
+        map.get(word).or_else(|| get_equal(map, &plain_scalar(word)?))
     })
 }
 
 fn list_step<'a>(members: &'a [Value], word: &str) -> Option<&'a Value> {
     let mut maps = members.iter().filter_map(Value::as_map);
     let Some(index) = python_int(word) else { return maps.find_map(|map| map.get(word)) };
-    maps.find_map(|map| map.get_value(&Value::Int(index))).or_else(|| {
+    maps.find_map(|map| get_equal(map, &Value::Int(index))).or_else(|| {
         let from_start = if index < 0 { index + i64::try_from(members.len()).ok()? } else { index };
         members.get(usize::try_from(from_start).ok()?)
     })
+}
+
+/// The value under a key that Python holds equal: `1`, `1.0` and `True` are one key there.
+fn get_equal<'a>(map: &'a Map, key: &Value) -> Option<&'a Value> {
+    let number = match key {
+        Value::Bool(flag) => i64::from(*flag),
+        Value::Int(number) => *number,
+        Value::Float(number) if number.fract() == 0.0 && number.abs() < 1e15 => *number as i64,
+        Value::Nil | Value::UInt(_) | Value::Float(_) => return map.get_value(key),
+        Value::Str(_) | Value::Bytes(_) | Value::List(_) | Value::Map(_) => return map.get_value(key),
+    };
+    let flag = (0..=1).contains(&number).then_some(Value::Bool(number == 1));
+    [Value::Int(number), Value::Float(number as f64)]
+        .iter()
+        .chain(&flag)
+        .find_map(|equal| map.get_value(equal))
 }
 
 /// Python's `int(text)`.

@@ -39,7 +39,7 @@ FACTS = [
             "disks": {"sda": {"size": 100, "type": "ssd"}, "sdb": {"size": 200, "type": "hdd"}},
             "path": "C:\\Program Files", "time": "12:30:00", "empty": {}, "nothing": None, "flag": True, "off": False,
             "matrix": [[1, 2], ["a", "b'c"]], "list_of_maps": [{"name": "one", "n": 1}, {"name": "two"}, {"0": "zero"}],
-            "by_number": {1: "one", 2: {"x": "y"}, None: "nil", True: "yes"}, "float": 2.50, "big": 1e-07,
+            "by_number": {1: "one", 2: {"x": "y"}, None: "nil"}, "truths": {True: "yes", 0.0: "no"}, "lists": [{False: "x"}], "float": 2.50, "big": 1e-07,
             "wild[1]": "br*cket", "Mixed": "CaseVALUE", "unicode": "Zürich", "any": {"b": {"c": ["d", {"e": "f"}]}},
         },
         "pillar": {
@@ -95,6 +95,7 @@ PATHS = [
     "practice:sites:a1", "practice:sites:0:a1", "practice:open:true", "practice:n:42", "practice:*:42", "users:alice",
     "users:alice:uid:1", "users:alice:uid:2", "users:bob:uid:2", "users:carol", "users:*:uid", "a:b:colon", "star:*",
     "star:x", "practice:*", "*:name", "*:North*", "ehr", "", ":", "::", "os:*:*", "*", "**:x", "os|Debian", "1:x",
+    "by_number:true:one", "by_number:1.0:one", "truths:1:yes", "truths:true:yes", "truths:0:no", "truths:false:no", "lists:0:x",
     "roles:[7]", "roles:{'nested': {'deep': 'x'}}", "roles:nested:*", "disks:sda:{'size': 100, 'type': 'ssd'}",
 ]
 REGEX_PATHS = [
