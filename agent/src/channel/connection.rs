@@ -2,13 +2,14 @@
 //!
 //! The protocol is in [`proto::zmtp`]; here are the socket and the clock. A connection is alive when something came
 //! through it lately: a 3.1 peer is pinged when it is silent, and given up when it stays silent. A 3.0 peer cannot be
-//! pinged, so only TCP itself can end such a connection.
+//! pinged; there TCP's own keepalive stands in.
 //!
 //! [`Connection::receive`] may be dropped at any await and called again: nothing is lost and no frame is torn.
 
 use std::{net::SocketAddr, time::Duration};
 
 use proto::zmtp::{Config, Engine, Event, ZmtpError};
+use socket2::{SockRef, TcpKeepalive};
 use thiserror::Error;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -20,6 +21,9 @@ use super::settings::Heartbeat;
 
 /// How long a name lookup, a TCP connect and a handshake may take, each.
 const STEP_TIMEOUT: Duration = Duration::from_secs(10);
+/// Finds a dead peer that cannot be pinged within a few minutes.
+const KEEPALIVE: TcpKeepalive =
+    TcpKeepalive::new().with_time(Duration::from_secs(60)).with_interval(Duration::from_secs(15));
 const READ_BUFFER: usize = 16 << 10;
 
 /// Why a connection could not be made, or ended.
@@ -107,6 +111,7 @@ impl Connection {
         heartbeat: Heartbeat,
     ) -> Result<Self, ConnectionError> {
         stream.set_nodelay(true)?;
+        SockRef::from(&stream).set_tcp_keepalive(&KEEPALIVE)?;
         let mut connection = Self {
             stream,
             engine: Engine::new(config),
