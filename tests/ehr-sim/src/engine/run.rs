@@ -1,0 +1,470 @@
+//! The runner: statements of a batch in order, control of flow, TRY/CATCH, and what an error ends.
+//!
+//! Invariants:
+//! - `every-statement-settles`: when a statement ends, its own transaction is committed, or undone to where it began.
+//! - `told-once`: an error is reported once, or handled by a CATCH block and not reported.
+
+use super::ast::{Argument, BinaryOp, Expr, Located, Stmt};
+use super::bind::Binder;
+use super::message::{self, Reach, Result, SqlError};
+use super::parse;
+use super::session::{SessionCore, Variable};
+use super::value::arith;
+use super::value::convert::{self, Fit};
+use crate::types::{Cancel, Datum, Done, DoneKind, EnvChange, Output, Param, SqlMessage, SqlType, Stopped};
+
+mod alter;
+mod check;
+mod ddl;
+mod dml;
+mod grant;
+mod insert;
+mod modify;
+mod principals;
+mod raise;
+mod select;
+mod set;
+mod table;
+mod transaction;
+
+pub use transaction::{End, end_transaction};
+
+/// How a run of statements ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    Normally,
+    Returned(i32),
+    Broke,
+    Continued,
+}
+
+/// CurCmd of MS-TDS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Command {
+    Other = 0,
+    Select = 0xC1,
+    Insert = 0xC3,
+    Delete = 0xC4,
+    Update = 0xC5,
+}
+
+pub struct Runner<'a> {
+    session: &'a SessionCore,
+    output: &'a mut dyn Output,
+    cancel: &'a Cancel,
+    kind: DoneKind,
+    tries: u32,
+    nesting: u32,
+    loops: u32,
+    done_sent: bool,
+    pub stopped: bool,
+}
+
+impl<'a> Runner<'a> {
+    pub fn new(session: &'a SessionCore, output: &'a mut dyn Output, cancel: &'a Cancel) -> Self {
+        Self {
+            session,
+            output,
+            cancel,
+            kind: DoneKind::Statement,
+            tries: 0,
+            nesting: 0,
+            loops: 0,
+            done_sent: false,
+            stopped: false,
+        }
+    }
+
+    pub fn core(&self) -> &'a SessionCore {
+        self.session
+    }
+
+    /// Runs a batch and sends at least one DONE.
+    pub fn batch(&mut self, text: &str) {
+        self.session.variables.borrow_mut().clear();
+        self.session.locals.borrow_mut().retain(|name, _| !name.starts_with('@'));
+        let result = parse::parse_batch(text).and_then(|list| self.list(&list));
+        self.settle(result.map(drop));
+        self.close_batch();
+        if !self.done_sent {
+            self.done(None, Command::Other);
+        }
+    }
+
+    /// Runs a procedure call.
+    pub fn rpc(&mut self, procedure: &str, params: Vec<Param>) {
+        self.session.variables.borrow_mut().clear();
+        self.session.locals.borrow_mut().retain(|name, _| !name.starts_with('@'));
+        self.kind = DoneKind::InProcedure;
+        let mut error = false;
+        match self.call(procedure, params) {
+            Ok((status, outputs)) => {
+                self.emit(|o| o.return_status(status));
+                for (ordinal, param) in &outputs {
+                    self.emit(|o| o.return_value(*ordinal, param));
+                }
+            }
+            Err(failed) => {
+                error = true;
+                self.settle(Err(failed));
+            }
+        }
+        self.close_batch();
+        let done = Done { kind: DoneKind::Procedure, count: None, error, command: 0xE0 };
+        self.emit(|o| o.done(done));
+    }
+
+    /// At a request's end a doomed transaction goes, and EXECUTE AS of the batch with it stays.
+    fn close_batch(&mut self) {
+        let doomed = self.session.transaction.borrow().as_ref().is_some_and(|t| t.doomed);
+        if doomed {
+            self.rollback_all();
+            self.report(&message::doomed_at_end());
+        }
+    }
+
+    fn settle(&mut self, result: Result<()>) {
+        if let Err(error) = result {
+            if !error.reported {
+                self.fail(&error);
+            }
+        }
+    }
+
+    /// Runs statements until one ends the list.
+    pub fn list(&mut self, list: &[Located]) -> Result<Ended> {
+        for located in list {
+            match self.located(located)? {
+                Ended::Normally => {}
+                other => return Ok(other),
+            }
+        }
+        Ok(Ended::Normally)
+    }
+
+    fn located(&mut self, located: &Located) -> Result<Ended> {
+        let result = match self.check_stop() {
+            Ok(()) => self.statement(&located.stmt),
+            Err(stop) => Err(stop),
+        };
+        let control = matches!(
+            located.stmt,
+            Stmt::If { .. } | Stmt::While { .. } | Stmt::Block(_) | Stmt::Try { .. } | Stmt::Set(_)
+        );
+        match result {
+            Ok(ended) => {
+                if !control && !matches!(located.stmt, Stmt::Throw(_) | Stmt::RaisError { .. }) {
+                    self.session.set_last_error(0);
+                }
+                Ok(ended)
+            }
+            Err(error) => self.failed(error.at(located.line)),
+        }
+    }
+
+    fn check_stop(&self) -> Result<()> {
+        if self.stopped || self.cancel.is_cancelled() { Err(message::cancelled()) } else { Ok(()) }
+    }
+
+    /// Decides what an error ends.
+    fn failed(&mut self, mut error: SqlError) -> Result<Ended> {
+        let xact_abort = self.session.settings.borrow().xact_abort;
+        if error.number == 0 {
+            return Err(error);
+        }
+        self.session.set_last_error(error.number);
+        if self.tries > 0 && !error.reported {
+            let fatal = error.reach == Reach::Transaction || xact_abort;
+            if error.number == 1205 {
+                self.rollback_all();
+            } else if fatal && let Some(t) = self.session.transaction.borrow_mut().as_mut() {
+                t.doomed = true;
+            }
+            return Err(error);
+        }
+        if !error.reported {
+            self.fail(&error);
+            error.reported = true;
+            let user_raised = error.number >= 50000 && error.reach == Reach::Statement;
+            if error.reach == Reach::Transaction || xact_abort && !user_raised {
+                error.reach = Reach::Transaction;
+                self.rollback_all();
+            }
+        }
+        if error.reach == Reach::Statement { Ok(Ended::Normally) } else { Err(error) }
+    }
+
+    /// Sends an error and its DONE.
+    fn fail(&mut self, error: &SqlError) {
+        if error.number == 0 {
+            return;
+        }
+        self.report(error);
+        let done = Done { kind: self.kind, count: None, error: true, command: 0 };
+        self.done_sent = true;
+        self.emit(|o| o.done(done));
+    }
+
+    fn report(&mut self, error: &SqlError) {
+        let message = error.message();
+        self.emit(|o| o.message(&message));
+    }
+
+    fn info(&mut self, message: &SqlMessage) {
+        self.emit(|o| o.message(message));
+    }
+
+    fn emit(&mut self, f: impl FnOnce(&mut dyn Output) -> std::result::Result<(), Stopped>) {
+        if !self.stopped && f(self.output).is_err() {
+            self.stopped = true;
+        }
+    }
+
+    fn env(&mut self, change: &EnvChange) {
+        self.emit(|o| o.env(change));
+    }
+
+    /// A statement's DONE; a count also becomes `@@ROWCOUNT`.
+    fn done(&mut self, count: Option<u64>, command: Command) {
+        let no_count = self.session.settings.borrow().no_count;
+        let shown = count.filter(|_| !no_count);
+        let done = Done { kind: self.kind, count: shown, error: false, command: command as u16 };
+        self.done_sent = true;
+        self.emit(|o| o.done(done));
+    }
+
+    fn statement(&mut self, stmt: &Stmt) -> Result<Ended> {
+        match stmt {
+            Stmt::If { condition, then, otherwise } => {
+                if self.test(condition)? {
+                    self.located(then)
+                } else {
+                    otherwise.as_ref().map_or(Ok(Ended::Normally), |e| self.located(e))
+                }
+            }
+            Stmt::While { condition, body } => self.repeat(condition, body),
+            Stmt::Block(list) => self.list(list),
+            Stmt::Try { body, handler } => self.try_catch(body, handler),
+            Stmt::Break if self.loops > 0 => Ok(Ended::Broke),
+            Stmt::Break => Err(message::loop_keyword("BREAK")),
+            Stmt::Continue if self.loops > 0 => Ok(Ended::Continued),
+            Stmt::Continue => Err(message::loop_keyword("CONTINUE")),
+            Stmt::Return(value) => {
+                let status = match value {
+                    Some(expr) => self.scalar(expr, SqlType::Int)?.as_i64().unwrap_or(0) as i32,
+                    None => 0,
+                };
+                Ok(Ended::Returned(status))
+            }
+            Stmt::Execute { procedure, args, returns } => self.execute(procedure, args, returns.as_deref()),
+            Stmt::ExecuteText(parts) => self.execute_text(parts),
+            other => self.plain(other).map(|()| Ended::Normally),
+        }
+    }
+
+    fn plain(&mut self, stmt: &Stmt) -> Result<()> {
+        match stmt {
+            Stmt::Select(query) => self.select(query),
+            Stmt::Insert(insert) => self.insert(insert),
+            Stmt::Update(update) => self.update(update),
+            Stmt::Delete(delete) => self.delete(delete),
+            Stmt::Truncate(name) => self.truncate(name),
+            Stmt::Declare(list) => self.declare(list),
+            Stmt::DeclareTable { name, columns, constraints } => {
+                self.declare_table(name, columns, constraints)
+            }
+            Stmt::SetVariable { name, op, value } => self.assign(name, *op, value),
+            Stmt::Set(option) => self.set_option(option),
+            Stmt::Use(name) => self.use_database(name),
+            Stmt::Print(expr) => self.print(expr),
+            Stmt::RaisError { message, severity, state, args, .. } => {
+                self.raise_error(message, severity, state, args)
+            }
+            Stmt::Throw(throw) => self.throw(throw.as_ref()),
+            Stmt::Begin(name) => self.begin(name.as_deref()),
+            Stmt::Commit => self.commit(),
+            Stmt::Rollback(name) => self.rollback(name.as_deref()),
+            Stmt::Save(name) => self.save(name),
+            Stmt::ExecuteAs { kind, name, no_revert } => self.execute_as(*kind, name, *no_revert),
+            Stmt::Revert => {
+                self.session.pop_context();
+                Ok(())
+            }
+            Stmt::WaitFor { delay, until } => self.wait_for(delay, *until),
+            Stmt::Kill(id) => self.kill(*id),
+            Stmt::Security(stmt) => self.security(stmt),
+            Stmt::Checkpoint | Stmt::Nothing => Ok(()),
+            other => self.define(other),
+        }
+    }
+
+    fn repeat(&mut self, condition: &Expr, body: &Located) -> Result<Ended> {
+        self.loops += 1;
+        let ended = loop {
+            match self.test(condition) {
+                Ok(true) => {}
+                Ok(false) => break Ok(Ended::Normally),
+                Err(error) => break Err(error),
+            }
+            match self.located(body) {
+                Ok(Ended::Normally | Ended::Continued) => {}
+                Ok(Ended::Broke) => break Ok(Ended::Normally),
+                other => break other,
+            }
+        };
+        self.loops -= 1;
+        ended
+    }
+
+    fn try_catch(&mut self, body: &[Located], handler: &[Located]) -> Result<Ended> {
+        self.tries += 1;
+        let result = self.list(body);
+        self.tries -= 1;
+        match result {
+            Err(error) if !error.reported && error.number != 0 => {
+                self.session.push_caught(error);
+                let ended = self.list(handler);
+                self.session.pop_caught();
+                ended
+            }
+            other => other,
+        }
+    }
+
+    /// Evaluates a value as `to`, outside any query.
+    pub(super) fn scalar(&mut self, expr: &Expr, to: SqlType) -> Result<Datum> {
+        let (value, _) = self.scalar_typed(expr, Some(to))?;
+        Ok(value)
+    }
+
+    fn scalar_typed(&mut self, expr: &Expr, to: Option<SqlType>) -> Result<(Datum, SqlType)> {
+        self.in_statement(|_, exec| {
+            let mut binder = Binder::new(exec);
+            let mut bound = binder.value(expr)?;
+            if let Some(to) = to {
+                bound = super::bind::implicit(bound, to)?;
+            }
+            binder.check_permissions()?;
+            Ok((exec.constant(&bound)?, bound.ty))
+        })
+    }
+
+    fn test(&mut self, condition: &Expr) -> Result<bool> {
+        self.in_statement(|_, exec| {
+            let mut binder = Binder::new(exec);
+            let bound = binder.condition(condition)?;
+            binder.check_permissions()?;
+            Ok(exec.truth(&bound, &super::exec::NO_ROW)? == Some(true))
+        })
+    }
+
+    fn declare(&mut self, list: &[(String, super::ast::TypeName, Option<Expr>)]) -> Result<()> {
+        for (at, (name, ty, value)) in list.iter().enumerate() {
+            let declared = ty.ty.ok_or_else(|| message::bad_type(at + 1, &ty.name))?;
+            if self.session.variable(name).is_some() && self.loops == 0 {
+                return Err(message::declared_twice(name));
+            }
+            let initial = match value {
+                Some(expr) => self.scalar(expr, declared)?,
+                None => Datum::Null,
+            };
+            match self.session.variable(name) {
+                Some((index, _)) => self.session.set_variable(index, initial),
+                None => {
+                    let variable = Variable { name: name.clone(), ty: declared, value: initial };
+                    self.session.variables.borrow_mut().push(variable);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn assign(&mut self, name: &str, op: Option<BinaryOp>, value: &Expr) -> Result<()> {
+        let (index, ty) = self.session.variable(name).ok_or_else(|| message::must_declare(name))?;
+        let value = match op {
+            Some(op) => {
+                let (operand, operand_ty) = self.scalar_typed(value, None)?;
+                let result = arith::result_type(op, ty, operand_ty)?;
+                let sum = arith::apply(op, &self.session.variable_value(index), &operand, result)?;
+                convert::convert(&sum, ty, 0, Fit::Cut)?
+            }
+            None => self.scalar(value, ty)?,
+        };
+        self.session.set_variable(index, value);
+        self.session.set_row_count(1);
+        Ok(())
+    }
+
+    fn execute(
+        &mut self,
+        procedure: &super::ast::Name,
+        args: &[Argument],
+        returns: Option<&str>,
+    ) -> Result<Ended> {
+        let mut params = Vec::new();
+        for arg in args {
+            let (value, ty) = match &arg.value {
+                Some(expr) => self.scalar_typed(expr, None)?,
+                None => (Datum::Null, SqlType::Int),
+            };
+            let name = arg.name.clone().unwrap_or_default();
+            params.push(Param { name, ty, value, output: arg.output });
+        }
+        let (status, outputs) = self.call(&procedure.to_string(), params)?;
+        for (ordinal, param) in outputs {
+            if let Some(Expr::Variable(name)) = args.get(usize::from(ordinal)).and_then(|a| a.value.as_ref())
+                && let Some((index, ty)) = self.session.variable(name)
+            {
+                self.session.set_variable(index, convert::convert(&param.value, ty, 0, Fit::Cut)?);
+            }
+        }
+        if let Some((index, ty)) = returns.and_then(|name| self.session.variable(name)) {
+            self.session.set_variable(index, convert::convert(&Datum::Int(status), ty, 0, Fit::Cut)?);
+        }
+        Ok(Ended::Normally)
+    }
+
+    fn execute_text(&mut self, parts: &[Expr]) -> Result<Ended> {
+        let mut text = String::new();
+        for part in parts {
+            let value = self.scalar_typed(part, None)?.0;
+            text.push_str(value.as_str().unwrap_or_default());
+        }
+        self.nested(&text, Vec::new())?;
+        Ok(Ended::Normally)
+    }
+
+    /// Runs text in a scope of its own; answers its variables as they were at the end.
+    pub fn nested(&mut self, text: &str, variables: Vec<Variable>) -> Result<(Ended, Vec<Variable>)> {
+        if self.nesting >= 32 {
+            return Err(message::SqlError::new(
+                217,
+                16,
+                1,
+                "Maximum stored procedure, function, trigger, or view nesting level exceeded (limit 32).",
+            ));
+        }
+        let outer = self.session.variables.replace(variables);
+        let tables = self.session.locals.borrow().clone();
+        let (kind, loops) = (self.kind, std::mem::take(&mut self.loops));
+        self.kind = DoneKind::InProcedure;
+        self.nesting += 1;
+        let parsed = parse::parse_batch(text);
+        let result = match parsed {
+            Ok(list) => self.list(&list),
+            Err(error) => self.failed(error),
+        };
+        self.nesting -= 1;
+        self.loops = loops;
+        self.kind = kind;
+        let after = self.session.variables.replace(outer);
+        // Local tables end with their scope.
+        self.session.locals.borrow_mut().retain(|name, _| tables.contains_key(name));
+        match result {
+            Ok(ended) => Ok((ended, after)),
+            // The error ended the inner scope; the calling one goes on unless the transaction went too.
+            Err(error) if error.reported && error.reach == Reach::Batch => Ok((Ended::Returned(1), after)),
+            Err(error) => Err(error),
+        }
+    }
+}

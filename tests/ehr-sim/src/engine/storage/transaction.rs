@@ -1,0 +1,196 @@
+//! Transactions: what was written, how to undo it, and the moment it becomes visible.
+//!
+//! Order at commit: rows become committed under the commit clock, metadata follows, then the rowversion holdback
+//! ends, then locks go. So who reads `MIN_ACTIVE_ROWVERSION()` and then the rows misses nothing below it.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use super::cell::Versioned;
+use super::database::Database;
+use super::schema::Metadata;
+use super::table::{Pending, Table};
+use super::{Key, TxnId, guard};
+use crate::engine::principal::ServerMetadata;
+use crate::types::{DateTimeValue, Row};
+
+/// One step to take back.
+enum Undo {
+    Row { table: Arc<Table>, key: Key, previous: Option<Pending> },
+    Metadata { database: Arc<Database>, previous: Option<Arc<Metadata>> },
+    Server { previous: Option<Arc<ServerMetadata>> },
+}
+
+/// A transaction under way.
+pub struct Transaction {
+    pub id: TxnId,
+    pub name: String,
+    pub began: DateTimeValue,
+    /// Commit sequence it reads as of (SNAPSHOT isolation).
+    pub snapshot: Option<u64>,
+    /// Only ROLLBACK is left (3930).
+    pub doomed: bool,
+    undo: Vec<Undo>,
+    writes: Vec<(Arc<Table>, Key)>,
+    databases: Vec<Arc<Database>>,
+    savepoints: Vec<(String, usize)>,
+    server_written: bool,
+}
+
+impl std::fmt::Debug for Transaction {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Transaction({}, {} rows)", self.id.0, self.writes.len())
+    }
+}
+
+/// The instance's commit clock and open snapshots.
+#[derive(Debug, Default)]
+pub struct CommitClock(Mutex<Clock>);
+
+#[derive(Debug, Default)]
+struct Clock {
+    seq: u64,
+    snapshots: BTreeMap<u64, usize>,
+    versioned: Vec<(Arc<Table>, Key)>,
+}
+
+impl CommitClock {
+    /// Opens a snapshot as of now.
+    pub fn open_snapshot(&self) -> u64 {
+        let mut clock = guard(&self.0);
+        let seq = clock.seq;
+        *clock.snapshots.entry(seq).or_insert(0) += 1;
+        seq
+    }
+
+    /// Closes it and drops versions nobody needs.
+    pub fn close_snapshot(&self, seq: u64) {
+        let mut clock = guard(&self.0);
+        if let Some(count) = clock.snapshots.get_mut(&seq) {
+            *count -= 1;
+            if *count == 0 {
+                clock.snapshots.remove(&seq);
+            }
+        }
+        let oldest = clock.snapshots.keys().next().copied();
+        clock.versioned.retain(|(table, key)| !table.purge(key, oldest));
+    }
+}
+
+impl Transaction {
+    pub fn new(id: TxnId, name: String, began: DateTimeValue) -> Self {
+        Self {
+            id,
+            name,
+            began,
+            snapshot: None,
+            doomed: false,
+            undo: Vec::new(),
+            writes: Vec::new(),
+            databases: Vec::new(),
+            savepoints: Vec::new(),
+            server_written: false,
+        }
+    }
+
+    /// Rows written: its weight as a deadlock victim.
+    pub fn cost(&self) -> usize {
+        self.writes.len()
+    }
+
+    /// Writes an uncommitted version (`None` deletes). The caller holds the row's X lock.
+    pub fn put(&mut self, table: &Arc<Table>, data: &mut super::table::Data, key: &Key, row: Option<Row>) {
+        let previous = table.set_pending(data, key, self.id, row);
+        if previous.is_none() {
+            self.writes.push((table.clone(), key.clone()));
+        }
+        self.undo.push(Undo::Row { table: table.clone(), key: key.clone(), previous });
+    }
+
+    /// Rows of this transaction that an ALTER copied into `new` are its rows there too.
+    pub fn follow(&mut self, new: &Arc<Table>) {
+        let data = new.read();
+        let own = data.rows.iter().filter(|(_, s)| s.pending.as_ref().is_some_and(|p| p.txn == self.id));
+        let keys: Vec<Key> = own.map(|(key, _)| key.clone()).collect();
+        drop(data);
+        self.writes.extend(keys.into_iter().map(|key| (new.clone(), key)));
+    }
+
+    pub fn put_metadata(&mut self, database: &Arc<Database>, metadata: Metadata) {
+        let previous = database.metadata.write(self.id, metadata);
+        self.touch(database);
+        self.undo.push(Undo::Metadata { database: database.clone(), previous });
+    }
+
+    pub fn put_server(&mut self, cell: &Versioned<ServerMetadata>, metadata: ServerMetadata) {
+        let previous = cell.write(self.id, metadata);
+        self.server_written = true;
+        self.undo.push(Undo::Server { previous });
+    }
+
+    /// Remembers a database whose stamps or metadata it holds.
+    pub fn touch(&mut self, database: &Arc<Database>) {
+        if !self.databases.iter().any(|d| d.id == database.id) {
+            self.databases.push(database.clone());
+        }
+    }
+
+    /// A point to return to.
+    pub fn mark(&self) -> usize {
+        self.undo.len()
+    }
+
+    pub fn save(&mut self, name: String) {
+        self.savepoints.push((name, self.undo.len()));
+    }
+
+    /// The mark of the latest savepoint of that name.
+    pub fn savepoint(&mut self, name: &str) -> Option<usize> {
+        let at = self.savepoints.iter().rposition(|(n, _)| n == name)?;
+        self.savepoints.truncate(at + 1);
+        Some(self.savepoints[at].1)
+    }
+
+    /// Undoes everything after a mark.
+    pub fn undo_to(&mut self, mark: usize, server: &Versioned<ServerMetadata>) {
+        while self.undo.len() > mark {
+            match self.undo.pop() {
+                Some(Undo::Row { table, key, previous }) => table.undo_pending(&key, previous),
+                Some(Undo::Metadata { database, previous }) => database.metadata.undo(self.id, previous),
+                Some(Undo::Server { previous }) => server.undo(self.id, previous),
+                None => {}
+            }
+        }
+        self.savepoints.retain(|(_, at)| *at <= mark);
+    }
+
+    /// Makes everything visible. Locks are the caller's to release afterwards.
+    pub fn commit(self, clock: &CommitClock, server: &Versioned<ServerMetadata>) {
+        if !self.writes.is_empty() {
+            let mut clock = guard(&clock.0);
+            let seq = clock.seq + 1;
+            let keep = clock.snapshots.keys().next().is_some();
+            for (table, key) in &self.writes {
+                if table.commit(key, self.id, seq, keep) {
+                    clock.versioned.push((table.clone(), key.clone()));
+                }
+            }
+            clock.seq = seq;
+        }
+        if self.server_written {
+            server.commit(self.id);
+        }
+        for database in &self.databases {
+            database.metadata.commit(self.id);
+            database.end(self.id);
+        }
+    }
+
+    /// Takes everything back.
+    pub fn rollback(mut self, server: &Versioned<ServerMetadata>) {
+        self.undo_to(0, server);
+        for database in &self.databases {
+            database.end(self.id);
+        }
+    }
+}

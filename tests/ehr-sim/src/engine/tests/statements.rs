@@ -1,0 +1,215 @@
+//! Statements: DML with its constraints, variables, control of flow, transactions, prepared calls.
+
+use super::{Recorder, clinic, fails, ok, run};
+use crate::types::{Cancel, Datum, Length, Param, Request, Rpc, SqlType};
+
+#[test]
+fn dml_keeps_its_constraints() {
+    let (_engine, mut s) = clinic();
+    ok(
+        &mut s,
+        "CREATE TABLE dbo.P (ID int NOT NULL CONSTRAINT PK_P PRIMARY KEY, Name nvarchar(5) NOT NULL, Age int CHECK (Age > 0), At datetime NOT NULL DEFAULT GETDATE());
+         CREATE TABLE dbo.C (ID int IDENTITY(10,5) PRIMARY KEY, PID int NULL CONSTRAINT FK_C_P REFERENCES dbo.P(ID));
+         INSERT INTO P (ID, Name, Age) VALUES (1, N'Ann', 3)",
+    );
+    for (batch, number, text) in [
+        (
+            "INSERT INTO P (ID, Name) VALUES (1, N'x')",
+            2627,
+            "Violation of PRIMARY KEY constraint 'PK_P'. Cannot insert duplicate key in object 'dbo.P'. The duplicate key value is (1).",
+        ),
+        (
+            "INSERT INTO P (ID, Name) VALUES (2, NULL)",
+            515,
+            "Cannot insert the value NULL into column 'Name', table 'Clinic.dbo.P'; column does not allow nulls. INSERT fails.",
+        ),
+        (
+            "INSERT INTO P (ID, Name) VALUES (2, N'toolong')",
+            2628,
+            "String or binary data would be truncated in table 'Clinic.dbo.P', column 'Name'. Truncated value: 'toolo'.",
+        ),
+        (
+            "INSERT INTO C (PID) VALUES (9)",
+            547,
+            "The INSERT statement conflicted with the FOREIGN KEY constraint \"FK_C_P\". The conflict occurred in database \"Clinic\", table \"dbo.P\", column 'ID'.",
+        ),
+        (
+            "INSERT INTO C (ID) VALUES (1)",
+            544,
+            "Cannot insert explicit value for identity column in table 'C' when IDENTITY_INSERT is set to OFF.",
+        ),
+    ] {
+        assert_eq!(fails(&mut s, batch), (number, text.to_owned()), "{batch}");
+    }
+    assert_eq!(fails(&mut s, "INSERT INTO P (ID, Name, Age) VALUES (2, N'x', 0)").0, 547);
+    assert_eq!(
+        ok(&mut s, "INSERT INTO C (PID) OUTPUT inserted.ID, inserted.PID VALUES (1), (NULL)"),
+        ["10|1", "15|NULL"]
+    );
+    assert_eq!(ok(&mut s, "SELECT SCOPE_IDENTITY(), @@ROWCOUNT"), ["15|2"]);
+    let (number, text) = fails(&mut s, "DELETE FROM P WHERE ID = 1");
+    assert_eq!(
+        (
+            number,
+            text.starts_with("The DELETE statement conflicted with the REFERENCE constraint \"FK_C_P\".")
+        ),
+        (547, true)
+    );
+    assert_eq!(
+        ok(&mut s, "UPDATE P SET Name = N'Bea', Age += 2 OUTPUT deleted.Name, inserted.Age WHERE ID = 1"),
+        ["Ann|5"]
+    );
+    assert_eq!(
+        ok(&mut s, "DELETE c FROM C c JOIN P p ON p.ID = c.PID WHERE p.Name = 'bea'; SELECT @@ROWCOUNT"),
+        ["1"]
+    );
+    assert_eq!(ok(&mut s, "SELECT ID FROM C"), ["15"]);
+}
+
+#[test]
+fn rowversion_is_stamped_at_the_statement_and_refuses_values() {
+    let (_engine, mut s) = clinic();
+    ok(&mut s, "CREATE TABLE t (id int PRIMARY KEY, v int, rv rowversion)");
+    assert_eq!(
+        ok(&mut s, "SELECT @@DBTS, MIN_ACTIVE_ROWVERSION()"),
+        ["0x00000000000007D0|0x00000000000007D1"]
+    );
+    ok(&mut s, "INSERT INTO t (id, v) VALUES (1, 1)");
+    assert_eq!(ok(&mut s, "SELECT rv FROM t"), ["0x00000000000007D1"]);
+    ok(&mut s, "UPDATE t SET v = 2");
+    assert_eq!(ok(&mut s, "SELECT rv FROM t"), ["0x00000000000007D2"]);
+    assert_eq!(fails(&mut s, "INSERT INTO t (id, rv) VALUES (2, 0x01)").0, 273);
+    assert_eq!(fails(&mut s, "UPDATE t SET rv = 0x01").0, 272);
+    ok(&mut s, "BEGIN TRAN; UPDATE t SET v = 3; ROLLBACK");
+    assert_eq!(ok(&mut s, "SELECT v, rv, @@DBTS FROM t"), ["2|0x00000000000007D2|0x00000000000007D3"]);
+}
+
+#[test]
+fn variables_and_flow() {
+    let (_engine, mut s) = clinic();
+    let batch = "DECLARE @n int = 0, @s varchar(10) = 'x';
+        WHILE @n < 10 BEGIN SET @n += 1; IF @n = 3 CONTINUE; IF @n > 5 BREAK; SET @s = @s + CAST(@n AS varchar(3)) END
+        SELECT @n, @s";
+    assert_eq!(ok(&mut s, batch), ["6|x1245"]);
+    let batch = "BEGIN TRY SELECT 1/0 END TRY BEGIN CATCH SELECT ERROR_NUMBER(), ERROR_MESSAGE(), ERROR_LINE() END CATCH";
+    assert_eq!(ok(&mut s, batch), ["8134|Divide by zero error encountered.|1"]);
+    assert_eq!(fails(&mut s, "BEGIN TRY SELECT 1/0 END TRY BEGIN CATCH THROW END CATCH").0, 8134);
+    assert_eq!(fails(&mut s, "THROW 50001, N'mine', 3"), (50001, "mine".into()));
+    assert_eq!(fails(&mut s, "RAISERROR('bad %s %d', 16, 1, 'x', 7)"), (50000, "bad x 7".into()));
+    assert_eq!(run(&mut s, "PRINT 'hello'").messages[0].text, "hello");
+    assert_eq!(
+        ok(&mut s, "DECLARE @t TABLE (a int); INSERT @t VALUES (1), (2); SELECT SUM(a) FROM @t"),
+        ["3"]
+    );
+    ok(&mut s, "CREATE TABLE #x (a int); INSERT INTO #x VALUES (5)");
+    assert_eq!(ok(&mut s, "SELECT a FROM #x"), ["5"]);
+    assert_eq!(ok(&mut s, "SELECT a INTO copied FROM #x; SELECT * FROM copied"), ["5"]);
+}
+
+#[test]
+fn transactions_nest_save_and_undo() {
+    let (_engine, mut s) = clinic();
+    ok(&mut s, "CREATE TABLE t (id int PRIMARY KEY)");
+    ok(
+        &mut s,
+        "BEGIN TRAN; INSERT INTO t VALUES (1); SAVE TRAN s; INSERT INTO t VALUES (2); ROLLBACK TRAN s; COMMIT",
+    );
+    assert_eq!(ok(&mut s, "SELECT id FROM t"), ["1"]);
+    let recorder = run(
+        &mut s,
+        "BEGIN TRAN; INSERT INTO t VALUES (5); INSERT INTO t VALUES (1); COMMIT; SELECT COUNT(*) FROM t",
+    );
+    assert_eq!(
+        (recorder.errors(), recorder.text()),
+        (vec![2627], vec!["2".to_owned()]),
+        "only the statement is undone"
+    );
+    let recorder = run(
+        &mut s,
+        "SET XACT_ABORT ON; BEGIN TRAN; INSERT INTO t VALUES (6); INSERT INTO t VALUES (1); COMMIT",
+    );
+    assert_eq!(recorder.errors(), [2627]);
+    assert_eq!(ok(&mut s, "SELECT @@TRANCOUNT, COUNT(*) FROM t"), ["0|2"]);
+    assert_eq!(fails(&mut s, "COMMIT").0, 3902);
+    assert_eq!(fails(&mut s, "ROLLBACK").0, 3903);
+    ok(
+        &mut s,
+        "BEGIN TRAN; CREATE TABLE gone (a int); INSERT INTO gone VALUES (1); CREATE SCHEMA x; ROLLBACK",
+    );
+    assert_eq!(fails(&mut s, "SELECT * FROM gone").0, 208);
+    assert_eq!(ok(&mut s, "SELECT SCHEMA_ID('x')"), ["NULL"]);
+}
+
+fn param(name: &str, ty: SqlType, value: Datum) -> Param {
+    Param { name: name.into(), ty, value, output: false }
+}
+
+fn text(value: &str) -> Param {
+    param("", SqlType::NVarChar(Length::Max), Datum::text(value))
+}
+
+#[test]
+fn executes_parameterized_text_and_prepared_handles() {
+    let (_engine, mut s) = clinic();
+    let mut call = |procedure: &str, params: Vec<Param>| {
+        let mut recorder = Recorder::default();
+        let rpc = Rpc { procedure: procedure.into(), params };
+        s.execute(Request::Rpc(rpc), &mut recorder, &Cancel::new()).unwrap();
+        recorder
+    };
+    let recorder = call(
+        "sp_executesql",
+        vec![
+            text("SELECT @a + 1, @b; SET @a = 9"),
+            text("@a int OUTPUT, @b nvarchar(5)"),
+            Param { output: true, ..param("@a", SqlType::Int, Datum::Int(4)) },
+            param("@b", SqlType::NVarChar(Length::Of(20)), Datum::text("longer")),
+        ],
+    );
+    assert_eq!(recorder.text(), ["5|longe"]);
+    assert_eq!((recorder.status, recorder.returned[0].value.clone()), (Some(0), Datum::Int(9)));
+    let handle = Param { output: true, ..param("", SqlType::Int, Datum::Null) };
+    let recorder = call(
+        "sp_prepexec",
+        vec![handle, text("@x int"), text("SELECT @x * 2"), param("", SqlType::Int, Datum::Int(21))],
+    );
+    assert_eq!(recorder.text(), ["42"]);
+    let handle = recorder.returned[0].value.clone();
+    let recorder = call(
+        "sp_execute",
+        vec![param("", SqlType::Int, handle.clone()), param("", SqlType::Int, Datum::Int(3))],
+    );
+    assert_eq!(recorder.text(), ["6"]);
+    call("sp_unprepare", vec![param("", SqlType::Int, handle.clone())]);
+    assert_eq!(call("sp_execute", vec![param("", SqlType::Int, handle)]).errors(), [8179]);
+    assert_eq!(call("sp_who_knows", Vec::new()).errors(), [2812]);
+}
+
+#[test]
+fn alters_tables_with_rows_in_them() {
+    let (_engine, mut s) = clinic();
+    ok(&mut s, "CREATE TABLE t (id int PRIMARY KEY, a varchar(5)); INSERT INTO t VALUES (1, 'x'), (2, 'y')");
+    ok(&mut s, "ALTER TABLE t ADD b int NOT NULL CONSTRAINT df DEFAULT 7, rv rowversion");
+    assert_eq!(
+        ok(&mut s, "SELECT id, a, b, CASE WHEN rv > 0x0 THEN 1 ELSE 0 END FROM t"),
+        ["1|x|7|1", "2|y|7|1"]
+    );
+    assert_eq!(fails(&mut s, "ALTER TABLE t ADD c int NOT NULL").0, 4901);
+    assert_eq!(fails(&mut s, "ALTER TABLE t DROP COLUMN b").0, 5074);
+    ok(
+        &mut s,
+        "ALTER TABLE t DROP CONSTRAINT df; ALTER TABLE t DROP COLUMN b; CREATE UNIQUE INDEX ua ON t(a)",
+    );
+    assert_eq!(fails(&mut s, "INSERT INTO t (id, a) VALUES (3, 'X')").0, 2601);
+    assert_eq!(
+        ok(&mut s, "SELECT name FROM sys.columns WHERE object_id = OBJECT_ID('dbo.t') ORDER BY column_id"),
+        ["id", "a", "rv"]
+    );
+    ok(
+        &mut s,
+        "DROP INDEX ua ON t; INSERT INTO t (id, a) VALUES (3, 'X'); CREATE VIEW v AS SELECT id, UPPER(a) AS a FROM t",
+    );
+    assert_eq!(ok(&mut s, "SELECT a FROM v WHERE id = 2"), ["Y"]);
+    ok(&mut s, "DROP VIEW v; DROP TABLE t; DROP TABLE IF EXISTS t");
+    assert_eq!(fails(&mut s, "DROP TABLE t").0, 3701);
+}
