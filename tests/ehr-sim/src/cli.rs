@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use rand::Rng as _;
 use tiberius::EncryptionLevel;
 
+use crate::data::dolphin;
 use crate::engine::{Engine, EngineOptions};
 use crate::server::{Server, ServerOptions};
 use crate::tds::prelogin::TlsMode;
@@ -115,6 +116,22 @@ enum TlsName {
     On,
 }
 
+impl EhrName {
+    fn fill(self, engine: &Engine, rows: u64, seed: u64) -> anyhow::Result<()> {
+        let profile = match self {
+            Self::Dolphin => dolphin::profile(rows, seed),
+            Self::DentrixEnterprise | Self::Orthotrac => {
+                anyhow::bail!(
+                    "there is no synthetic {} database yet; dolphin is the one there is",
+                    value_name(self)
+                )
+            }
+        };
+        engine.load(profile)?;
+        Ok(())
+    }
+}
+
 impl From<TlsName> for TlsMode {
     fn from(name: TlsName) -> Self {
         match name {
@@ -138,8 +155,10 @@ impl Serve {
     async fn run(self) -> anyhow::Result<()> {
         let given = self.sa_password.clone().or_else(|| std::env::var(PASSWORD_VARIABLE).ok());
         let password = given.clone().unwrap_or_else(made_password);
-        let engine =
-            Engine::new(EngineOptions { server_name: self.server_name.clone(), sa_password: password.clone() });
+        let engine = Engine::new(EngineOptions {
+            server_name: self.server_name.clone(),
+            sa_password: password.clone(),
+        });
         let (ehr, rows, seed) = (self.ehr, self.rows, self.seed);
         let fill = engine.clone();
         tokio::task::spawn_blocking(move || ehr.fill(&fill, rows, seed)).await??;
@@ -205,7 +224,8 @@ impl Workload {
         if self.json {
             writeln!(out, "{}", serde_json::to_string(&done)?)?;
         } else {
-            let WorkDone { booked, moved, cancelled, deleted, patients_changed, rolled_back, deadlocks } = done;
+            let WorkDone { booked, moved, cancelled, deleted, patients_changed, rolled_back, deadlocks } =
+                done;
             writeln!(
                 out,
                 "{} changes: {booked} booked, {moved} moved, {cancelled} cancelled, {deleted} deleted, \

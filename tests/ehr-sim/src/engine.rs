@@ -11,6 +11,8 @@
 use std::sync::{Arc, Mutex};
 
 use crate::types::{Cancel, EnvChange, LoginRequest, Output, Request, SqlMessage, Stopped};
+pub use load::LoadError;
+
 use instance::{Activity, Connected, Instance};
 use security::SecurityContext;
 use session::SessionCore;
@@ -22,6 +24,7 @@ mod exec;
 mod functions;
 mod instance;
 mod lex;
+mod load;
 mod login;
 mod message;
 mod parse;

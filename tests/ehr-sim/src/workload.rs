@@ -126,12 +126,11 @@ async fn desk(
 ) -> Result<WorkDone, WorkloadError> {
     let mut connection = connect(&options).await?;
     let mut random = StdRng::seed_from_u64(options.seed ^ (number << 32));
-    let patients = scalar(&mut connection, "SELECT MAX(PatientID) FROM dbo.Patient").await?;
+    let patients = scalar(&mut connection, LAST_PATIENT).await?;
     let patients = patients.ok_or_else(|| WorkloadError::Empty(options.database.clone()))?;
     let mut done = WorkDone::default();
     while take_one(&left) {
-        let last =
-            scalar(&mut connection, "SELECT MAX(AppointmentID) FROM dbo.Appointment").await?.unwrap_or(0);
+        let last = scalar(&mut connection, LAST_APPOINTMENT).await?.unwrap_or(0);
         let change = Change::decide(&mut random, patients, last);
         while !change.make(&mut connection, &mut done).await? {}
         if random.gen_ratio(1, 20) {
@@ -275,6 +274,9 @@ impl Change {
 }
 
 const DEADLOCK_VICTIM: u32 = 1205;
+const LAST_PATIENT: &str = "SELECT TOP (1) PatientID FROM dbo.Patient ORDER BY PatientID DESC";
+const LAST_APPOINTMENT: &str =
+    "SELECT TOP (1) AppointmentID FROM dbo.Appointment ORDER BY AppointmentID DESC";
 const BOOK: &str = "INSERT INTO dbo.Appointment (PatientID, ProviderID, ChairID, StartTime, LengthMinutes, Status, \
                     Reason, Fee, CreatedAt) VALUES (@P1, @P2, @P3, DATEADD(minute, @P4, '20250101'), 30, \
                     N'Scheduled', N'Consultation', 120.00, SYSUTCDATETIME())";

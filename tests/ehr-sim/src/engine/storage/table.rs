@@ -204,6 +204,14 @@ impl Table {
         }
     }
 
+    /// Adds a committed row that every snapshot sees.
+    pub fn load(&self, row: Row) {
+        let mut data = self.write();
+        let key = self.new_key(&mut data, &row);
+        self.index_row(&mut data, &key, &row);
+        data.rows.insert(key, Slot { committed: Some(row), ..Slot::default() });
+    }
+
     /// Sets the uncommitted version of a row; answers the one it replaces.
     pub fn set_pending(&self, data: &mut Data, key: &Key, txn: TxnId, row: Option<Row>) -> Option<Pending> {
         if let Some(row) = &row {
