@@ -149,7 +149,8 @@ errors! {
     divide_by_zero() = 8134, 16, 1, "Divide by zero error encountered.";
     date_overflow(ty) = 517, 16, 1, "Adding a value to a '{ty}' column caused an overflow.";
     datediff_overflow() = 535, 16, 0, "The datediff function resulted in an overflow. The number of dateparts separating two date/time instances is too large. Try to use datediff with a less precise datepart.";
-    invalid_length(function) = 537, 16, 3, "Invalid length parameter passed to the {function} function.";
+    invalid_length() = 537, 16, 3, "Invalid length parameter passed to the LEFT or SUBSTRING function.";
+    invalid_right() = 536, 16, 2, "Invalid length parameter passed to the right function.";
     invalid_floating_point() = 3623, 16, 1, "An invalid floating point operation occurred.";
     truncated(table, column, value) = 2628, 16, 1, "String or binary data would be truncated in table '{table}', column '{column}'. Truncated value: '{value}'.";
     null_into(column, table, verb) = 515, 16, 2, "Cannot insert the value NULL into column '{column}', table '{table}'; column does not allow nulls. {verb} fails.";

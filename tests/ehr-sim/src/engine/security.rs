@@ -221,25 +221,24 @@ impl SessionCore {
         let refused = |verdict: Verdict| {
             verdict == Verdict::Denied || verdict == Verdict::Silent && whole != Verdict::Granted
         };
+        let partly = by_column
+            && metadata.grants.0.iter().any(|g| {
+                g.class == SecurableClass::Object
+                    && g.major == needed.object
+                    && g.minor != 0
+                    && g.permission == needed.permission
+                    && principals.contains(&g.grantee)
+                    && g.state != permission::GrantState::Deny
+            });
         if !by_column || needed.columns.is_empty() {
-            let partly = by_column
-                && metadata.grants.0.iter().any(|g| {
-                    g.class == SecurableClass::Object
-                        && g.major == needed.object
-                        && g.minor != 0
-                        && g.permission == needed.permission
-                        && principals.contains(&g.grantee)
-                        && g.state != permission::GrantState::Deny
-                });
             if whole == Verdict::Granted || partly {
                 return Ok(());
             }
             return Err(message::denied_object(needed.permission, object.name(), &database.name, schema));
         }
         let Some((column, _)) = verdicts.iter().find(|(_, v)| refused(*v)) else { return Ok(()) };
-        let any_granted = verdicts.iter().any(|(_, v)| *v == Verdict::Granted);
         let any_denied = verdicts.iter().any(|(_, v)| *v == Verdict::Denied);
-        if whole != Verdict::Granted && !any_granted && !any_denied {
+        if whole != Verdict::Granted && !partly && !any_denied {
             return Err(message::denied_object(needed.permission, object.name(), &database.name, schema));
         }
         let name = column_name(object, *column);

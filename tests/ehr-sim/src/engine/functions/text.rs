@@ -84,8 +84,10 @@ enum Side {
 
 fn side(args: &[Datum], side: Side) -> Result<Datum> {
     let (Some(s), Some(n)) = (text_of(&args[0])?, int_of(&args[1])?) else { return Ok(Datum::Null) };
-    let name = if matches!(side, Side::Left) { "LEFT" } else { "RIGHT" };
-    let n = usize::try_from(n).map_err(|_| message::invalid_length(name.to_lowercase()))?;
+    let n = usize::try_from(n).map_err(|_| match side {
+        Side::Left => message::invalid_length(),
+        Side::Right => message::invalid_right(),
+    })?;
     Ok(Datum::text(match side {
         Side::Left => text::first_units(&s, n).to_owned(),
         Side::Right => {
@@ -106,7 +108,7 @@ fn substring_type(args: &[Bound]) -> Result<SqlType> {
 fn substring(_: &Exec<'_>, args: &[Datum]) -> Result<Datum> {
     let (Some(start), Some(count)) = (int_of(&args[1])?, int_of(&args[2])?) else { return Ok(Datum::Null) };
     if count < 0 {
-        return Err(message::invalid_length("SUBSTRING"));
+        return Err(message::invalid_length());
     }
     let end = (start + count - 1).max(0) as usize;
     let skip = (start - 1).max(0) as usize;

@@ -37,15 +37,19 @@ impl Runner<'_> {
         let mut count = 0;
         let limit = self.session.settings.borrow().row_limit;
         self.emit(|o| o.columns(&plan.columns));
-        exec.run(plan, None, &mut |row| {
+        let run = exec.run(plan, None, &mut |row| {
             count += 1;
             self.emit(|o| o.row(row));
             if self.stopped {
                 return Err(message::cancelled());
             }
             Ok(if count == limit { Flow::Enough } else { Flow::More })
-        })?;
-        Ok(count)
+        });
+        // A CATCH block goes on with other results; this one is ended for the client first.
+        if run.is_err() && self.tries > 0 {
+            self.done(Some(count), Command::Select);
+        }
+        run.map(|_| count)
     }
 
     fn assign_rows(&mut self, plan: &QueryPlan, exec: &Exec<'_>) -> Result<u64> {

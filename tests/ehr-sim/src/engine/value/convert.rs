@@ -171,7 +171,7 @@ fn fit_text(source: String, limit: usize, fit: Fit, value: &Datum) -> Result<Str
         return Ok(source);
     }
     if value.as_str().is_none() {
-        return number_does_not_fit(value, limit);
+        return number_does_not_fit(value, &source, limit);
     }
     let cut = text::first_units(&source, limit);
     let blank_tail = source[cut.len()..].chars().all(|c| c == ' ');
@@ -182,7 +182,7 @@ fn fit_text(source: String, limit: usize, fit: Fit, value: &Datum) -> Result<Str
 }
 
 /// int and smaller show `*`; other numbers overflow; dates are cut.
-fn number_does_not_fit(value: &Datum, limit: usize) -> Result<String> {
+fn number_does_not_fit(value: &Datum, source: &str, limit: usize) -> Result<String> {
     match value {
         Datum::Bit(_) | Datum::TinyInt(_) | Datum::SmallInt(_) | Datum::Int(_) => Ok("*".to_owned()),
         Datum::BigInt(_) | Datum::Decimal(_) | Datum::Float(_) | Datum::Real(_) => {
@@ -200,7 +200,7 @@ fn number_does_not_fit(value: &Datum, limit: usize) -> Result<String> {
             2,
             "Insufficient result space to convert uniqueidentifier value to char.",
         )),
-        _ => Ok(text::first_units(&to_text(value, 0)?, limit).to_owned()),
+        _ => Ok(text::first_units(source, limit).to_owned()),
     }
 }
 
@@ -356,8 +356,10 @@ fn parse_moment(s: &str, to: SqlType) -> Result<(Option<Moment>, Option<i16>)> {
             message::date_conversion()
         }
     };
-    let parsed = temporal::parse(s).ok_or_else(failed)?;
     let legacy = matches!(to, SqlType::DateTime | SqlType::SmallDateTime);
+    let Some(parsed) = temporal::parse(s) else {
+        return if legacy && temporal::is_numeric_date(s) { Ok((None, None)) } else { Err(failed()) };
+    };
     let fraction = s.rsplit_once('.').map_or(0, |(_, f)| f.chars().take_while(char::is_ascii_digit).count());
     // datetime reads at most three digits of a second and no offset.
     if legacy && (fraction > 3 && s.contains(':') || parsed.offset.is_some_and(|o| o != 0)) {

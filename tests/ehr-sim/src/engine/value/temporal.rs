@@ -84,8 +84,9 @@ impl Moment {
 
     /// smalldatetime: rounded to the minute.
     pub fn to_smalldatetime(self) -> Option<DateTimeValue> {
-        let seconds = (self.ticks + SECOND / 2000) / SECOND;
-        let mut minutes = (seconds + 30) / 60;
+        // 29.998 s round down and 29.999 s up, because the value is a datetime first.
+        let ticks = (self.ticks * TICKS_300 + SECOND / 2) / SECOND;
+        let mut minutes = (ticks + 30 * TICKS_300) / (60 * TICKS_300);
         let mut days = self.days - EPOCH_1900;
         if minutes == 1440 {
             minutes = 0;
@@ -188,6 +189,14 @@ fn parse_date(text: &str) -> Option<(i32, &str)> {
         _ => return None,
     };
     checked_days(y, m, d).map(|days| (days, rest))
+}
+
+/// Whether a text has the form of a date in numbers, whatever the numbers are.
+pub fn is_numeric_date(text: &str) -> bool {
+    let text = text.trim();
+    let end = text.find(|c: char| !c.is_ascii_digit() && !matches!(c, '-' | '/' | '.')).unwrap_or(text.len());
+    let parts: Vec<usize> = text[..end].split(['-', '/', '.']).map(str::len).collect();
+    matches!(parts.as_slice(), [6 | 8] | [4, 1 | 2, 1 | 2] | [1 | 2, 1 | 2, 2 | 4])
 }
 
 fn two_digit(year: i32) -> i32 {

@@ -41,6 +41,7 @@ pub fn to_text(value: &Datum, style: i32) -> Result<String> {
 pub fn styled(value: &Datum, style: i32) -> Result<String> {
     let scale = if matches!(value, Datum::DateTime(_) | Datum::SmallDateTime(_)) { 3 } else { 7 };
     temporal::moment(value)
+        .and_then(|m| m.rounded(scale))
         .and_then(|m| temporal::format_style(m, style, scale))
         .ok_or_else(|| bad_style(style, type_of(value).name()))
 }
