@@ -1,0 +1,142 @@
+//! The simulator whole, as a process of its own: FreeTDS' tsql, pymssql, python-tds, tedious and tiberius log in and
+//! read the synthetic practice.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "helpers fail their test; a skip is said on stderr"
+)]
+
+#[path = "support/process.rs"]
+mod process;
+#[path = "support/running.rs"]
+mod support;
+
+use std::process::Command;
+
+use process::Sim;
+use serde_json::{Value, json};
+use support::{client_modules, client_python, run, skipped};
+
+const CLIENTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients");
+const ROWS: u64 = 300;
+
+/// One answer per statement of a Python or JavaScript client, values as SQL text.
+fn query(client: &str, sim: &Sim, tls: &str, statements: &[&str]) -> Option<Vec<Value>> {
+    let mut command = if client == "tedious" {
+        let mut command = Command::new("node");
+        command.env("NODE_PATH", client_modules()?).arg(format!("{CLIENTS}/query.js"));
+        command
+    } else {
+        let mut command = Command::new(client_python()?);
+        command.args([&format!("{CLIENTS}/query.py"), client]);
+        command
+    };
+    command
+        .args([&sim.port.to_string(), "sa", "Main_OMS", tls])
+        .env("TDS_PASSWORD", &sim.password)
+        .env("TDS_PLAIN", "1");
+    let input: String = statements.iter().map(|text| format!("{}\n", Value::from(*text))).collect();
+    let output = run(&mut command, &input);
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{client}: {}{text}", String::from_utf8_lossy(&output.stderr));
+    Some(text.lines().map(|line| serde_json::from_str(line).unwrap()).collect())
+}
+
+#[test]
+fn scripting_clients_log_in_and_read_the_practice() {
+    let sim = Sim::start(&["--rows", &ROWS.to_string(), "--tls", "login"]);
+    for (client, tls) in [
+        ("pymssql", "off"),
+        ("pymssql", "login"),
+        ("pymssql", "on"),
+        ("pytds", "off"),
+        ("tedious", "off"),
+        ("tedious", "on"),
+    ] {
+        let statements = [
+            "SELECT COUNT(*) AS n, MIN(AppointmentID) AS low, MAX(AppointmentID) AS high FROM dbo.Appointment",
+            "SELECT TOP (1) AppointmentID, RowVer FROM dbo.Appointment ORDER BY RowVer, AppointmentID",
+            "SELECT nope FROM dbo.Appointment",
+            "SELECT DB_NAME() AS db, SUSER_SNAME() AS login_",
+        ];
+        let Some(answers) = query(client, &sim, tls, &statements) else {
+            skipped("scripting_clients_log_in_and_read_the_practice", &format!("{client} is not there"));
+            continue;
+        };
+        let rows = |index: usize| answers[index]["results"][0]["rows"].clone();
+        assert_eq!(rows(0), json!([["300", "1", "300"]]), "{client} {tls}: {}", answers[0]);
+        assert_eq!(rows(1)[0][0], "1", "{client} {tls}: {}", answers[1]);
+        assert_eq!(rows(1)[0][1].as_str().map(str::len), Some(18), "{client} {tls}: {}", answers[1]);
+        assert_eq!(answers[2]["error"][0], 207, "{client} {tls}: {}", answers[2]);
+        assert_eq!(rows(3), json!([["Main_OMS", "sa"]]), "{client} {tls}: {}", answers[3]);
+    }
+}
+
+#[test]
+fn tsql_logs_in_and_reads_the_practice() {
+    if Command::new("tsql").arg("-C").output().is_err() {
+        return skipped("tsql_logs_in_and_reads_the_practice", "FreeTDS' tsql is not there");
+    }
+    let sim = Sim::start(&["--rows", &ROWS.to_string(), "--tls", "on"]);
+    let conf = sim.dir.path().join("freetds.conf");
+    for version in ["7.3", "7.4"] {
+        let text = format!(
+            "[sim]\nhost = 127.0.0.1\nport = {}\ntds version = {version}\nencryption = require\nclient charset = UTF-8\n",
+            sim.port
+        );
+        std::fs::write(&conf, text).unwrap();
+        let mut command = Command::new("tsql");
+        command.env("FREETDSCONF", &conf).args([
+            "-S",
+            "sim",
+            "-U",
+            "sa",
+            "-P",
+            &sim.password,
+            "-D",
+            "Main_OMS",
+            "-o",
+            "q",
+        ]);
+        let script = "select count(*) from dbo.Appointment\ngo\nselect * from dbo.Missing\ngo\nexit\n";
+        let output = run(&mut command, script);
+        let text =
+            String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        assert!(text.lines().any(|line| line.trim() == "300"), "{version}: {text}");
+        assert!(text.contains("Msg 208 (severity 16, state 1) from EHRSIM Line 1"), "{version}: {text}");
+        assert!(text.contains("Invalid object name 'dbo.Missing'."), "{version}: {text}");
+    }
+}
+
+#[test]
+fn a_wrong_password_is_refused_with_18456() {
+    let sim = Sim::start(&["--rows", "10", "--tls", "login"]);
+    let Some(python) = client_python() else {
+        return skipped(
+            "a_wrong_password_is_refused_with_18456",
+            "the clients of tests/setup-tds-clients are not there",
+        );
+    };
+    let mut command = Command::new(python);
+    command.args([&format!("{CLIENTS}/query.py"), "pymssql", &sim.port.to_string(), "sa", "master", "login"]);
+    let output = run(command.env("TDS_PASSWORD", "wrong"), "");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains("Login failed for user 'sa'.") && text.contains("18456"), "{text}");
+}
+
+#[test]
+fn an_unknown_database_is_refused_with_4060() {
+    let sim = Sim::start(&["--rows", "10", "--tls", "off"]);
+    let Some(python) = client_python() else {
+        return skipped(
+            "an_unknown_database_is_refused_with_4060",
+            "the clients of tests/setup-tds-clients are not there",
+        );
+    };
+    let mut command = Command::new(python);
+    command.args([&format!("{CLIENTS}/query.py"), "pymssql", &sim.port.to_string(), "sa", "Nowhere", "off"]);
+    let output = run(command.env("TDS_PASSWORD", &sim.password), "");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains("Cannot open database") && text.contains("Nowhere"), "{text}");
+}
