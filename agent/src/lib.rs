@@ -13,6 +13,7 @@ pub mod modules;
 pub mod mssql;
 pub mod pillar;
 pub mod policy;
+pub mod schedule;
 pub mod services;
 pub mod state_modules;
 pub mod state_run;

@@ -3,6 +3,10 @@
 //! `mine_functions` of the configuration and of the pillar name the functions; they run when the minion connects and
 //! every `mine_interval` minutes. A function that fails is left out and logged; the others are sent.
 //! Shapes: Salt's `salt/modules/mine.py` and `salt/utils/mine.py`.
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "data is asked for the shape it can have here; any other is one case"
+)]
 
 use std::{sync::Arc, time::Duration};
 

@@ -13,7 +13,7 @@ use crate::{
     channel::{self, ChannelSettings, LinkEvent, MasterLink},
     config::Config,
     job::{accept::Acceptor, queue::ReturnQueue},
-    mine, pillar,
+    mine, pillar, schedule,
     services::Services,
     status,
     store::Store,
@@ -107,6 +107,8 @@ impl Minion {
         drop(tasks.spawn("grains", async move { services.refresh_grains().await }));
         drop(tasks.spawn("return queue", self.queue.clone().drain(tasks.token())));
         drop(tasks.spawn("link events", self.clone().serve(events)));
+        let schedule = schedule::run(Arc::clone(&self.services), self.acceptor.clone());
+        drop(tasks.spawn("schedule", schedule));
         let sink = Arc::new(MasterSink::new(Arc::clone(&self.services.link)));
         if let Err(error) = self.services.syncs.start(sink).await {
             tracing::error!(%error, "sync jobs could not be started");

@@ -32,6 +32,7 @@ mod mssql;
 mod mssql_sync;
 mod pillar;
 mod saltutil;
+mod schedule;
 pub mod signature;
 mod state;
 mod sys;
@@ -137,6 +138,7 @@ pub fn built_in() -> Vec<Box<dyn Module>> {
         Box::new(mssql_sync::MssqlSync),
         Box::new(pillar::Pillar),
         Box::new(saltutil::Saltutil),
+        Box::new(schedule::Schedule),
         Box::new(state::State),
         Box::new(sys::Sys),
         Box::new(test::Test),

@@ -18,6 +18,7 @@ use crate::{
     grains,
     job::JobTable,
     modules::ModuleTable,
+    schedule::Schedule,
     state_modules::StateModuleTable,
     store::Store,
     sync::{SyncRoom, SyncScheduler},
@@ -42,6 +43,8 @@ pub struct Services {
     pub jobs: JobTable,
     /// The file client.
     pub files: FileClient,
+    /// The schedule.
+    pub schedule: Schedule,
     /// The sync jobs.
     pub syncs: Arc<SyncScheduler>,
     /// The execution modules.
@@ -58,6 +61,7 @@ impl Services {
     pub fn new(config: Arc<Config>, link: Arc<dyn MasterLink>, store: Arc<Store>, tasks: Tasks) -> Arc<Self> {
         Arc::new(Self {
             files: FileClient::new(&config, Arc::clone(&link)),
+            schedule: Schedule::of(&config),
             syncs: Arc::new(SyncScheduler::new(SyncRoom::new(&config, Arc::clone(&store), tasks.clone()))),
             config,
             link,

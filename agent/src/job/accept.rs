@@ -16,6 +16,7 @@ use super::{
     queue::ReturnQueue,
 };
 use crate::{
+    schedule::entry::Entry,
     services::Services,
     store::{StoreError, jobs},
 };
@@ -66,6 +67,25 @@ impl Acceptor {
             let outcomes = this.call_all(&job, &this.services.tasks.token()).await;
             this.queue.enqueue(return_load(&job, &outcomes)).await;
         }));
+    }
+
+    /// Runs a scheduled function to its end and queues its return when the entry wants one.
+    pub async fn scheduled(&self, entry: &Entry) {
+        let mut arg: Vec<Value> = entry.args.iter().map(proto::to_value).collect();
+        if !entry.kwargs.is_empty() {
+            let mut marked = entry.kwargs.clone();
+            marked.insert("__kwarg__", true);
+            arg.push(proto::to_value(&marked));
+        }
+        let fun = Value::from(entry.fun.as_str());
+        let load = [("jid", Value::from("req")), ("tgt", "*".into()), ("fun", fun), ("arg", arg.into())];
+        let Some(job) = Job::from_load(load.into_iter().collect()) else { return };
+        let outcomes = self.call_all(&job, &self.services.tasks.token().child_token()).await;
+        if entry.return_job {
+            let mut load = return_load(&job, &outcomes);
+            load.insert("schedule", entry.name.as_str());
+            self.queue.enqueue(load).await;
+        }
     }
 
     /// Returns the jobs that a restart interrupted, under their own jids.

@@ -2,6 +2,10 @@
 //!
 //! The file is replaced in one step. After a change the grains are gathered anew and the pillar is asked for, so the
 //! master targets by them at once.
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "data is asked for the shape it can have here; any other is one case"
+)]
 
 use states::{
     Map, Value,
