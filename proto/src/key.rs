@@ -11,8 +11,9 @@
 
 use std::fmt;
 
-use rsa::pkcs1::{DecodeRsaPrivateKey, DecodeRsaPublicKey, EncodeRsaPrivateKey};
-use rsa::pkcs8::{DecodePrivateKey, DecodePublicKey, EncodePublicKey, LineEnding};
+use rsa::pkcs1::{DecodeRsaPrivateKey, EncodeRsaPrivateKey};
+use rsa::pkcs8::spki::SubjectPublicKeyInfoRef;
+use rsa::pkcs8::{DecodePrivateKey, Document, EncodePublicKey, LineEnding};
 use rsa::traits::PublicKeyParts;
 use rsa::{BigUint, Oaep, Pkcs1v15Sign, RsaPrivateKey, RsaPublicKey};
 use sha1::Sha1;
@@ -228,12 +229,13 @@ impl PublicKey {
     pub fn from_pem(pem: &str) -> Result<Self, KeyError> {
         let failed = |why: String| KeyError::Pem { kind: "public", why };
         let pem = clean(pem);
-        let key = if pem.contains("BEGIN RSA PUBLIC KEY") {
-            RsaPublicKey::from_pkcs1_pem(&pem).map_err(|why| failed(why.to_string()))?
-        } else {
-            RsaPublicKey::from_public_key_pem(&pem).map_err(|why| failed(why.to_string()))?
+        let (label, der) = Document::from_pem(&pem).map_err(|why| failed(why.to_string()))?;
+        let key = match label {
+            "RSA PUBLIC KEY" => from_pkcs1(der.as_bytes()),
+            "PUBLIC KEY" => from_spki(der.as_bytes()),
+            _ => Err(format!("the PEM block is a {label}")),
         };
-        Ok(Self { key, pem })
+        Ok(Self { key: key.map_err(failed)?, pem })
     }
 
     /// The PEM text as it travels and is compared: LF line ends, nothing around it.
@@ -350,6 +352,22 @@ impl fmt::Display for Fingerprint {
     }
 }
 
+fn from_spki(der: &[u8]) -> Result<RsaPublicKey, String> {
+    let info = SubjectPublicKeyInfoRef::try_from(der).map_err(|why| why.to_string())?;
+    if info.algorithm.oid != rsa::pkcs1::ALGORITHM_OID {
+        return Err("the key is none of RSA".to_owned());
+    }
+    from_pkcs1(info.subject_public_key.raw_bytes())
+}
+
+/// The library's own reader stops at 4096 bits; Salt's `keysize` does not.
+fn from_pkcs1(der: &[u8]) -> Result<RsaPublicKey, String> {
+    let parts = rsa::pkcs1::RsaPublicKey::try_from(der).map_err(|why| why.to_string())?;
+    let number = |part: rsa::pkcs1::UintRef<'_>| BigUint::from_bytes_be(part.as_bytes());
+    let (modulus, exponent) = (number(parts.modulus), number(parts.public_exponent));
+    RsaPublicKey::new_with_max_size(modulus, exponent, MAX_BITS).map_err(|why| why.to_string())
+}
+
 /// Salt's `clean_key`: LF line ends and nothing around the text.
 fn clean(pem: &str) -> String {
     pem.trim().replace("\r\n", "\n").replace('\r', "\n")
@@ -365,6 +383,9 @@ fn fixed_size(number: &BigUint, size: usize) -> Vec<u8> {
 fn operation(why: rsa::Error) -> KeyError {
     KeyError::Operation { why: why.to_string() }
 }
+
+/// Larger keys take seconds for every operation, which is a way to keep a master busy.
+const MAX_BITS: usize = 8192;
 
 #[cfg(test)]
 mod tests;

@@ -127,3 +127,29 @@ fn a_key_shows_nothing_secret_in_debug_output() {
     assert_eq!(format!("{private:?}"), "PrivateKey(2048 bits)");
     assert_eq!(format!("{public:?}"), format!("PublicKey({})", public.fingerprint()));
 }
+
+#[test]
+fn a_key_of_8192_bits_is_read_and_used() {
+    // `openssl genrsa 8192`; the private half was thrown away.
+    let public = PublicKey::from_pem(include_str!("../../tests/oracle/rsa8192.pub")).unwrap();
+    let sealed = public.encrypt(b"text", EncryptionAlgorithm::OaepSha1, &mut rand::thread_rng()).unwrap();
+    assert_eq!(sealed.len(), 1024);
+}
+
+#[test]
+fn a_key_of_another_kind_is_named() {
+    // `openssl genpkey -algorithm ed25519 | openssl pkey -pubout`
+    let ed25519 = "-----BEGIN PUBLIC KEY-----\n\
+                   MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n-----END PUBLIC KEY-----\n";
+    let error = PublicKey::from_pem(ed25519).unwrap_err();
+    assert!(error.to_string().ends_with("the key is none of RSA"), "{error}");
+}
+
+#[test]
+fn a_public_key_is_also_read_in_its_older_form() {
+    use rsa::pkcs1::EncodeRsaPublicKey;
+
+    let (_, public) = pair();
+    let older = public.key.to_pkcs1_pem(LineEnding::LF).unwrap();
+    assert_eq!(PublicKey::from_pem(&older).unwrap(), public);
+}
