@@ -33,7 +33,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Serves minions until it is told to stop.
-    Serve,
+    Serve(serve::Serve),
     /// Runs a function on minions.
     Run(Box<run::Run>),
     /// Shows what was run and what came back.
@@ -61,7 +61,7 @@ pub fn main() -> ExitCode {
         }
     };
     let done = match cli.command {
-        Command::Serve => serve::run(config),
+        Command::Serve(options) => serve::run(config, &options),
         Command::Run(run) => run::run(&config, &run),
         Command::Job { verb } => job::run(&config, &verb),
         Command::Events(options) => events::run(&config, &options),

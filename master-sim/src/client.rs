@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use proto::envelope::{Envelope, EnvelopeError};
 use proto::jid::Jid;
 use proto::{JobReturn, Map, MinionId, Value};
+use tokio::net::TcpStream;
 use zeromq::{ReqSocket, Socket, SocketRecv, SocketSend, ZmqError};
 
 use crate::arguments::Invocation;
@@ -24,9 +25,17 @@ pub enum ClientError {
     /// No root key: no master ran here, or another user's.
     #[error("no master is running with this configuration, or it is another user's")]
     NotRunning(#[source] SecretError),
-    /// The master cannot be reached.
-    #[error("the master does not answer on {address}: is `master-sim serve` running?")]
+    /// Nobody listens.
+    #[error("no master listens on {address}: is `master-sim serve` running?")]
     Unreachable {
+        /// Where.
+        address: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The master listens and does not answer.
+    #[error("the master on {address} does not answer")]
+    Silent {
         /// Where.
         address: String,
         /// Why, if the socket says.
@@ -90,7 +99,7 @@ impl LocalClient {
     pub fn new(config: &Config) -> Result<Self, ClientError> {
         let key = root_key(config).map_err(ClientError::NotRunning)?;
         let port = Ports::read(config).map_or(config.ret_port, |ports| ports.ret_port);
-        let address = format!("tcp://{}:{port}", config.local_interface());
+        let address = format!("{}:{port}", config.local_interface());
         Ok(Self { address, key, jobs: JobCache::new(config), gather: config.gather_job_timeout })
     }
 
@@ -205,15 +214,18 @@ impl LocalClient {
     }
 
     async fn ask(&self, request: Vec<u8>) -> Result<Vec<u8>, ClientError> {
+        // The socket would dial on and on; a plain connection tells at once that nobody listens.
+        let unreachable = |source| ClientError::Unreachable { address: self.address.clone(), source };
+        TcpStream::connect(&self.address).await.map_err(unreachable)?;
         let exchange = async {
             let mut socket = ReqSocket::new();
-            socket.connect(&self.address).await?;
+            socket.connect(&format!("tcp://{}", self.address)).await?;
             socket.send(request.into()).await?;
             socket.recv().await
         };
-        let unreachable = |source| ClientError::Unreachable { address: self.address.clone(), source };
-        let reply = tokio::time::timeout(PATIENCE, exchange).await.map_err(|_| unreachable(None))?;
-        let reply = reply.map_err(|error| unreachable(Some(error)))?;
+        let silent = |source| ClientError::Silent { address: self.address.clone(), source };
+        let reply = tokio::time::timeout(PATIENCE, exchange).await.map_err(|_| silent(None))?;
+        let reply = reply.map_err(|error| silent(Some(error)))?;
         Ok(reply.into_vec().pop().map(Vec::from).unwrap_or_default())
     }
 }

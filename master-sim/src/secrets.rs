@@ -5,6 +5,7 @@
 //! `.root_key` may publish: that is this user and root.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use proto::{Crypticle, MinionId, Random};
@@ -31,12 +32,17 @@ pub enum SecretError {
 pub struct Sessions {
     folder: PathBuf,
     lifetime: Duration,
+    turn: Mutex<()>,
 }
 
 impl Sessions {
     /// The sessions below `cachedir`.
     pub fn new(config: &Config) -> Self {
-        Self { folder: config.cachedir.join("sessions"), lifetime: config.publish_session }
+        Self {
+            folder: config.cachedir.join("sessions"),
+            lifetime: config.publish_session,
+            turn: Mutex::default(),
+        }
     }
 
     /// A minion's key, renewed when it is too old.
@@ -44,6 +50,8 @@ impl Sessions {
     /// # Errors
     /// When the file cannot be written.
     pub fn of(&self, id: &MinionId, rng: &mut dyn Random) -> Result<Crypticle, SecretError> {
+        // Two requests at once must not make two keys, of which a minion would learn the one that is not kept.
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let path = self.folder.join(id.as_str());
         let written = std::fs::metadata(&path).and_then(|metadata| metadata.modified());
         let fresh = written.is_ok_and(|at| !is_older(at, self.lifetime));

@@ -96,3 +96,29 @@ fn print(line: &str, options: &Events) {
 
 /// How often the log is looked at.
 const LOOK: Duration = Duration::from_millis(50);
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    #[test]
+    fn follows_whole_lines_across_a_log_that_was_turned_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("events.jsonl");
+        let append = |text: &str| {
+            let mut file = File::options().append(true).create(true).open(&path).unwrap();
+            file.write_all(text.as_bytes()).unwrap();
+        };
+        let mut follower = Follower { file: None, at: 0, partial: String::new() };
+        assert!(follower.lines(&path).unwrap().is_empty());
+        append("one\ntw");
+        assert_eq!(follower.lines(&path).unwrap(), ["one\n"]);
+        append("o\n");
+        assert_eq!(follower.lines(&path).unwrap(), ["two\n"]);
+        std::fs::rename(&path, folder.path().join("old")).unwrap();
+        append("new\n");
+        assert_eq!(follower.lines(&path).unwrap(), ["new\n"]);
+    }
+}

@@ -4,21 +4,34 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use anyhow::Result;
+use clap::Args;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 use crate::config::Config;
 use crate::server::Server;
 
+/// The flags of `serve`.
+#[derive(Args, Debug)]
+pub struct Serve {
+    /// Print the ports as one JSON object: `publish_port`, `ret_port`.
+    #[arg(long)]
+    json: bool,
+}
+
 /// Serves until SIGINT or SIGTERM.
-pub fn run(config: Config) -> Result<ExitCode> {
+pub fn run(config: Config, options: &Serve) -> Result<ExitCode> {
     log(&config.log_level);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
         let interface = config.interface.clone();
         let server = Server::start(config).await?;
         let (publish, ret) = (server.ports.publish_port, server.ports.ret_port);
-        println!("Publishing on tcp://{interface}:{publish}, requests on tcp://{interface}:{ret}");
+        if options.json {
+            println!("{}", serde_json::to_string(&server.ports)?);
+        } else {
+            println!("Publishing on tcp://{interface}:{publish}, requests on tcp://{interface}:{ret}");
+        }
         let stop = CancellationToken::new();
         let stopped = stop.clone();
         tokio::select! {
