@@ -112,6 +112,7 @@ impl Engine {
             packet_size: request.packet_size,
             encrypted: request.encrypted,
             login_time: now,
+            killed: Cancel::new(),
             activity: Mutex::new(Activity {
                 database: database.id,
                 running: false,
@@ -124,7 +125,6 @@ impl Engine {
                 transaction: None,
                 row_count: 0,
                 cancel: None,
-                killed: false,
             }),
         });
         Session { core: SessionCore::new(self.instance.clone(), connected, request, context, database) }
@@ -142,9 +142,9 @@ impl Session {
         self.core.database().name.clone()
     }
 
-    /// Whether KILL ended this session: the server closes the connection.
-    pub fn is_killed(&self) -> bool {
-        storage::guard(&self.core.connected.activity).killed
+    /// Set when KILL ended this session: the server closes the connection.
+    pub fn killed(&self) -> Cancel {
+        self.core.connected.killed.clone()
     }
 
     /// Tells a client that just logged in its database and language (ENVCHANGE and INFO 5701, 5703).

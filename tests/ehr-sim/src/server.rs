@@ -22,7 +22,6 @@ pub mod backend;
 pub mod browser;
 mod connection;
 mod login;
-mod prepared;
 pub mod tls;
 
 /// Where and how to listen.

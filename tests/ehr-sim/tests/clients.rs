@@ -9,12 +9,15 @@
 
 #[path = "support/process.rs"]
 mod process;
+#[path = "wire/raw.rs"]
+mod raw;
 #[path = "support/running.rs"]
 mod support;
 
 use std::process::Command;
 
 use process::Sim;
+use raw::{RawClient, last_done};
 use serde_json::{Value, json};
 use support::{client_modules, client_python, run, skipped};
 
@@ -127,16 +130,78 @@ fn a_wrong_password_is_refused_with_18456() {
 
 #[test]
 fn an_unknown_database_is_refused_with_4060() {
-    let sim = Sim::start(&["--rows", "10", "--tls", "off"]);
-    let Some(python) = client_python() else {
-        return skipped(
-            "an_unknown_database_is_refused_with_4060",
-            "the clients of tests/setup-tds-clients are not there",
-        );
+    if Command::new("tsql").arg("-C").output().is_err() {
+        return skipped("an_unknown_database_is_refused_with_4060", "FreeTDS' tsql is not there");
+    }
+    let sim = Sim::start(&["--rows", "10", "--tls", "login"]);
+    let mut command = Command::new("tsql");
+    command.args([
+        "-H",
+        "127.0.0.1",
+        "-p",
+        &sim.port.to_string(),
+        "-U",
+        "sa",
+        "-P",
+        &sim.password,
+        "-D",
+        "Nowhere",
+    ]);
+    let output = run(&mut command, "exit\n");
+    let text =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(text.contains("Msg 4060") && text.contains("\"Nowhere\" requested by the login"), "{text}");
+}
+
+#[test]
+fn tedious_prepares_once_and_executes_twice() {
+    let sim = Sim::start(&["--rows", "20", "--tls", "login"]);
+    let statements = [
+        "prepare: SELECT AppointmentID FROM dbo.Appointment WHERE AppointmentID = @n",
+        "prepare: SELECT nope nope nope",
+        "SELECT @@TRANCOUNT AS n",
+    ];
+    let Some(answers) = query("tedious", &sim, "off", &statements) else {
+        return skipped("tedious_prepares_once_and_executes_twice", "tedious is not there");
     };
-    let mut command = Command::new(python);
-    command.args([&format!("{CLIENTS}/query.py"), "pymssql", &sim.port.to_string(), "sa", "Nowhere", "off"]);
-    let output = run(command.env("TDS_PASSWORD", &sim.password), "");
-    let text = String::from_utf8_lossy(&output.stdout);
-    assert!(text.contains("Cannot open database") && text.contains("Nowhere"), "{text}");
+    let rows: Vec<&Value> =
+        answers[0]["results"].as_array().unwrap().iter().map(|r| &r["rows"][0][0]).collect();
+    assert_eq!(rows, ["7", "8"], "{}", answers[0]);
+    assert_eq!(answers[1]["error"][0], 102, "{}", answers[1]);
+    assert_eq!(answers[2]["results"][0]["rows"], json!([["0"]]));
+}
+
+#[test]
+fn a_statement_waiting_for_a_lock_is_stopped_by_an_attention() {
+    let sim = Sim::start(&["--rows", "20", "--tls", "off"]);
+    let address = ([127, 0, 0, 1], sim.port).into();
+    let mut holder = RawClient::login(address, &sim.password, 4096);
+    holder
+        .batch("USE Main_OMS; BEGIN TRAN; UPDATE dbo.Appointment SET ChairID = 1 WHERE AppointmentID = 1", 0);
+    assert_eq!(last_done(&holder.receive()), (0xFD, 0x10, 1));
+    let mut waiter = RawClient::login(address, &sim.password, 4096);
+    waiter.batch("USE Main_OMS; SELECT ChairID FROM dbo.Appointment WHERE AppointmentID = 1", 0);
+    waiter.attention();
+    assert_eq!(last_done(&waiter.receive()).1 & 0x20, 0x20);
+    waiter.batch("WAITFOR DELAY '01:00:00'", 0);
+    waiter.attention();
+    assert_eq!(last_done(&waiter.receive()).1 & 0x20, 0x20);
+    waiter.batch("SELECT 1", 0);
+    assert_eq!(last_done(&waiter.receive()), (0xFD, 0x10, 1));
+}
+
+#[test]
+fn kill_ends_idle_and_running_sessions() {
+    let sim = Sim::start(&["--rows", "20", "--tls", "off"]);
+    let address = ([127, 0, 0, 1], sim.port).into();
+    let mut killer = RawClient::login(address, &sim.password, 4096);
+    let mut idle = RawClient::login(address, &sim.password, 4096);
+    killer.batch(&format!("KILL {}", idle.spid), 0);
+    killer.receive();
+    assert!(idle.is_closed());
+    let mut running = RawClient::login(address, &sim.password, 4096);
+    running.batch("WAITFOR DELAY '01:00:00'", 0);
+    killer.batch(&format!("KILL {}", running.spid), 0);
+    killer.receive();
+    assert!(running.is_ended());
 }

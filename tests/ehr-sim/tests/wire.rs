@@ -26,16 +26,10 @@ use std::sync::atomic::Ordering;
 
 use ehr_sim::tds::prelogin::TlsMode;
 use parrot::{PASSWORD, Parrot};
-use raw::{RawClient, int, last_done, nvarchar, rpc};
+use raw::{RawClient, last_done};
 use support::{Running, wait_for};
 
 const DONE: u8 = 0xFD;
-const DONE_PROC: u8 = 0xFE;
-const RPC: u8 = 0x03;
-const SP_PREPARE: u16 = 11;
-const SP_EXECUTE: u16 = 12;
-const SP_PREPEXEC: u16 = 13;
-const SP_UNPREPARE: u16 = 15;
 const ATTENTION: u16 = 0x20;
 const MORE: u16 = 0x01;
 
@@ -180,28 +174,13 @@ fn a_parameter_of_an_unknown_type_is_refused_with_8009_and_the_session_goes_on()
 }
 
 #[test]
-fn a_prepared_statement_lives_until_it_is_unprepared_or_the_session_reset() {
-    let (_, server) = server();
+fn a_killed_session_is_told_while_it_runs() {
+    let (parrot, server) = server();
     let mut client = RawClient::login(server.address, PASSWORD, 4096);
-    let prepare = [int(None), nvarchar("@n int"), nvarchar("SELECT @n"), int(Some(7))];
-    client.send(RPC, 0, &rpc(SP_PREPEXEC, &prepare));
-    let answer = client.receive();
-    assert!(find(&answer, &[0xD1, 4, 7, 0, 0, 0]), "the row of the first execution");
-    let handle = [&[0xAC, 0, 0, 0, 1][..], &[0; 6], &[0x26, 4, 4, 1, 0, 0, 0]].concat();
-    assert!(find(&answer, &handle), "the handle");
-    assert_eq!(last_done(&answer), (DONE_PROC, 0, 0));
-    client.send(RPC, 0, &rpc(SP_EXECUTE, &[int(Some(1)), int(Some(8))]));
-    assert!(find(&client.receive(), &[0xD1, 4, 8, 0, 0, 0]));
-    client.send(RPC, 0, &rpc(SP_UNPREPARE, &[int(Some(1))]));
-    assert_eq!(last_done(&client.receive()), (DONE_PROC, 0, 0));
-    client.send(RPC, 0, &rpc(SP_PREPARE, &prepare[..3]));
-    assert!(find(&client.receive(), &[0x26, 4, 4, 2, 0, 0, 0]));
-    for (handle, status) in [(1, 0), (2, 0x08)] {
-        client.send(RPC, status, &rpc(SP_EXECUTE, &[int(Some(handle)), int(Some(8))]));
-        let answer = client.receive();
-        assert!(find(&answer, &8179u32.to_le_bytes()), "handle {handle}");
-        assert_eq!(last_done(&answer), (DONE_PROC, 2, 0));
-    }
+    client.batch("suicide", 0);
+    assert!(find(&client.receive(), &596u32.to_le_bytes()));
+    assert!(client.is_closed());
+    assert_eq!(parrot.cancelled.load(Ordering::SeqCst), 0);
 }
 
 fn find(bytes: &[u8], part: &[u8]) -> bool {

@@ -36,6 +36,8 @@ pub struct Connected {
     pub packet_size: u32,
     pub encrypted: bool,
     pub login_time: DateTimeValue,
+    /// Set by KILL; the server closes the connection.
+    pub killed: Cancel,
     pub activity: Mutex<Activity>,
 }
 
@@ -53,7 +55,6 @@ pub struct Activity {
     pub transaction: Option<OpenTransaction>,
     pub row_count: i64,
     pub cancel: Option<Cancel>,
-    pub killed: bool,
 }
 
 /// A session's open transaction.

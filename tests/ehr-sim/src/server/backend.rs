@@ -47,4 +47,8 @@ impl BackendSession for Session {
     fn reset(&mut self) {
         Session::reset(self);
     }
+
+    fn killed(&self) -> Cancel {
+        Session::killed(self)
+    }
 }

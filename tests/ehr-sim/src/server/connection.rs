@@ -15,7 +15,6 @@ use tokio::sync::{Notify, mpsc};
 use super::Shared;
 use super::backend::BackendSession;
 use super::login::{self, Arrival, Transport};
-use super::prepared::PreparedStatements;
 use crate::tds::error::TdsError;
 use crate::tds::login7::Login7;
 use crate::tds::output::{CHUNKS, Ending, PacketOutput, ResponseContext};
@@ -74,12 +73,6 @@ struct Conversation<S> {
     context: ResponseContext,
 }
 
-/// What a connection keeps between requests, moved to the thread that runs one.
-struct Seat {
-    session: Box<dyn BackendSession>,
-    prepared: PreparedStatements,
-}
-
 /// What one message asks for.
 enum Work {
     Requests(Vec<Request>),
@@ -88,17 +81,16 @@ enum Work {
 
 /// How a request left the connection.
 enum After {
-    Idle(Seat),
+    Idle(Box<dyn BackendSession>),
     Closed,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
-    async fn run(mut self, session: Box<dyn BackendSession>) -> Result<(), TdsError> {
+    async fn run(mut self, mut session: Box<dyn BackendSession>) -> Result<(), TdsError> {
         let killed = session.killed();
         let end = Arc::new(Notify::new());
         let told = end.clone();
         let _hook = killed.on_cancel(move || told.notify_one());
-        let mut seat = Seat { session, prepared: PreparedStatements::default() };
         loop {
             if killed.is_cancelled() {
                 return Ok(self.write.shutdown().await?);
@@ -110,8 +102,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
             }
             let reset = message.reset;
             let work = understand(message)?;
-            match self.execute(seat, reset, work).await? {
-                After::Idle(idle) => seat = idle,
+            match self.execute(session, reset, work).await? {
+                After::Idle(idle) => session = idle,
                 After::Closed => return Ok(self.write.shutdown().await?),
             }
         }
@@ -130,7 +122,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
 
     async fn execute(
         &mut self,
-        mut seat: Seat,
+        mut session: Box<dyn BackendSession>,
         reset: ConnectionReset,
         work: Work,
     ) -> Result<After, TdsError> {
@@ -139,22 +131,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
         let mut output = PacketOutput::new(&self.context, chunks, cancel.0.clone());
         let flag = cancel.0.clone();
         let job = tokio::task::spawn_blocking(move || {
-            let stopped = seat.perform(reset, work, &mut output, &flag).is_err();
+            let stopped = perform(&mut *session, reset, work, &mut output, &flag).is_err();
+            if session.killed().is_cancelled() {
+                output.kill();
+            }
             // The engine stops early on an attention; the client still waits for its acknowledgement.
             if stopped && !flag.is_cancelled() && !output.is_fatal() {
-                return (seat, Err(Stopped));
+                return (session, Err(Stopped));
             }
-            (seat, output.finish())
+            (session, output.finish())
         });
         let attention = self.carry(written, &cancel.0).await?;
-        let (seat, ending) = job.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
+        let (session, ending) =
+            job.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
         match (ending, attention) {
             (Err(Stopped), _) | (Ok(Ending::Fatal), _) => Ok(After::Closed),
             (Ok(Ending::Complete), true) => {
                 self.answer_attention().await?;
-                Ok(After::Idle(seat))
+                Ok(After::Idle(session))
             }
-            (Ok(Ending::Complete | Ending::AttentionAnswered), _) => Ok(After::Idle(seat)),
+            (Ok(Ending::Complete | Ending::AttentionAnswered), _) => Ok(After::Idle(session)),
         }
     }
 
@@ -246,40 +242,25 @@ fn understand(message: Message) -> Result<Work, TdsError> {
     }
 }
 
-impl Seat {
-    fn perform(
-        &mut self,
-        reset: ConnectionReset,
-        work: Work,
-        output: &mut PacketOutput,
-        cancel: &Cancel,
-    ) -> Result<(), Stopped> {
-        if reset != ConnectionReset::Keep {
-            self.session.reset();
-            self.prepared.clear();
-            output.raw(token::reset_acknowledged)?;
-        }
-        match work {
-            Work::Requests(requests) => {
-                requests.into_iter().try_for_each(|request| self.request(request, output, cancel))
-            }
-            Work::Refuse(message) => {
-                output.message(&message)?;
-                output.mark_failed();
-                Ok(())
-            }
-        }
+fn perform(
+    session: &mut dyn BackendSession,
+    reset: ConnectionReset,
+    work: Work,
+    output: &mut PacketOutput,
+    cancel: &Cancel,
+) -> Result<(), Stopped> {
+    if reset != ConnectionReset::Keep {
+        session.reset();
+        output.raw(token::reset_acknowledged)?;
     }
-
-    fn request(
-        &mut self,
-        request: Request,
-        output: &mut PacketOutput,
-        cancel: &Cancel,
-    ) -> Result<(), Stopped> {
-        match request {
-            Request::Rpc(rpc) => self.prepared.call(rpc, &mut *self.session, output, cancel),
-            Request::Batch(_) | Request::Transaction(_) => self.session.execute(request, output, cancel),
+    match work {
+        Work::Requests(requests) => {
+            requests.into_iter().try_for_each(|request| session.execute(request, output, cancel))
+        }
+        Work::Refuse(message) => {
+            output.message(&message)?;
+            output.mark_failed();
+            Ok(())
         }
     }
 }

@@ -81,6 +81,22 @@ impl PacketOutput {
         self.fatal
     }
 
+    /// The session ends here: the client is told, and the connection closes after it.
+    pub fn kill(&mut self) {
+        self.release();
+        self.fatal = true;
+        let message = SqlMessage {
+            number: 596,
+            state: 1,
+            class: 21,
+            text: "Cannot continue the execution because the session is in the kill state.".into(),
+            line: 0,
+            procedure: String::new(),
+        };
+        token::message(&mut self.payload, &message, &self.server);
+        self.held = Some(Done { error: true, ..EMPTY });
+    }
+
     /// The response ends with a DONE that says so.
     pub fn mark_failed(&mut self) {
         self.release();
@@ -128,17 +144,7 @@ impl PacketOutput {
     /// A value of the wrong type is this server's fault: say so and end the connection rather than guess.
     fn fail(&mut self, mismatch: Mismatch) -> Stopped {
         tracing::error!(ty = %mismatch.0, "the engine gave a value that does not fit its column's announced type");
-        self.fatal = true;
-        let message = SqlMessage {
-            number: 596,
-            state: 1,
-            class: 21,
-            text: "Cannot continue the execution because the session is in the kill state.".into(),
-            line: 0,
-            procedure: String::new(),
-        };
-        token::message(&mut self.payload, &message, &self.server);
-        self.held = Some(Done { error: true, ..EMPTY });
+        self.kill();
         Stopped
     }
 }

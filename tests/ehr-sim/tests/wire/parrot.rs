@@ -101,6 +101,10 @@ impl Perch {
                 output.columns(&[column("n", SqlType::Int, false)])?;
                 output.row(&[Datum::Float(1.0)])
             }
+            "suicide" => {
+                self.parrot.kill.cancel();
+                rows(2, output)
+            }
             "two" => {
                 rows(2, output)?;
                 output.message(&message(0, 0, "between", 1))?;

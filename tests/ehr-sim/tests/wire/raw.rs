@@ -1,6 +1,8 @@
 //! A client that sends bytes as the specification lays them out, for what no client library lets a test do: attentions
 //! at a chosen moment, small packets, resets, broken messages.
 
+#![allow(dead_code, reason = "each test binary uses its own part of this")]
+
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
@@ -9,6 +11,8 @@ use std::time::Duration;
 pub struct RawClient {
     pub stream: TcpStream,
     pub login_answer: Vec<u8>,
+    /// The session's id, from the header of the last packet.
+    pub spid: u16,
     packet_size: usize,
 }
 
@@ -17,7 +21,7 @@ impl RawClient {
     pub fn login(address: SocketAddr, password: &str, packet_size: u32) -> Self {
         let stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
-        let mut client = Self { stream, login_answer: Vec::new(), packet_size: 4096 };
+        let mut client = Self { stream, login_answer: Vec::new(), spid: 0, packet_size: 4096 };
         client.send(0x12, 0, &[1, 0, 6, 0, 1, 0xFF, 2]);
         let answer = client.receive();
         assert!(answer.contains(&0xFF), "no prelogin answer");
@@ -69,6 +73,7 @@ impl RawClient {
         let mut header = [0; 8];
         self.stream.read_exact(&mut header).unwrap();
         let length = usize::from(u16::from_be_bytes([header[2], header[3]]));
+        self.spid = u16::from_be_bytes([header[4], header[5]]);
         assert!(length <= self.packet_size, "a packet of {length} bytes");
         let mut body = vec![0; length - 8];
         self.stream.read_exact(&mut body).unwrap();
@@ -85,6 +90,11 @@ impl RawClient {
                 return message;
             }
         }
+    }
+
+    /// Whether the server closes the connection, whatever it says before.
+    pub fn is_ended(&mut self) -> bool {
+        !matches!(self.stream.read_to_end(&mut Vec::new()), Err(error) if error.kind() == std::io::ErrorKind::WouldBlock)
     }
 
     /// Whether the server has closed the connection.
@@ -122,28 +132,4 @@ fn login7(password: &str, packet_size: u32) -> Vec<u8> {
     out.extend(fixed);
     out.extend(data);
     out
-}
-
-/// An RPC message: a procedure by number, then parameters as name length, status, TYPE_INFO and value.
-pub fn rpc(procedure: u16, parameters: &[Vec<u8>]) -> Vec<u8> {
-    let mut payload = vec![4, 0, 0, 0, 0xFF, 0xFF];
-    payload.extend_from_slice(&procedure.to_le_bytes());
-    payload.extend_from_slice(&[0, 0]);
-    payload.extend(parameters.concat());
-    payload
-}
-
-/// An unnamed int parameter, NULL and wanted back when it has no value.
-pub fn int(value: Option<i32>) -> Vec<u8> {
-    match value {
-        Some(value) => [&[0, 0, 0x26, 4, 4][..], &value.to_le_bytes()].concat(),
-        None => vec![0, 1, 0x26, 4, 0],
-    }
-}
-
-/// An unnamed nvarchar parameter.
-pub fn nvarchar(text: &str) -> Vec<u8> {
-    let units: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
-    let length = u16::try_from(units.len()).unwrap().to_le_bytes();
-    [&[0, 0, 0xE7, 0x40, 0x1F, 9, 4, 0xD0, 0, 0x34, length[0], length[1]][..], &units].concat()
 }

@@ -127,9 +127,9 @@ impl Runner<'_> {
         let found = u16::try_from(id).ok().and_then(|id| sessions.get(&id).cloned());
         let target = found.ok_or_else(|| message::bad_session(id))?;
         drop(sessions);
-        let mut activity = guard(&target.activity);
-        activity.killed = true;
-        if let Some(cancel) = &activity.cancel {
+        target.killed.cancel();
+        let running = guard(&target.activity).cancel.clone();
+        if let Some(cancel) = running {
             cancel.cancel();
         }
         Ok(())
