@@ -29,6 +29,9 @@ use crate::tasks::Tasks;
 /// Least time between two authentications: what cannot be decrypted must not make the minion hammer its master.
 const RENEWAL_MIN: Duration = Duration::from_secs(1);
 
+/// With several masters, requests that one may leave unanswered before the next one is asked.
+const FAIL_OVER_TRIES: u32 = 2;
+
 /// The task's state.
 pub struct Authenticator {
     settings: Arc<ChannelSettings>,
@@ -183,8 +186,10 @@ impl Authenticator {
         }
     }
 
-    /// Sends the same request until it is answered, `auth_tries` times at most.
+    /// Sends the same request until it is answered, `auth_tries` times at most, fewer when another master can be asked.
     async fn ask(&self, master: &MasterAddress, request: &[u8]) -> Result<Vec<u8>, ExchangeError> {
+        let several = self.settings.masters.len() > 1;
+        let most = if several { FAIL_OVER_TRIES } else { u32::MAX }.min(self.settings.timing.auth_tries);
         let mut tries = 1;
         loop {
             let answer = self
@@ -192,9 +197,7 @@ impl Authenticator {
                 .exchange(master, request, self.settings.timing.auth_timeout, Repeat::Allowed)
                 .await;
             match answer {
-                Err(ExchangeError::Timeout(_) | ExchangeError::Lost(_))
-                    if tries < self.settings.timing.auth_tries =>
-                {
+                Err(ExchangeError::Timeout(_) | ExchangeError::Lost(_)) if tries < most => {
                     tries += 1;
                 }
                 Ok(_) | Err(_) => return answer,

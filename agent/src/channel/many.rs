@@ -1,8 +1,8 @@
 //! Several masters at once: one link to each, seen as one.
 //!
 //! Salt's rules for a list of masters: every master's jobs are taken, a return goes to the master that published the
-//! job, events go to all. Pillar and files come from the first master of the list that is connected. When the
-//! publisher stays away, its returns go to another master rather than nowhere, because masters of one minion commonly
+//! job, events go to all, and so does the request for pillar, which carries the grains that masters target by. Pillar
+//! and files are taken from the first master of the list that is connected. When the publisher stays away, its returns go to another master rather than nowhere, because masters of one minion commonly
 //! share their job cache; that patience is [`PUBLISHER_PATIENCE`].
 
 use std::{
@@ -121,6 +121,17 @@ impl ManyLinks {
         }
     }
 
+    /// Asks every connected master, because the request is also what tells a master this minion's grains; the first of
+    /// the list that answers decides.
+    async fn pillar_of_all(&self, load: Map) -> Result<Value, LinkError> {
+        let connected: Vec<_> = self.links.iter().filter(|one| one.is_connected()).collect();
+        let answers = join_all(connected.iter().map(|one| one.link.pillar(load.clone()))).await;
+        match answers.into_iter().find(|answer| !matches!(answer, Err(LinkError::Unreachable { .. }))) {
+            Some(answer) => answer,
+            None => self.ask(|link| link.pillar(load.clone())).await,
+        }
+    }
+
     async fn fire_at_all(&self, tag: &str, data: Value) -> Result<(), LinkError> {
         let connected = self.links.iter().filter(|one| one.is_connected());
         let fired = join_all(connected.map(|one| one.link.fire_event(tag, data.clone()))).await;
@@ -166,7 +177,7 @@ impl MasterLink for ManyLinks {
     }
 
     fn pillar<'a>(&'a self, load: Map) -> BoxFuture<'a, Result<Value, LinkError>> {
-        Box::pin(self.ask(move |link| link.pillar(load.clone())))
+        Box::pin(self.pillar_of_all(load))
     }
 
     fn fire_event<'a>(&'a self, tag: &'a str, data: Value) -> BoxFuture<'a, Result<(), LinkError>> {

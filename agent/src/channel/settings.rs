@@ -156,6 +156,9 @@ impl ChannelSettings {
     /// # Errors
     /// [`ConfigError::Option`] names the option that cannot be used.
     pub fn from_config(config: &Config) -> Result<Self, ConfigError> {
+        if config.str_opt("transport").is_some_and(|transport| transport != "zeromq") {
+            return Err(wrong("transport", "`zeromq`, the only one this agent speaks"));
+        }
         Ok(Self {
             masters: masters(config)?,
             order: master_order(config)?,
@@ -172,7 +175,7 @@ impl ChannelSettings {
                 config.str_opt("master_sign_key_name").unwrap_or_else(|| "master_sign".to_owned()) + ".pub"
             }),
             always_verify_signature: config.bool_opt("always_verify_signature", false),
-            autosign_grains: None,
+            autosign_grains: autosign_grains(config),
             unsigned_publishes: match config.bool_opt("sign_pub_messages", true) {
                 true => UnsignedPublishes::Refuse,
                 false => UnsignedPublishes::Take,
@@ -276,6 +279,27 @@ fn master_order(config: &Config) -> Result<MasterOrder, ConfigError> {
     }
 }
 
+/// The values of the grains that `autosign_grains` names. Only grains of the configuration are known this early; the
+/// master takes what it can read from them.
+fn autosign_grains(config: &Config) -> Option<proto::Map> {
+    let configured = config.opts.get("grains");
+    let grains: proto::Map = config
+        .list_opt("autosign_grains")
+        .into_iter()
+        .filter_map(|name| {
+            let value = configured?.as_map()?.get(&name).map(proto::to_value);
+            if value.is_none() {
+                tracing::warn!(
+                    name,
+                    "autosign_grains names a grain that is not in the configuration's grains"
+                );
+            }
+            Some((name, value?))
+        })
+        .collect();
+    (!grains.is_empty()).then_some(grains)
+}
+
 fn master_finger(config: &Config) -> Result<Option<(Fingerprint, HashType)>, ConfigError> {
     let Some(finger) = config.str_opt("master_finger").filter(|finger| !finger.is_empty()) else {
         return Ok(None);
@@ -292,6 +316,13 @@ mod tests {
         MasterAddress::parse(entry, 4506).ok().map(|master| (master.host, master.port))
     }
 
+    /// The settings of a minion file.
+    fn read(file: &str) -> Result<ChannelSettings, ConfigError> {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("minion"), format!("id: m1\n{file}")).unwrap();
+        ChannelSettings::from_config(&Config::load(dir.path(), &crate::config::Overrides::default()).unwrap())
+    }
+
     #[test]
     fn reads_hosts_with_and_without_a_port() {
         let expect = |host: &str, port| Some((host.to_owned(), port));
@@ -303,6 +334,57 @@ mod tests {
         assert_eq!(address("[::1]"), expect("::1", 4506));
         for wrong in ["", ":4506", "salt:", "salt:x", "salt:70000", "[::1]x"] {
             assert_eq!(address(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn has_salts_defaults() {
+        let settings = read("").unwrap();
+        assert_eq!(settings.masters, [MasterAddress { host: "salt".to_owned(), port: 4506 }]);
+        assert_eq!((settings.order, settings.publish_port), (MasterOrder::All, None));
+        assert_eq!((settings.keysize, settings.subscription), (2048, Subscription::Everything));
+        assert_eq!(settings.timing.auth_timeout, Duration::from_secs(5));
+        assert_eq!(settings.timing.acceptance.first, Duration::from_secs(10));
+        assert_eq!(settings.timing.recon.max, Duration::from_secs(10));
+        assert!(settings.master_finger.is_none() && settings.master_sign_key.is_none());
+        assert_eq!(settings.unsigned_publishes, UnsignedPublishes::Refuse);
+    }
+
+    #[test]
+    fn reads_salts_options() {
+        let settings = read(
+            "master: [one, 'two:5']\nmaster_type: failover\nmaster_port: 7\npublish_port: 4505\n\
+             verify_master_pubkey_sign: true\nzmq_filtering: true\nminion_sign_messages: true\n\
+             signing_algorithm: PKCS1v15-SHA224\nacceptance_wait_time_max: 60\n\
+             grains: {serial: 7}\nautosign_grains: [serial, other]\n",
+        )
+        .unwrap();
+        let masters: Vec<_> = settings.masters.iter().map(|master| (master.host(), master.port())).collect();
+        assert_eq!((masters, settings.order), (vec![("one", 7), ("two", 5)], MasterOrder::Failover));
+        assert_eq!(settings.publish_port, Some(4505));
+        assert_eq!(settings.master_sign_key.as_deref(), Some("master_sign.pub"));
+        assert_eq!(settings.subscription, Subscription::Filtered);
+        assert_eq!(settings.signing.name(), "PKCS1v15-SHA224");
+        assert_eq!(settings.timing.acceptance.max, Duration::from_secs(60));
+        assert_eq!(settings.autosign_grains, Some([("serial", 7_i64)].into()));
+    }
+
+    #[test]
+    fn a_publish_port_of_4506_counts_as_unset() {
+        assert_eq!(read("publish_port: 4506\n").unwrap().publish_port, None);
+    }
+
+    #[test]
+    fn names_the_option_that_cannot_be_used() {
+        for (file, option) in [
+            ("transport: tcp\n", "transport"),
+            ("master_type: func\n", "master_type"),
+            ("keysize: 512\n", "keysize"),
+            ("signing_algorithm: MD5\n", "signing_algorithm"),
+            ("master: 'salt:x'\n", "master"),
+        ] {
+            let error = read(file).unwrap_err().to_string();
+            assert!(error.contains(&format!("`{option}`")), "{error}");
         }
     }
 }

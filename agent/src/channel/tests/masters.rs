@@ -24,12 +24,13 @@ async fn all_masters_of_a_list_are_served_and_each_gets_its_own_returns() {
     for number in [1, 2] {
         minion.link.return_job([("jid", jid(number)), ("return", "x".to_owned())].into()).await.unwrap();
     }
+    assert_eq!(minion.link.pillar(Map::new()).await.unwrap().get("ehr"), Some(&"dolphin".into()));
     minion.link.fire_event("agent/hello", "hi".into()).await.unwrap();
     for (master, number) in [(&first, 1), (&second, 2)] {
         let script = master.script();
         let returned: Vec<_> = script.returns.iter().map(|load| load.get("jid").cloned()).collect();
         assert_eq!(returned, [Some(Value::from(jid(number)))]);
-        assert_eq!(script.count("_minion_event"), 1);
+        assert_eq!((script.count("_minion_event"), script.count("_pillar")), (1, 1));
     }
     drop(first);
     minion.lost().await;
@@ -104,4 +105,22 @@ async fn an_operators_signature_lets_a_master_change_its_key_and_its_absence_doe
     minion.connected().await;
     let pinned = std::fs::read_to_string(minion.dir.path().join("minion_master.pub")).unwrap();
     assert_eq!(pinned.trim(), second.identity().public_key.pem().trim());
+}
+
+#[tokio::test]
+async fn failover_does_not_wait_long_for_a_master_that_never_answers() {
+    let first = ScriptedMaster::start().await;
+    first.script().mute = usize::MAX;
+    let second = ScriptedMaster::start_as(first.identity(), (0, 0)).await;
+    let mut minion = Minion::start(first.request_port, |settings| {
+        settings.order = MasterOrder::Failover;
+        settings
+            .masters
+            .push(MasterAddress::parse(&format!("127.0.0.1:{}", second.request_port), 0).unwrap());
+        settings.timing.auth_timeout = Duration::from_secs(1);
+        settings.timing.auth_tries = 1_000;
+    });
+    let master =
+        |event| if let LinkEvent::Connected { master, .. } = event { Some(master.port()) } else { None };
+    assert_eq!(minion.until("second master", master).await, second.request_port);
 }
