@@ -15,6 +15,9 @@ mod top;
 mod verify;
 
 pub(crate) use fnmatch::fnmatch;
+pub(crate) use low::BAD_NAME;
+#[cfg(test)]
+pub(crate) use order::alone;
 
 /// Compiles a request into a low state. An error is the list of texts Salt returns.
 pub fn compile(

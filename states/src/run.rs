@@ -111,6 +111,8 @@ pub struct Run {
     pre: Vec<Option<Map>>,
     /// The chunks in the order they got through.
     finished: Vec<usize>,
+    /// How many of the finished were told already.
+    reported: usize,
     next_visit: usize,
     frames: Vec<Frame>,
     execution: Option<Execution>,
@@ -119,6 +121,17 @@ pub struct Run {
     listened: bool,
     /// Returns of listeners that name nothing.
     lost: Vec<(String, Map)>,
+}
+
+/// A chunk that is through.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Finished {
+    /// The key of its return.
+    pub tag: String,
+    /// Its return.
+    pub ret: Map,
+    /// What the chunk's `fire_event` says; `Nil` without one.
+    pub fire_event: Value,
 }
 
 /// A chunk that is being looked at; those below it in the stack wait for it.
@@ -141,6 +154,7 @@ impl Run {
             running: vec![None; count],
             pre: vec![None; count],
             finished: Vec::with_capacity(count),
+            reported: 0,
             next_visit: 0,
             frames: Vec::new(),
             execution: None,
@@ -162,7 +176,11 @@ impl Run {
                 continue;
             }
             if self.stopped {
-                return Step::Done(self.returns());
+                // What is left is not looked at; listeners still hear of what changed.
+                self.stopped = false;
+                self.frames.clear();
+                self.next_visit = self.low.sequence.len();
+                continue;
             }
             if !self.frames.is_empty() {
                 self.look(now);
@@ -198,6 +216,21 @@ impl Run {
     /// How many chunks are through, and how many there are.
     pub fn progress(&self) -> (usize, usize) {
         (self.finished.len(), self.low.chunks.len())
+    }
+
+    /// The chunks that got through since the last call, for progress events: tag, return, and what
+    /// `fire_event` says.
+    pub fn take_finished(&mut self) -> Vec<Finished> {
+        let new = &self.finished[self.reported..];
+        let finished = new.iter().filter_map(|at| {
+            let chunk = &self.low.chunks[*at];
+            let ret = self.running[*at].clone()?;
+            let fire_event = chunk.keywords.get("fire_event").cloned().unwrap_or_default();
+            Some(Finished { tag: chunk.tag(), ret, fire_event })
+        });
+        let finished = finished.collect();
+        self.reported = self.finished.len();
+        finished
     }
 
     /// Looks at the topmost frame's chunk.

@@ -17,6 +17,7 @@ use states::{Compiler, Map, Request, RunOptions, Series, Value, compile};
 /// Cases that differ, with the reason. A case of one series only starts with it.
 const DIFFERENCES: &[(&str, &str)] = &[
     ("compile: duplicate key", "says in which file, and shows the line"),
+    ("misc: tab", "says in which file, and shows the line"),
     ("compile: single without a dot", "a list of one text, as all refusals"),
     ("3006 random: random 0", PULLED_IN),
     ("3006 random: random 9", PULLED_IN),

@@ -170,7 +170,7 @@ impl<'a> Renderer<'a> {
             },
             other => (file.saltenv.to_owned(), other.to_string()),
         };
-        if env != ANY_ENV && !self.envs.contains(&env) {
+        if !self.envs.contains(&env) && !self.envs.iter().any(|known| known == DYNAMIC_ENV) {
             errors.push(format!(
                 "Nonexistent saltenv '{env}' found in include of '{name}' within SLS '{}:{}'",
                 file.saltenv, file.sls
@@ -350,6 +350,9 @@ pub(super) fn auto_order(state: &mut Map, next: &mut i64) {
         }
     }
 }
+
+/// A file root of this name serves saltenvs that nobody listed.
+const DYNAMIC_ENV: &str = "__env__";
 
 /// Stands for "in whichever saltenv of the matches has it".
 const ANY_ENV: &str = "_xenv";

@@ -121,7 +121,12 @@ fn draft(id: &str, state: &str, fun: &str, data: Map, name_order: u32) -> Draft 
     for (key, value) in data {
         let name = key.to_string();
         match name.as_str() {
-            "name" => chunk.name = value.to_string(),
+            "name" => {
+                chunk.name = value.to_string();
+                if value.is_truthy() && value.as_str().is_none() {
+                    chunk.keywords.insert(BAD_NAME, value);
+                }
+            }
             "__sls__" => chunk.sls = value.to_string(),
             "__env__" => chunk.env = value.to_string(),
             "order" => order = value,
@@ -230,6 +235,9 @@ const KEYWORDS: [&str; 34] = [
     "parallel_group",
     "beacon",
 ];
+
+/// Keeps a name that is no text, which the run refuses.
+pub(crate) const BAD_NAME: &str = "__bad_name__";
 
 /// What the runner acts on and a state function may ask for by name.
 const SHARED: [&str; 4] = ["creates", "runas", "runas_password", "umask"];

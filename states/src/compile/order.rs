@@ -55,7 +55,7 @@ pub(super) fn order(
 }
 
 /// A chunk without company.
-pub(super) fn alone(chunk: LowChunk) -> LowState {
+pub(crate) fn alone(chunk: LowChunk) -> LowState {
     LowState {
         chunks: vec![chunk],
         sequence: vec![Visit { chunk: 0, dry: false }],

@@ -124,7 +124,7 @@ pub(super) fn verify(high: &Map, series: Series) -> Vec<String> {
             )),
         }
         let Value::Map(body) = body else {
-            errors.push(format!("The type {id} in {body} is not formatted as a dictionary"));
+            errors.push(format!("The type {id} in {} is not formatted as a dictionary", written(body)));
             continue;
         };
         let mut place = Place { id: id.to_string(), sls, series, circles: &mut circles };

@@ -214,6 +214,9 @@ fn undefined_words(detail: &str, words: &Words<'_>) -> String {
     let Some(expression) = detail.split('`').nth(1) else {
         return if detail.is_empty() { "is undefined".to_owned() } else { detail.to_owned() };
     };
+    if expression.contains("caller") {
+        return "No caller defined".to_owned();
+    }
     let Some((owner, attribute)) = split_attribute(expression) else {
         return format!("'{expression}' is undefined");
     };

@@ -11,6 +11,7 @@ use chrono::NaiveTime;
 
 use super::guards::{Checks, Guards};
 use super::{Answer, Call, RunOptions, StateFunctions, Step, returns};
+use crate::compile::BAD_NAME;
 use crate::{LowChunk, Map, StateReturn, Timing, Value};
 
 /// A call in progress.
@@ -131,6 +132,15 @@ impl Execution {
     }
 
     fn verify(&mut self, functions: &dyn StateFunctions) {
+        if let Some(name) = self.chunk.keywords.get(BAD_NAME) {
+            let (sls, kind) = (&self.chunk.sls, name.type_name());
+            let comment = format!("ID '{name}' in SLS '{sls}' is not formed as a string, but is a {kind}\n");
+            let mut ret = returns::of_function(StateReturn::failed(comment), &self.chunk);
+            ret.insert("name", name.clone());
+            self.ret = Some((ret, None));
+            self.phase = Phase::Over;
+            return;
+        }
         let full = format!("{}.{}", self.chunk.state, self.fun());
         if functions.exists(&full) {
             self.phase = Phase::Guards;

@@ -74,11 +74,11 @@ impl Guards {
     /// Takes the answer to the last question.
     pub(super) fn answer(&mut self, answer: &Answer) {
         let Some(guard) = self.pending.front_mut() else { return };
-        guard.entries.pop_front();
-        match holds(answer) {
+        let entry = guard.entries.pop_front();
+        match holds(&traversed(answer, entry.as_ref())) {
             Ok(truth) => guard.hear(truth),
             Err(reason) => {
-                self.refusal = Some(reason.to_owned());
+                self.refusal = Some(reason);
                 self.pending.clear();
             }
         }
@@ -143,12 +143,27 @@ impl Guard {
 }
 
 /// Whether an answer makes a condition true; the reason when there is no answer.
-fn holds(answer: &Answer) -> Result<bool, &str> {
+fn holds(answer: &Answer) -> Result<bool, String> {
     match answer {
         Answer::Exit(code) => Ok(*code == 0),
         Answer::Value(value) => Ok(value.is_truthy()),
         Answer::Exists(exists) => Ok(*exists),
-        Answer::Refused(reason) => Err(reason),
+        Answer::Refused(reason) => Err(reason.clone()),
+    }
+}
+
+/// With `get_return: a:b` the entry asks for a part of what its function returns.
+fn traversed(answer: &Answer, entry: Option<&Value>) -> Answer {
+    let path = entry.and_then(|entry| entry.get("get_return")).and_then(Value::as_str);
+    match (answer, path) {
+        (Answer::Value(value), Some(path)) => {
+            let found = path.split(':').try_fold(value, |at, key| match at {
+                Value::List(items) => key.parse::<usize>().ok().and_then(|at| items.get(at)),
+                other => other.get(key),
+            });
+            Answer::Value(found.cloned().unwrap_or_default())
+        }
+        (answer, _) => answer.clone(),
     }
 }
 
@@ -223,8 +238,10 @@ impl Checks {
     pub(super) fn answer(&mut self, answer: &Answer) {
         self.commands.pop_front();
         let passed = holds(answer);
-        self.refusal = passed.err().map(str::to_owned);
-        let passed = passed.unwrap_or(false);
+        let passed = passed.unwrap_or_else(|reason| {
+            self.refusal = Some(reason);
+            false
+        });
         self.verdict = Some(passed);
         if !passed {
             self.commands.clear();
