@@ -162,7 +162,7 @@ fn odd() -> SqlError {
     SqlError::Protocol { reason: "the catalog answered with other types than documented".into() }
 }
 
-const COLUMNS: &str = "SELECT c.name, t.name, c.max_length, c.precision, c.scale, c.is_nullable \
+const COLUMNS: &str = "SELECT c.name, t.name, c.max_length, c.[precision], c.scale, c.is_nullable \
      FROM sys.columns AS c \
      LEFT JOIN sys.types AS t ON t.user_type_id = c.system_type_id \
      WHERE c.object_id = OBJECT_ID(@P1) ORDER BY c.column_id";
