@@ -130,6 +130,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
         let cancel = CancelOnDrop(Cancel::new());
         let mut output = PacketOutput::new(&self.context, chunks, cancel.0.clone());
         let flag = cancel.0.clone();
+        let (killed, stop) = (session.killed(), cancel.0.clone());
+        let _hook = killed.on_cancel(move || stop.cancel());
+        if killed.is_cancelled() {
+            cancel.0.cancel();
+        }
         let job = tokio::task::spawn_blocking(move || {
             let stopped = perform(&mut *session, reset, work, &mut output, &flag).is_err();
             if session.killed().is_cancelled() {
