@@ -91,10 +91,6 @@ fn float(_: &[Bound]) -> Result<SqlType> {
     Ok(SqlType::Float)
 }
 
-fn bit(_: &[Bound]) -> Result<SqlType> {
-    Ok(SqlType::Bit)
-}
-
 fn sysname(_: &[Bound]) -> Result<SqlType> {
     Ok(SqlType::SYSNAME)
 }

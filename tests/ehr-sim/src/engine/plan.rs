@@ -3,6 +3,11 @@
 //! Row layout: a FROM's row is the concatenation of its tables' rows, left to right; a column is (depth, index),
 //! depth 0 being the query's own row, 1 the enclosing query's, and so on.
 
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "only the kinds named differ; all others share the documented default"
+)]
+
 use std::sync::Arc;
 
 use super::ast::{BinaryOp, JoinKind};
@@ -237,7 +242,6 @@ pub enum Source {
     /// A derived table, view or CTE; `lateral` for APPLY.
     Query {
         plan: Arc<QueryPlan>,
-        width: usize,
         lateral: bool,
         filters: Vec<Bound>,
     },

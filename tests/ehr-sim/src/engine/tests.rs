@@ -61,9 +61,11 @@ impl Recorder {
 
     /// Rows as text, `NULL` for NULL.
     pub fn text(&self) -> Vec<String> {
-        let cell = |value: &Datum| match value {
-            Datum::Null => "NULL".to_owned(),
-            value => super::value::convert::to_text(value, if binary(value) { 1 } else { 0 }).unwrap(),
+        let cell = |value: &Datum| {
+            if value.is_null() {
+                return "NULL".to_owned();
+            }
+            super::value::convert::to_text(value, if binary(value) { 1 } else { 0 }).unwrap()
         };
         self.rows.iter().map(|row| row.iter().map(cell).collect::<Vec<_>>().join("|")).collect()
     }

@@ -1,7 +1,16 @@
 //! Binding of expressions: each gets its type, each conversion becomes explicit.
 
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "only the kinds named differ; all others share the documented default"
+)]
+#![expect(
+    clippy::too_many_arguments,
+    reason = "the statement's clock, its target and the versions of a row travel together"
+)]
+
 use super::Binder;
-use super::common_type::{cast_to, common_of, common_type, comparable, implicit};
+use super::common_type::{cast_to, common_of, comparable, implicit};
 use crate::engine::ast::{BinaryOp, Expr, Item, OrderItem, Query, TypeName};
 use crate::engine::functions::{self, Builtin};
 use crate::engine::message::{self, Result};
@@ -481,9 +490,4 @@ fn special_form(name: &str, args: &[Bound]) -> Result<Option<Bound>> {
         }
         _ => Ok(None),
     }
-}
-
-/// The type of IIF and CHOOSE.
-pub fn shared_type(values: &[Bound]) -> SqlType {
-    values.iter().filter(|b| !b.is_null_literal()).map(|b| b.ty).reduce(common_type).unwrap_or(SqlType::Int)
 }

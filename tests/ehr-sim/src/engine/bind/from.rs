@@ -1,5 +1,15 @@
 //! Binding of FROM: tables, views, catalog views, derived tables, table functions, joins; how each table is read.
 
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "only the kinds named differ; all others share the documented default"
+)]
+#![expect(
+    clippy::too_many_arguments,
+    reason = "the statement's clock, its target and the versions of a row travel together"
+)]
+#![expect(clippy::wrong_self_convention, reason = "FROM is the clause that is bound")]
+
 use std::sync::Arc;
 
 use super::{Binder, Scope, ScopeColumn};
@@ -277,8 +287,7 @@ impl<'q> Binder<'_, 'q> {
                 origin: None,
             });
         }
-        let width = scope.len();
-        Ok((Source::Query { plan: Arc::new(plan), width, lateral, filters: Vec::new() }, scope))
+        Ok((Source::Query { plan: Arc::new(plan), lateral, filters: Vec::new() }, scope))
     }
 
     fn values(&mut self, rows: &'q [Vec<Expr>], alias: &str, columns: &[String]) -> Result<BoundFrom> {

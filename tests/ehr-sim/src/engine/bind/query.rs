@@ -1,5 +1,11 @@
 //! Binding of SELECT: items, grouping, windows, ORDER BY, set operators; conditions placed where they cost least.
 
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "only the kinds named differ; all others share the documented default"
+)]
+#![expect(clippy::wrong_self_convention, reason = "FROM and GROUP BY are the clauses that are bound")]
+
 use super::common_type::{cast_to, common_of};
 use super::from::conjuncts;
 use super::{Binder, CteScope, Scope, ScopeColumn, qualifies};
@@ -201,7 +207,7 @@ impl<'q> Binder<'_, 'q> {
         if !keys.is_empty() || !aggregates.is_empty() || having.is_some() {
             width = keys.len() + aggregates.len();
             let mut grouping = Grouping { keys, aggregates, having };
-            self.into_group_space(&mut grouping, &mut items.bound, &mut sort, &mut windows)?;
+            self.regroup_all(&mut grouping, &mut items.bound, &mut sort, &mut windows)?;
             group = Some(grouping);
         }
         for bound in items.bound.iter_mut().chain(sort.iter_mut().filter_map(|(key, _)| match key {
@@ -361,7 +367,7 @@ impl<'q> Binder<'_, 'q> {
     }
 
     /// Rewrites everything above GROUP BY to read the group's row: its keys, then its aggregates.
-    fn into_group_space(
+    fn regroup_all(
         &self,
         grouping: &mut Grouping,
         items: &mut [Bound],

@@ -134,7 +134,7 @@ fn keys(exec: &Exec<'_>, database: &Arc<Database>) -> Result<Vec<Row>> {
 
 fn action(action: Action) -> [Datum; 2] {
     let (code, description) = match action {
-        Action::NoAction => (0, "NO_ACTION"),
+        Action::Refuse => (0, "NO_ACTION"),
         Action::Cascade => (1, "CASCADE"),
         Action::SetNull => (2, "SET_NULL"),
     };

@@ -1,5 +1,10 @@
 //! `sys.types` and what the catalog says of a type: length in bytes, precision, scale.
 
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "only the kinds named differ; all others share the documented default"
+)]
+
 use crate::types::{Length, SqlType};
 
 /// A row of `sys.types`.

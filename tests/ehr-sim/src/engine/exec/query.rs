@@ -1,5 +1,14 @@
 //! Running plans: rows are pushed from sources through joins, grouping, sorting and limits to a consumer.
 
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "only the kinds named differ; all others share the documented default"
+)]
+#![expect(
+    clippy::too_many_arguments,
+    reason = "the statement's clock, its target and the versions of a row travel together"
+)]
+
 use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::sync::Arc;

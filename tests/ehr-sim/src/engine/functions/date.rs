@@ -1,5 +1,10 @@
 //! Date and time functions. The instance's clock is UTC, so local time and UTC are one.
 
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "only the kinds named differ; all others share the documented default"
+)]
+
 use super::{Builtin, first, int, int_of, nvarchar_4000};
 use crate::engine::exec::Exec;
 use crate::engine::message::{self, Result};

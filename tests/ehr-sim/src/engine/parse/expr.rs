@@ -2,6 +2,8 @@
 //!
 //! Precedence, "Operator Precedence (Transact-SQL)": `~`; `* / %`; `+ - & ^ |`; comparisons; NOT; AND; OR.
 
+#![expect(clippy::wildcard_enum_match_arm, reason = "a token that fits no rule is refused as it stands")]
+
 use super::{Parser, is_reserved};
 use crate::engine::ast::{BinaryOp, Expr};
 use crate::engine::lex::Tok;

@@ -2,6 +2,9 @@
 //!
 //! Facts: "SELECT (Transact-SQL)", "FROM clause", "Table hints", "Query hints", "ORDER BY clause".
 
+#![expect(clippy::wildcard_enum_match_arm, reason = "a token that fits no rule is refused as it stands")]
+#![expect(clippy::wrong_self_convention, reason = "FROM is the clause that is parsed")]
+
 use super::Parser;
 use crate::engine::ast::{Body, Cte, Expr, From, Hint, Item, JoinKind, OrderItem, Query, Select, SetOp, Top};
 use crate::engine::lex::Tok;

@@ -2,6 +2,8 @@
 //!
 //! Facts: "CREATE TABLE (Transact-SQL)", "table_constraint", "column_constraint".
 
+#![expect(clippy::wildcard_enum_match_arm, reason = "a token that fits no rule is refused as it stands")]
+
 use super::Parser;
 use crate::engine::ast::{Action, ColumnDef, ConstraintKind, Expr, Name, TableConstraint, TypeName};
 use crate::engine::lex::Tok;
@@ -202,7 +204,7 @@ impl Parser<'_> {
         self.expect("REFERENCES")?;
         let table: Name = self.name()?;
         let referenced = if self.is_symbol("(") { self.names_in_parentheses()? } else { Vec::new() };
-        let (mut on_delete, mut on_update) = (Action::NoAction, Action::NoAction);
+        let (mut on_delete, mut on_update) = (Action::Refuse, Action::Refuse);
         while self.accept("ON") {
             let which = self.one_of(&["DELETE", "UPDATE"])?;
             let action = self.action()?;
@@ -223,7 +225,7 @@ impl Parser<'_> {
             return Ok(Action::SetNull);
         }
         self.expect_words(&["NO", "ACTION"])?;
-        Ok(Action::NoAction)
+        Ok(Action::Refuse)
     }
 
     fn check(&mut self) -> Result<ConstraintKind> {

@@ -1,5 +1,7 @@
 //! Type names as written in declarations, casts and column definitions.
 
+#![expect(clippy::wildcard_enum_match_arm, reason = "a token that fits no rule is refused as it stands")]
+
 use super::Parser;
 use crate::engine::ast::{Expr, TypeName};
 use crate::engine::lex::Tok;

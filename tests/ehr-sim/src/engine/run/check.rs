@@ -1,5 +1,10 @@
 //! Constraints of a row: NOT NULL (515), CHECK and FOREIGN KEY (547) both ways, with CASCADE and SET NULL.
 
+#![expect(
+    clippy::too_many_arguments,
+    reason = "the statement's clock, its target and the versions of a row travel together"
+)]
+
 use std::ops::Bound as Limit;
 use std::sync::Arc;
 
@@ -153,7 +158,7 @@ impl Runner<'_> {
         let action = if new.is_some() { foreign.on_update } else { foreign.on_delete };
         exec.lock(Resource::Table(child.table.info.object_id), Mode::IntentExclusive)?;
         while let Some((key, row)) = self.find_match(exec, &child.table, &foreign.columns, &values)? {
-            if action == Action::NoAction || depth > 16 {
+            if action == Action::Refuse || depth > 16 {
                 return Err(self.child_exists(exec, target, child, foreign, new.is_some()));
             }
             exec.lock(Resource::Row(child.table.info.object_id, key.clone()), Mode::Exclusive)?;

@@ -3,6 +3,15 @@
 //! Metadata changes take the database's metadata lock to the end of the transaction and go with it if it rolls
 //! back. A changed table is a successor of the old one with its rows rewritten.
 
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "only the kinds named differ; all others share the documented default"
+)]
+#![expect(
+    clippy::too_many_arguments,
+    reason = "the statement's clock, its target and the versions of a row travel together"
+)]
+
 use std::sync::Arc;
 
 use super::Runner;

@@ -3,6 +3,11 @@
 //! Facts: "GRANT Object Permissions", "GRANT Database Permissions", "GRANT Server Permissions", "REVOKE",
 //! "ALTER AUTHORIZATION". A REVOKE of what is not there succeeds; DENY replaces GRANT and the other way round.
 
+#![expect(
+    clippy::too_many_arguments,
+    reason = "the statement's clock, its target and the versions of a row travel together"
+)]
+
 use std::sync::Arc;
 
 use super::Runner;

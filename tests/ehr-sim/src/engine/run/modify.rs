@@ -3,6 +3,11 @@
 //! Invariant `seen-again`: a row that changed between finding and locking is written only if it still qualifies,
 //! and from its current values; under SNAPSHOT isolation it is a conflict (3960).
 
+#![expect(
+    clippy::too_many_arguments,
+    reason = "the statement's clock, its target and the versions of a row travel together"
+)]
+
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -39,6 +44,9 @@ struct Clauses<'q> {
     from: &'q [From],
     filter: Option<&'q Expr>,
 }
+
+/// Takes the runner, a row's place, the joined row it was found in, and the row itself.
+type EachRow<'f, R> = &'f mut dyn FnMut(&mut R, &Key, &[Datum], &Row) -> Result<()>;
 
 enum Assign {
     Column(usize, Option<Bound>),
@@ -193,12 +201,7 @@ impl Runner<'_> {
     }
 
     /// Finds the rows, then locks, looks again and hands each to `f`.
-    fn each_found(
-        &mut self,
-        exec: &Exec<'_>,
-        found: &Found,
-        f: &mut dyn FnMut(&mut Self, &Key, &[Datum], &Row) -> Result<()>,
-    ) -> Result<u64> {
+    fn each_found(&mut self, exec: &Exec<'_>, found: &Found, f: EachRow<'_, Self>) -> Result<u64> {
         let width = found.target.table.info.columns.len();
         let place = found.base + width;
         let mut rows: Vec<Vec<Datum>> = Vec::new();

@@ -1,5 +1,10 @@
 //! From a table's definition as written to [`TableInfo`]: columns, keys, names for unnamed constraints.
 
+#![expect(
+    clippy::too_many_arguments,
+    reason = "the statement's clock, its target and the versions of a row travel together"
+)]
+
 use std::sync::Arc;
 
 use super::Runner;
@@ -28,7 +33,6 @@ impl Runner<'_> {
         let mut info = TableInfo {
             object_id: self.session.instance.next_object(),
             schema_id,
-            database_id: database.id,
             name: name.to_owned(),
             columns: Vec::new(),
             indexes: Vec::new(),
@@ -36,7 +40,6 @@ impl Runner<'_> {
             checks: Vec::new(),
             created: now,
             modified: now,
-            tracked: None,
         };
         for column in columns {
             self.add_column(exec, &mut info, column)?;
@@ -227,8 +230,8 @@ impl Runner<'_> {
             columns: own,
             table: parent.object_id,
             referenced: parents,
-            on_delete: crate::engine::ast::Action::NoAction,
-            on_update: crate::engine::ast::Action::NoAction,
+            on_delete: crate::engine::ast::Action::Refuse,
+            on_update: crate::engine::ast::Action::Refuse,
         })
     }
 

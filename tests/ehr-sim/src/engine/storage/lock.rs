@@ -212,7 +212,7 @@ impl LockManager {
             }
         }
         for (txn, waiting) in &inner.waiting {
-            let blocked_by = inner.blockers(*txn).first().map(|t| spid(t));
+            let blocked_by = inner.blockers(*txn).first().map(&spid);
             let resource = waiting.resource.clone();
             list.push(LockView { resource, mode: waiting.mode, spid: spid(txn), granted: false, blocked_by });
         }

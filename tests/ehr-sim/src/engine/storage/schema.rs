@@ -76,7 +76,6 @@ pub struct CheckInfo {
 pub struct TableInfo {
     pub object_id: i32,
     pub schema_id: i32,
-    pub database_id: u16,
     pub name: String,
     pub columns: Vec<ColumnInfo>,
     pub indexes: Vec<IndexInfo>,
@@ -84,7 +83,6 @@ pub struct TableInfo {
     pub checks: Vec<CheckInfo>,
     pub created: crate::types::DateTimeValue,
     pub modified: crate::types::DateTimeValue,
-    pub tracked: Option<bool>,
 }
 
 impl TableInfo {

@@ -4,6 +4,11 @@
 //! them. An index may hold entries of any of them, so a reader checks that the version it sees still has the
 //! entry's key. The map is locked for one page at a time, never across a wait or an output.
 
+#![expect(
+    clippy::too_many_arguments,
+    reason = "the statement's clock, its target and the versions of a row travel together"
+)]
+
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -363,15 +368,16 @@ fn directed<'a, T: 'a>(
     if reverse { Box::new(iter.rev()) } else { Box::new(iter) }
 }
 
+type Entries<'a, T> = Box<dyn Iterator<Item = (&'a [u8], T)> + 'a>;
+
 fn walk_rows<'a>(
-    entries: Box<dyn Iterator<Item = (&'a [u8], (&'a Key, &'a Slot))> + 'a>,
+    entries: Entries<'a, (&'a Key, &'a Slot)>,
     read: Read,
     max: usize,
     rows: &mut Vec<(Key, Row)>,
 ) -> (PageEnd, Option<Vec<u8>>) {
     let mut last: Option<&[u8]> = None;
-    let mut looked = 0;
-    for (place, (key, slot)) in entries {
+    for (looked, (place, (key, slot))) in entries.enumerate() {
         if looked == max {
             return (PageEnd::More, last.map(<[u8]>::to_vec));
         }
@@ -380,22 +386,20 @@ fn walk_rows<'a>(
             Seen::Nothing => {}
             Seen::Blocked => return (PageEnd::Blocked(key.clone()), last.map(<[u8]>::to_vec)),
         }
-        looked += 1;
         last = Some(place);
     }
     (PageEnd::Last, last.map(<[u8]>::to_vec))
 }
 
 fn walk_index<'a>(
-    entries: Box<dyn Iterator<Item = (&'a [u8], &'a Key)> + 'a>,
+    entries: Entries<'a, &'a Key>,
     (data, info): (&Data, &IndexInfo),
     read: Read,
     max: usize,
     rows: &mut Vec<(Key, Row)>,
 ) -> (PageEnd, Option<Vec<u8>>) {
     let mut last: Option<&[u8]> = None;
-    let mut looked = 0;
-    for (place, key) in entries {
+    for (looked, (place, key)) in entries.enumerate() {
         if looked == max {
             return (PageEnd::More, last.map(<[u8]>::to_vec));
         }
@@ -408,7 +412,6 @@ fn walk_index<'a>(
                 Seen::Blocked => return (PageEnd::Blocked(key.clone()), last.map(<[u8]>::to_vec)),
             }
         }
-        looked += 1;
         last = Some(place);
     }
     (PageEnd::Last, last.map(<[u8]>::to_vec))

@@ -1,10 +1,11 @@
+//! Arithmetic and concatenation: the result's type from the operands', and the value.
+//!
+//! Facts: "Data type precedence", "Precision, scale, and length", "+ (String concatenation)", "/ (Division)".
+
 #![expect(
     clippy::wildcard_enum_match_arm,
     reason = "pairs of types: every pair that is not listed is refused by number"
 )]
-//! Arithmetic and concatenation: the result's type from the operands', and the value.
-//!
-//! Facts: "Data type precedence", "Precision, scale, and length", "+ (String concatenation)", "/ (Division)".
 
 use super::{convert, temporal};
 use crate::engine::ast::BinaryOp;

@@ -1,10 +1,11 @@
+//! Comparing values of one type, and keys whose byte order is the values' order.
+//!
+//! Invariant `key-order`: for values a, b of one column, `key(a) < key(b)` exactly when `a < b`; NULL is lowest.
+
 #![expect(
     clippy::wildcard_enum_match_arm,
     reason = "pairs of values: only equal kinds compare, the rest is refused"
 )]
-//! Comparing values of one type, and keys whose byte order is the values' order.
-//!
-//! Invariant `key-order`: for values a, b of one column, `key(a) < key(b)` exactly when `a < b`; NULL is lowest.
 
 use std::cmp::Ordering;
 

@@ -1,10 +1,11 @@
+//! CAST and CONVERT between all types, implicit and explicit, with styles and the documented failures.
+//!
+//! Facts: "CAST and CONVERT (Transact-SQL)" (chart, styles), "Data type conversion", "int, bigint, ..." (texts).
+
 #![expect(
     clippy::wildcard_enum_match_arm,
     reason = "pairs of types: every pair that is not listed is refused by number"
 )]
-//! CAST and CONVERT between all types, implicit and explicit, with styles and the documented failures.
-//!
-//! Facts: "CAST and CONVERT (Transact-SQL)" (chart, styles), "Data type conversion", "int, bigint, ..." (texts).
 
 use std::sync::Arc;
 
@@ -16,8 +17,8 @@ use crate::types::{DateTimeValue, Datum, DecimalValue, Length, SqlType};
 mod number;
 mod to_text;
 
-pub use number::{float_to_decimal, rescale, to_decimal, to_float, to_i64};
-pub use to_text::{format_float, guid_text, to_text};
+pub use number::{rescale, to_decimal, to_float, to_i64};
+pub use to_text::to_text;
 
 /// How text that is too long is met.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -144,10 +145,11 @@ fn to_character(value: &Datum, to: SqlType, style: i32, fit: Fit) -> Result<Datu
         _ => (None, false),
     };
     // A value that fits as it is keeps its allocation.
-    if let (Datum::NVarChar(s), true) | (Datum::VarChar(s), false) = (value, unicode) {
-        if !padded && limit.is_none_or(|n| text::units(s) <= n) {
-            return Ok(value.clone());
-        }
+    if let (Datum::NVarChar(s), true) | (Datum::VarChar(s), false) = (value, unicode)
+        && !padded
+        && limit.is_none_or(|n| text::units(s) <= n)
+    {
+        return Ok(value.clone());
     }
     let source = to_text(value, style)?;
     let source = if unicode { source } else { text::to_code_page(&source).into_owned() };

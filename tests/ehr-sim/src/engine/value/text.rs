@@ -251,7 +251,7 @@ mod tests {
         assert!(like("Sulaiman", "s%n", None));
         assert!(like("Carson", "[CK]ars[eo]n", None));
         assert!(!like("Carlson", "[CK]ars[eo]n", None));
-        assert!(like("de", "de[^l]", None) == false);
+        assert!(!like("de", "de[^l]", None));
         assert!(like("50%", "50!%", Some('!')));
         assert!(like("abc   ", "abc", None));
         assert!(like("x[y", "x[[]y", None));

@@ -1,5 +1,6 @@
-#![expect(clippy::wildcard_enum_match_arm, reason = "kinds of values: those that are no number are refused")]
 //! Conversions to number types, with rounding and the overflow errors of each.
+
+#![expect(clippy::wildcard_enum_match_arm, reason = "kinds of values: those that are no number are refused")]
 
 use super::{decimal, type_of};
 use crate::engine::message::{self, Result};

@@ -89,7 +89,7 @@ fn money_text(n: i64, style: i32) -> String {
 fn with_commas(digits: &str) -> String {
     let mut text = String::new();
     for (i, c) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i) % 3 == 0 {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
             text.push(',');
         }
         text.push(c);
