@@ -33,9 +33,8 @@ impl OptionSources<'_> {
     /// The text of a scalar option by its name without prefix.
     pub fn text(&self, name: &str) -> Option<String> {
         let option = format!("mssql.{name}");
-        let found =
-            self.arguments.get(name).or_else(|| self.opts.get(&option)).or_else(|| self.pillar.get(&option));
-        found.and_then(scalar)
+        let argument = if self.taken.contains(&name) { None } else { self.arguments.get(name) };
+        argument.or_else(|| self.opts.get(&option)).or_else(|| self.pillar.get(&option)).and_then(scalar)
     }
 }
 
@@ -79,6 +78,7 @@ mod tests {
         let mut pillar = Map::new();
         pillar.insert("mssql.port", 1555);
         pillar.insert("mssql.server", "from-pillar");
+        pillar.insert("mssql.password", "the-admins");
         let pillar = Value::Map(pillar);
         let sources =
             OptionSources { arguments: &arguments, opts: &opts, pillar: &pillar, taken: &["password"] };
@@ -87,5 +87,6 @@ mod tests {
             (options.user.as_str(), options.server.to_string().as_str()),
             ("from-arguments", "from-pillar:1444")
         );
+        assert_eq!(options.password.reveal(), "the-admins");
     }
 }
