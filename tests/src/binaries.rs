@@ -43,7 +43,7 @@ pub fn build(profile: Profile) -> Result<HashMap<String, PathBuf>> {
     for (name, _) in std::env::vars_os().filter(|(name, _)| is_of_this_test(&name.to_string_lossy())) {
         command.env_remove(name);
     }
-    command.args(["build", "--workspace", "--bins", "--message-format=json-render-diagnostics"]);
+    command.args(["build", "--quiet", "--workspace", "--bins", "--message-format=json-render-diagnostics"]);
     if profile == Profile::Release {
         command.arg("--release");
     }

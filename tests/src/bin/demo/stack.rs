@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
+use tests::binaries::Profile;
 use tokio::process::{Child, Command};
 
 /// Where the built programs and the run's files are.
@@ -22,16 +23,10 @@ pub struct Stack {
 impl Stack {
     /// Builds the three programs with the profile the demo itself was built with.
     pub async fn build(root: &Path) -> Result<Self> {
-        let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
-        let mut build = Command::new(cargo);
-        build.args(["build", "--quiet", "--bins", "-p", "agent", "-p", "ehr-sim", "-p", "master-sim"]);
-        if !cfg!(debug_assertions) {
-            build.arg("--release");
-        }
-        build.current_dir(env!("CARGO_MANIFEST_DIR"));
-        ensure!(build.status().await?.success(), "the programs do not build");
-        let own = std::env::current_exe()?;
-        let programs = own.parent().context("the demo lies in no folder")?.to_owned();
+        let profile = if cfg!(debug_assertions) { Profile::Dev } else { Profile::Release };
+        let built = tokio::task::spawn_blocking(move || tests::binaries::build(profile)).await??;
+        let agent = built.get("agent").context("the workspace has no program agent")?;
+        let programs = agent.parent().context("the agent lies in no folder")?.to_owned();
         Ok(Self { programs, root: root.to_owned() })
     }
 
