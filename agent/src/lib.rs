@@ -3,6 +3,7 @@
 pub mod access;
 pub mod channel;
 pub mod cli;
+pub mod command;
 pub mod config;
 pub mod files;
 pub mod grains;

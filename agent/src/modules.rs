@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use crate::services::Services;
 
 pub mod arguments;
+pub(crate) mod cmd;
 mod config;
 mod cp;
 pub mod error;
@@ -129,6 +130,7 @@ impl CallContext {
 #[must_use]
 pub fn built_in() -> Vec<Box<dyn Module>> {
     vec![
+        Box::new(cmd::Cmd),
         Box::new(config::Config),
         Box::new(cp::Cp),
         Box::new(event::Event),

@@ -23,6 +23,14 @@ pub enum PolicyError {
         /// The file.
         path: PathBuf,
     },
+    /// A command was to be run.
+    #[error(
+        "the local policy of this agent does not allow commands, so {line:?} was not run. To allow them, set `agent: allow_commands: true` in the minion configuration on this machine and restart the agent"
+    )]
+    Run {
+        /// The command.
+        line: String,
+    },
     /// A file outside the allowed folders was to be sent away.
     #[error(
         "the local policy of this agent does not allow reading {} for a push: list its folder under `agent: readable_paths:` in the minion configuration on this machine and restart the agent",
@@ -32,6 +40,17 @@ pub enum PolicyError {
         /// The file.
         path: PathBuf,
     },
+}
+
+/// Whether commands may be run.
+///
+/// # Errors
+/// [`PolicyError::Run`].
+pub fn may_run(config: &Config, line: &str) -> Result<(), PolicyError> {
+    match config.agent_opt("allow_commands").and_then(Value::as_bool) {
+        Some(true) => Ok(()),
+        Some(false) | None => Err(PolicyError::Run { line: line.to_owned() }),
+    }
 }
 
 /// Whether a file may be written.

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::services::Services;
 
+mod cmd;
 mod file;
 mod mssql_database;
 mod mssql_grant;
@@ -80,6 +81,7 @@ pub trait StateModule: Send + Sync {
 #[must_use]
 pub fn built_in() -> Vec<Box<dyn StateModule>> {
     vec![
+        Box::new(cmd::Cmd),
         Box::new(file::File),
         Box::new(mssql_database::MssqlDatabase),
         Box::new(mssql_grant::MssqlGrant),

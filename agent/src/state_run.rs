@@ -13,7 +13,8 @@ use states::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    modules::{CallContext, ModuleError},
+    command,
+    modules::{self, CallContext, ModuleError},
     pillar::{self, PillarError, PillarRequest},
     services::Services,
     state_modules::{RunMode, StateArgs, StateContext},
@@ -209,9 +210,16 @@ impl Prepared {
                     Err(error) => Answer::Refused(error.to_string()),
                 }
             }
-            Question::Command { command, .. } => Answer::Refused(format!(
-                "the local policy of this agent does not allow commands, so the guard {command:?} was not run"
-            )),
+            Question::Command { command, options } => {
+                let request = match modules::cmd::request(&command.into(), &options, false) {
+                    Ok(request) => request,
+                    Err(why) => return Answer::Refused(why),
+                };
+                match command::run(&self.services.config, request, &self.cancel).await {
+                    Ok(output) => Answer::Exit(output.retcode),
+                    Err(error) => Answer::Refused(error.to_string()),
+                }
+            }
         }
     }
 }

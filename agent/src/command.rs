@@ -1,0 +1,261 @@
+//! Child processes: commands of jobs, states and guards, when the local policy allows any.
+//!
+//! A command that is cancelled or takes too long is killed with everything it started. Its output is bounded at
+//! [`LARGEST_OUTPUT`]; what comes later is read and dropped, so that the command does not hang.
+
+use std::{collections::BTreeMap, path::PathBuf, process::Stdio, time::Duration};
+
+use thiserror::Error;
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
+    process::{Child, Command},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{config::Config, policy};
+
+/// What to run.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The command.
+    pub line: Line,
+    /// The folder to run in.
+    pub cwd: Option<PathBuf>,
+    /// Variables over the process' own.
+    pub env: BTreeMap<String, String>,
+    /// What it reads.
+    pub stdin: Option<String>,
+    /// When to give up.
+    pub timeout: Option<Duration>,
+    /// Whether the error stream goes where the output goes.
+    pub merged: bool,
+}
+
+/// A command for a shell, or a program with its arguments.
+#[derive(Clone, Debug)]
+pub enum Line {
+    /// For the shell.
+    Shell(String),
+    /// Without a shell.
+    Program(Vec<String>),
+}
+
+/// What came of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Output {
+    /// The process id.
+    pub pid: i64,
+    /// The exit code; 128 and the signal when a signal ended it.
+    pub retcode: i64,
+    /// The output without its last line breaks.
+    pub stdout: String,
+    /// The error stream, likewise.
+    pub stderr: String,
+}
+
+/// Why there is no output.
+#[derive(Debug, Error)]
+pub enum CommandError {
+    /// The local policy.
+    #[error(transparent)]
+    Policy(#[from] policy::PolicyError),
+    /// The program could not be started or its output not read.
+    #[error("Unable to run command {line:?}: {source}")]
+    Run {
+        /// The command.
+        line: String,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// It took too long and was killed.
+    #[error("{line} : Timed out after {seconds} seconds")]
+    TimedOut {
+        /// The command.
+        line: String,
+        /// The limit.
+        seconds: u64,
+    },
+    /// The job was killed.
+    #[error("the command was terminated")]
+    Cancelled,
+}
+
+/// Runs a command to its end.
+///
+/// # Errors
+/// See [`CommandError`].
+pub async fn run(
+    config: &Config,
+    request: Request,
+    cancel: &CancellationToken,
+) -> Result<Output, CommandError> {
+    let shown = request.line.to_string();
+    policy::may_run(config, &shown)?;
+    let failed = |source| CommandError::Run { line: shown.clone(), source };
+    let mut child = prepared(&request).spawn().map_err(failed)?;
+    let pid = child.id();
+    let limit = request.timeout.unwrap_or(Duration::from_secs(365 * 86_400));
+    let ended = tokio::select! {
+        ended = finish(&mut child, request.stdin) => ended.map_err(failed),
+        () = tokio::time::sleep(limit) => Err(CommandError::TimedOut { line: shown.clone(), seconds: limit.as_secs() }),
+        () = cancel.cancelled() => Err(CommandError::Cancelled),
+    };
+    if ended.is_err() {
+        kill(&mut child, pid).await;
+    }
+    let (retcode, stdout, stderr) = ended?;
+    Ok(Output { pid: pid.map_or(0, i64::from), retcode, stdout: text(&stdout), stderr: text(&stderr) })
+}
+
+impl std::fmt::Display for Line {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Shell(line) => formatter.write_str(line),
+            Self::Program(words) => formatter.write_str(&words.join(" ")),
+        }
+    }
+}
+
+fn prepared(request: &Request) -> Command {
+    let mut command = match &request.line {
+        Line::Program(words) => {
+            let mut command = Command::new(words.first().map(String::as_str).unwrap_or_default());
+            command.args(words.iter().skip(1));
+            command
+        }
+        Line::Shell(line) if cfg!(windows) => {
+            let mut command = Command::new("cmd");
+            command.arg("/C").arg(line);
+            command
+        }
+        Line::Shell(line) => {
+            let mut command = Command::new("/bin/sh");
+            let merge = if request.merged { "exec 2>&1\n" } else { "" };
+            command.arg("-c").arg(format!("{merge}{line}"));
+            command
+        }
+    };
+    command.envs(&request.env).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    command.stdin(if request.stdin.is_some() { Stdio::piped() } else { Stdio::null() });
+    if let Some(cwd) = &request.cwd {
+        command.current_dir(cwd);
+    }
+    #[cfg(unix)]
+    command.process_group(0);
+    command
+}
+
+async fn finish(child: &mut Child, stdin: Option<String>) -> std::io::Result<(i64, Vec<u8>, Vec<u8>)> {
+    if let (Some(mut pipe), Some(text)) = (child.stdin.take(), stdin) {
+        // A command that does not read its input is no failure.
+        let _ = pipe.write_all(text.as_bytes()).await;
+    }
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    let (stdout, stderr, status) = tokio::join!(bounded(stdout), bounded(stderr), child.wait());
+    Ok((code(status?), stdout?, stderr?))
+}
+
+async fn bounded(pipe: Option<impl AsyncRead + Unpin>) -> std::io::Result<Vec<u8>> {
+    let Some(mut pipe) = pipe else { return Ok(Vec::new()) };
+    let mut held = Vec::new();
+    let mut chunk = vec![0; 16 * 1024];
+    loop {
+        match pipe.read(&mut chunk).await? {
+            0 => return Ok(held),
+            read => held.extend_from_slice(&chunk[..read.min(LARGEST_OUTPUT.saturating_sub(held.len()))]),
+        }
+    }
+}
+
+#[cfg(unix)]
+fn code(status: std::process::ExitStatus) -> i64 {
+    use std::os::unix::process::ExitStatusExt;
+    let signal = || status.signal().map_or(1, |signal| 128 + i64::from(signal));
+    status.code().map_or_else(signal, i64::from)
+}
+
+#[cfg(not(unix))]
+fn code(status: std::process::ExitStatus) -> i64 {
+    status.code().map_or(1, i64::from)
+}
+
+/// Kills the command's whole process group where there are such, and waits for its end.
+async fn kill(child: &mut Child, pid: Option<u32>) {
+    if let Some(pid) = pid.filter(|_| cfg!(unix)) {
+        let group = format!("-{pid}");
+        // The group may be gone already.
+        let _ = Command::new("kill").args(["-KILL", "--", &group]).stderr(Stdio::null()).status().await;
+    }
+    let _ = child.kill().await;
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).trim_end_matches(['\n', '\r']).to_owned()
+}
+
+/// How much of each stream is kept.
+const LARGEST_OUTPUT: usize = 16 * 1024 * 1024;
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    fn config(agent: &str) -> (tempfile::TempDir, Config) {
+        let folder = tempfile::tempdir().unwrap();
+        let text =
+            format!("{{root_dir: '{}', master: localhost, id: m1, agent: {agent}}}", folder.path().display());
+        let opts = states::yaml::load(&text).unwrap().as_map().cloned().unwrap();
+        let config = Config::from_options(&folder.path().join("etc"), opts).unwrap();
+        (folder, config)
+    }
+
+    fn shell(line: &str) -> Request {
+        let line = Line::Shell(line.to_owned());
+        Request { line, cwd: None, env: BTreeMap::new(), stdin: None, timeout: None, merged: false }
+    }
+
+    #[tokio::test]
+    async fn a_command_is_refused_without_the_local_policy() {
+        let (_folder, config) = config("{}");
+        let refusal = run(&config, shell("true"), &CancellationToken::new()).await.unwrap_err().to_string();
+        assert!(refusal.contains("allow_commands: true"), "{refusal}");
+    }
+
+    #[tokio::test]
+    async fn gives_exit_code_and_both_streams() {
+        let (_folder, config) = config("{allow_commands: true}");
+        let request = shell("echo out; echo err >&2; exit 3");
+        let output = run(&config, request.clone(), &CancellationToken::new()).await.unwrap();
+        assert_eq!((output.retcode, output.stdout.as_str(), output.stderr.as_str()), (3, "out", "err"));
+        let merged =
+            run(&config, Request { merged: true, ..request }, &CancellationToken::new()).await.unwrap();
+        assert_eq!(merged.stdout, "out\nerr");
+    }
+
+    #[tokio::test]
+    async fn a_command_that_takes_too_long_is_killed_with_its_children() {
+        let (folder, config) = config("{allow_commands: true}");
+        let mark = folder.path().join("pid");
+        let line = format!("sleep 3600 & echo $! > {}; wait", mark.display());
+        let request = Request { timeout: Some(Duration::from_secs(2)), ..shell(&line) };
+        let error = run(&config, request, &CancellationToken::new()).await.unwrap_err();
+        assert!(matches!(error, CommandError::TimedOut { .. }), "{error}");
+        let child = std::fs::read_to_string(&mark).unwrap();
+        let status = format!("/proc/{}/stat", child.trim());
+        let gone = || std::fs::read_to_string(&status).map_or(true, |stat| stat.contains(") Z "));
+        let patience = std::time::Instant::now();
+        while !gone() {
+            assert!(patience.elapsed() < Duration::from_secs(60), "the child {} still runs", child.trim());
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_cancelled_command_ends_at_once() {
+        let (_folder, config) = config("{allow_commands: true}");
+        let cancel = CancellationToken::new();
+        cancel.cancel();
+        let error = run(&config, shell("sleep 3600"), &cancel).await.unwrap_err();
+        assert!(matches!(error, CommandError::Cancelled), "{error}");
+    }
+}

@@ -1,0 +1,165 @@
+//! Salt's `cmd` module: commands of the operating system.
+//!
+//! Off unless the local policy allows commands (`agent: allow_commands: true`); `cmd.which` and `cmd.has_exec` only
+//! look and are always there.
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "data is asked for the shape it can have here; any other is one case"
+)]
+
+use std::{path::PathBuf, time::Duration};
+
+use futures_util::future::BoxFuture;
+use states::{Map, Value};
+
+use crate::{
+    command::{self, CommandError, Line, Output, Request},
+    modules::{Arguments, CallContext, FunctionSpec, Module, ModuleError},
+};
+
+/// The module.
+pub struct Cmd;
+
+impl Module for Cmd {
+    fn name(&self) -> &'static str {
+        "cmd"
+    }
+
+    fn functions(&self) -> &'static [FunctionSpec] {
+        FUNCTIONS
+    }
+
+    fn call<'a>(
+        &'a self,
+        fun: &'a str,
+        args: Arguments,
+        call: &'a CallContext,
+    ) -> BoxFuture<'a, Result<Value, ModuleError>> {
+        Box::pin(async move {
+            match fun {
+                "which" => {
+                    Ok(which(&args.text("cmd")?).map(|path| path.to_string_lossy().into_owned()).into())
+                }
+                "has_exec" => Ok(which(&args.text("cmd")?).is_some().into()),
+                _ => run(fun, &args, call).await,
+            }
+        })
+    }
+}
+
+async fn run(fun: &str, args: &Arguments, call: &CallContext) -> Result<Value, ModuleError> {
+    let options: Map =
+        args.named.iter().chain(args.keywords.iter()).map(|(k, v)| (k.clone(), v.clone())).collect();
+    let merged =
+        matches!(fun, "run" | "shell") || options.get("redirect_stderr").is_some_and(Value::is_truthy);
+    let request = request(args.get("cmd"), &options, merged).map_err(ModuleError::Execution)?;
+    let output = match command::run(&call.services.config, request, &call.cancel).await {
+        Ok(output) => output,
+        Err(error @ CommandError::TimedOut { .. }) => {
+            Output { pid: 0, retcode: 1, stdout: error.to_string(), stderr: String::new() }
+        }
+        Err(CommandError::Cancelled) => return Err(ModuleError::Cancelled),
+        Err(error) => return Err(ModuleError::Execution(error.to_string())),
+    };
+    if !options.get("ignore_retcode").is_some_and(Value::is_truthy) {
+        call.set_retcode(output.retcode);
+    }
+    Ok(match fun {
+        "run_all" => all(output).into(),
+        "retcode" => output.retcode.into(),
+        "run_stderr" => output.stderr.into(),
+        "run" | "shell" if cfg!(windows) && !output.stderr.is_empty() => {
+            format!("{}\n{}", output.stdout, output.stderr).trim_start().into()
+        }
+        _ => output.stdout.into(),
+    })
+}
+
+/// The map of `cmd.run_all`.
+pub(crate) fn all(output: Output) -> Map {
+    [
+        ("pid", Value::Int(output.pid)),
+        ("retcode", output.retcode.into()),
+        ("stdout", output.stdout.into()),
+        ("stderr", output.stderr.into()),
+    ]
+    .into_iter()
+    .collect()
+}
+
+/// A request from Salt's arguments.
+pub(crate) fn request(cmd: &Value, options: &Map, merged: bool) -> Result<Request, String> {
+    let given = |key: &str| options.get(key).filter(|value| value.is_truthy());
+    if let Some(key) =
+        ["runas", "group", "template", "use_vt", "umask"].into_iter().find(|key| given(key).is_some())
+    {
+        return Err(format!("the option '{key}' of commands is not supported by this minion"));
+    }
+    let line = match cmd {
+        Value::List(words) => Line::Program(words.iter().map(ToString::to_string).collect()),
+        line => Line::Shell(line.to_string()),
+    };
+    let mut env = std::collections::BTreeMap::new();
+    let mut add = |map: &Map| env.extend(map.iter().map(|(key, value)| (key.to_string(), value.to_string())));
+    match given("env") {
+        Some(Value::Map(map)) => add(map),
+        Some(Value::List(maps)) => maps.iter().filter_map(Value::as_map).for_each(add),
+        _ => {}
+    }
+    let timeout =
+        given("timeout").and_then(Value::as_float).and_then(|secs| Duration::try_from_secs_f64(secs).ok());
+    Ok(Request {
+        line,
+        cwd: given("cwd").map(|cwd| PathBuf::from(cwd.to_string())),
+        env,
+        stdin: given("stdin").map(ToString::to_string),
+        timeout,
+        merged,
+    })
+}
+
+/// The program of that name on the path.
+fn which(name: &str) -> Option<PathBuf> {
+    let direct = PathBuf::from(name);
+    if direct.is_absolute() {
+        return direct.is_file().then_some(direct);
+    }
+    let endings: &[&str] = if cfg!(windows) { &["", ".exe", ".cmd", ".bat"] } else { &[""] };
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut candidates = std::env::split_paths(&path)
+        .flat_map(|dir| endings.iter().map(move |end| dir.join(format!("{name}{end}"))));
+    candidates.find(|file| file.is_file())
+}
+
+const ARGS: &str = "cmd, cwd=None, stdin=None, runas=None, shell=None, python_shell=None, env=None, timeout=None, ignore_retcode=False, **kwargs";
+
+const FUNCTIONS: &[FunctionSpec] = &[
+    FunctionSpec { name: "has_exec", signature: "cmd", doc: "Tells whether a program is on the path." },
+    FunctionSpec {
+        name: "retcode",
+        signature: ARGS,
+        doc: "Runs a command and returns its exit code. Needs the local policy.",
+    },
+    FunctionSpec {
+        name: "run",
+        signature: ARGS,
+        doc: "Runs a command and returns its output. Needs the local policy.",
+    },
+    FunctionSpec {
+        name: "run_all",
+        signature: ARGS,
+        doc: "Runs a command and returns exit code, output and error stream. Needs the local policy.",
+    },
+    FunctionSpec {
+        name: "run_stderr",
+        signature: ARGS,
+        doc: "Runs a command and returns its error stream. Needs the local policy.",
+    },
+    FunctionSpec {
+        name: "run_stdout",
+        signature: ARGS,
+        doc: "Runs a command and returns its output without the error stream. Needs the local policy.",
+    },
+    FunctionSpec { name: "shell", signature: ARGS, doc: "The same as cmd.run." },
+    FunctionSpec { name: "which", signature: "cmd", doc: "Returns the place of a program on the path." },
+];
