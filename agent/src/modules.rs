@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::services::Services;
 
+mod agent;
 pub mod arguments;
 pub(crate) mod cmd;
 mod config;
@@ -36,6 +37,7 @@ mod saltutil;
 mod schedule;
 pub mod signature;
 mod state;
+mod status;
 mod sys;
 mod test;
 
@@ -130,6 +132,7 @@ impl CallContext {
 #[must_use]
 pub fn built_in() -> Vec<Box<dyn Module>> {
     vec![
+        Box::new(agent::Agent),
         Box::new(cmd::Cmd),
         Box::new(config::Config),
         Box::new(cp::Cp),
@@ -142,6 +145,7 @@ pub fn built_in() -> Vec<Box<dyn Module>> {
         Box::new(saltutil::Saltutil),
         Box::new(schedule::Schedule),
         Box::new(state::State),
+        Box::new(status::Status),
         Box::new(sys::Sys),
         Box::new(test::Test),
     ]

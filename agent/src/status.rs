@@ -88,20 +88,33 @@ pub fn clear(config: &Config) {
 /// # Errors
 /// See [`StatusError`].
 pub fn read(config: &Config) -> Result<Status, StatusError> {
-    let service: Option<ServiceStatus> =
-        fs::read(file(config)).ok().and_then(|text| serde_json::from_slice(&text).ok());
-    let running = service.as_ref().is_some_and(|service| is_alive(service.pid));
-    let store = Store::open(&config.data_dir.join(STORE_FILE))?;
+    of_store(config, &Store::open(&config.data_dir.join(STORE_FILE))?)
+}
+
+/// Reads the agent's state over a store that is open already.
+///
+/// # Errors
+/// See [`StatusError`].
+pub fn of_store(config: &Config, store: &Store) -> Result<Status, StatusError> {
+    let service = read_service(config);
     let (waiting_returns, unfinished) =
         store.with(|tx| Ok::<_, StoreError>((jobs::waiting(tx)?, jobs::unfinished(tx)?)))?;
     Ok(Status {
         id: config.id.to_string(),
         version: version::LINE.to_owned(),
-        running,
-        service: service.filter(|_| running),
+        running: service.is_some(),
+        service,
         waiting_returns,
         unfinished_jobs: unfinished.len(),
     })
+}
+
+/// What the service said of itself, when it still runs.
+#[must_use]
+pub fn read_service(config: &Config) -> Option<ServiceStatus> {
+    let text = fs::read(file(config)).ok()?;
+    let service: ServiceStatus = serde_json::from_slice(&text).ok()?;
+    is_alive(service.pid).then_some(service)
 }
 
 fn is_alive(pid: u32) -> bool {
