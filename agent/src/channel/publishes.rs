@@ -35,7 +35,7 @@ const FAIL_OVER_AFTER: u32 = 3;
 /// A session older than this is renewed when its publish port does not answer.
 const STALE_AFTER: Duration = Duration::from_secs(60);
 /// A connection that lived this long was a good one: the next failure starts with the shortest wait.
-const GOOD_AFTER: Duration = Duration::from_secs(60);
+const GOOD_AFTER: Duration = Duration::from_secs(5);
 
 /// The task's state.
 pub struct Publishes {
