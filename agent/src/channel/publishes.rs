@@ -45,6 +45,7 @@ pub struct Publishes {
     opener: Option<Opener>,
     held: VecDeque<Vec<u8>>,
     held_bytes: usize,
+    said: Option<String>,
 }
 
 /// The reader of one session's publishes.
@@ -67,7 +68,7 @@ impl Publishes {
         sessions: Arc<Sessions>,
         events: mpsc::Sender<LinkEvent>,
     ) -> Self {
-        Self { settings, sessions, events, opener: None, held: VecDeque::new(), held_bytes: 0 }
+        Self { settings, sessions, events, opener: None, held: VecDeque::new(), held_bytes: 0, said: None }
     }
 
     /// Listens for ever.
@@ -78,12 +79,17 @@ impl Publishes {
         let mut failed_dials = 0;
         loop {
             let Ok(session) = self.sessions.later_than(0, Duration::MAX).await else { continue };
-            let since = Instant::now();
             let ended = match self.subscribe(&session).await {
                 Ok(connection) => {
                     failed_dials = 0;
+                    self.said = None;
                     self.sessions.avoid(None);
-                    self.listen(connection, &session, fresh_after).await
+                    let since = Instant::now();
+                    let ended = self.listen(connection, &session, fresh_after).await;
+                    if since.elapsed() > GOOD_AFTER {
+                        backoff.reset();
+                    }
+                    ended
                 }
                 Err(error) => {
                     failed_dials += 1;
@@ -91,17 +97,23 @@ impl Publishes {
                     error
                 }
             };
-            if since.elapsed() > GOOD_AFTER {
-                backoff.reset();
-            }
             let (why, wait) = (chain(&ended), backoff.next(rand::random()));
-            tracing::warn!(
-                master = %session.master, port = session.publish_port, ?wait, "the publish channel is down: {why}"
-            );
-            self.tell(LinkEvent::Lost { why }).await;
+            self.report(&session, why, wait).await;
             fresh_after = self.sessions.current().map_or(session.generation, |open| open.generation);
             sleep(wait).await;
         }
+    }
+
+    /// Says why the channel is down: once as a warning, as long as it stays the same.
+    async fn report(&mut self, session: &OpenSession, why: String, wait: Duration) {
+        let (master, port) = (&session.master, session.publish_port);
+        if self.said.as_ref() == Some(&why) {
+            tracing::debug!(%master, port, ?wait, why, "the publish channel is still down");
+        } else {
+            tracing::warn!(%master, port, ?wait, "the publish channel is down: {why}");
+            self.said = Some(why.clone());
+        }
+        self.tell(LinkEvent::Lost { why }).await;
     }
 
     /// A publish port that does not answer may have moved, or another master may have to take over.
