@@ -14,6 +14,7 @@ use super::storage::database::Database;
 use super::value::text;
 use crate::types::SqlType;
 
+mod changes;
 mod common_type;
 mod expr;
 mod from;

@@ -253,6 +253,19 @@ errors! {
     prepared_missing(handle) = 8179, 16, 2, "Could not find prepared statement with handle {handle}.";
     hint_unknown(hint) = 321, 15, 1, "\"{hint}\" is not a recognized table hints option. If it is intended as a parameter to a table-valued function or to the CHANGETABLE function, ensure that your database compatibility mode is set to 90.";
     assign_mixed() = 141, 15, 1, "A SELECT statement that assigns a value to a variable must not be combined with data-retrieval operations.";
+    tracking_database_off(database, table) = 1718, 16, 1, "Change tracking must be enabled on database '{database}' before it can be enabled on table '{table}'.";
+    tracked_key(constraint, table) = 3735, 16, 1, "The primary key constraint '{constraint}' on table '{table}' cannot be dropped because change tracking is enabled on the table. Change tracking requires a primary key constraint on the table. Disable change tracking before dropping the constraint.";
+    tracking_table_on(table) = 4996, 16, 1, "Change tracking is already enabled for table '{table}'.";
+    tracking_needs_key(table) = 4997, 16, 1, "Cannot enable change tracking on table '{table}'. Change tracking requires a primary key on the table. Create a primary key on the table before enabling change tracking.";
+    tracking_table_off(table) = 4998, 16, 1, "Change tracking is not enabled on table '{table}'.";
+    tracking_already(database) = 5088, 16, 1, "Change tracking is already enabled for database '{database}'.";
+    tracking_disabled(database) = 5089, 16, 1, "Change tracking is disabled for database '{database}'. Change tracking must be enabled on a database to modify change tracking settings.";
+    tracking_system(database) = 5090, 16, 1, "Database '{database}' is a system database. Change tracking settings cannot be modified for system databases.";
+    tracking_retention(option) = 5092, 15, 1, "The value for change tracking option '{option}' is not valid. The value must be between 1 and 2147483647 minutes.";
+    changes_alias() = 22104, 16, 1, "A table returned by the CHANGETABLE function must be aliased.";
+    changes_untracked(table) = 22105, 16, 1, "Change tracking is not enabled on table '{table}'.";
+    changes_object(name) = 22107, 16, 1, "Object '{name}' is of a data type that is not supported by the CHANGETABLE function. The object must be a user-defined table.";
+    tracking_tables_on(database) = 22115, 16, 1, "Change tracking is enabled for one or more tables in database '{database}'. Disable change tracking on each table before disabling it for the database. Use the sys.change_tracking_tables catalog view to obtain a list of tables for which change tracking is enabled.";
     too_deep() = 191, 15, 1, "Some part of your SQL statement is nested too deeply. Rewrite the query or break it up into smaller queries.";
     not_updatable_table(name) = 259, 16, 1, "Ad hoc updates to system catalogs are not allowed.{name}";
 }

@@ -30,6 +30,7 @@ mod raise;
 mod select;
 mod set;
 mod table;
+mod tracking;
 mod transaction;
 
 pub use transaction::{End, end_transaction};

@@ -15,6 +15,7 @@ pub mod database;
 pub mod lock;
 pub mod schema;
 pub mod table;
+pub mod tracking;
 pub mod transaction;
 
 /// The place of a row in its table: its clustered key, or a number in a heap.

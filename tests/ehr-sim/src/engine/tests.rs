@@ -9,6 +9,7 @@ mod concurrency;
 mod queries;
 mod security;
 mod statements;
+mod tracking;
 
 /// What a request produced, in the order of the wire.
 #[derive(Debug, Default)]

@@ -46,7 +46,7 @@ impl<'q> Binder<'_, 'q> {
             From::Function { name, args, alias, columns } => {
                 self.function(name, args, alias.as_deref(), columns)
             }
-            From::Changes { .. } => Err(message::not_supported("CHANGETABLE")),
+            From::Changes { table, since, alias } => self.changes(table, since, alias.as_deref()),
             From::Values { rows, alias, columns } => self.values(rows, alias, columns),
             From::Join { kind, left, right, on } => self.join(*kind, (left, right), on.as_ref(), base),
         }

@@ -7,6 +7,8 @@ use crate::engine::exec::Exec;
 use crate::engine::instance::as_datetime;
 use crate::engine::message::Result;
 use crate::engine::storage::database::Database;
+use crate::engine::storage::guard;
+use crate::engine::storage::schema::Object;
 use crate::engine::value::text::COLLATION;
 use crate::types::{Datum, Length, Row, SqlType};
 
@@ -104,7 +106,7 @@ pub const VIEWS: &[Definition] = &[
             ("retention_period_units_desc", TEXT60),
             ("max_cleanup_version", SqlType::BigInt),
         ],
-        make: |_, _| Ok(Vec::new()),
+        make: tracked_databases,
     },
     Definition {
         name: "change_tracking_tables",
@@ -115,7 +117,7 @@ pub const VIEWS: &[Definition] = &[
             ("begin_version", SqlType::BigInt),
             ("cleanup_version", SqlType::BigInt),
         ],
-        make: |_, _| Ok(Vec::new()),
+        make: tracked_tables,
     },
 ];
 
@@ -212,4 +214,47 @@ fn sys_info(exec: &Exec<'_>, _: &Arc<Database>) -> Result<Vec<Row>> {
     let up = (exec.now.total() - instance.started.total()) / 10_000;
     let cpus = std::thread::available_parallelism().map_or(1, |n| n.get() as i32);
     Ok(vec![row([int(cpus), date(as_datetime(instance.started)), Datum::Null, Datum::BigInt(up as i64)])])
+}
+
+fn tracked_databases(exec: &Exec<'_>, _: &Arc<Database>) -> Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    for database in known(exec) {
+        let tracking = guard(&database.tracking);
+        if !tracking.on {
+            continue;
+        }
+        let (period, unit, name) = match tracking.retention_minutes {
+            n if n % 1440 == 0 => (n / 1440, 3, "DAYS"),
+            n if n % 60 == 0 => (n / 60, 2, "HOURS"),
+            n => (n, 1, "MINUTES"),
+        };
+        rows.push(row([
+            int(i32::from(database.id)),
+            bit(tracking.auto_cleanup),
+            int(i32::try_from(period).unwrap_or(i32::MAX)),
+            Datum::TinyInt(unit),
+            text_value(name),
+            Datum::Null,
+        ]));
+    }
+    Ok(rows)
+}
+
+fn tracked_tables(exec: &Exec<'_>, database: &Arc<Database>) -> Result<Vec<Row>> {
+    let metadata = exec.metadata(database);
+    let mut rows = Vec::new();
+    for object in super::objects::visible(exec, database, &metadata) {
+        let Object::Table(table) = object else { continue };
+        let Some(tracking) = &table.info.tracking else { continue };
+        let mut tracking = guard(tracking);
+        tracking.clean(exec.now);
+        rows.push(row([
+            int(table.info.object_id),
+            bit(false),
+            Datum::BigInt(tracking.min_valid),
+            Datum::BigInt(tracking.begin),
+            Datum::BigInt(if tracking.min_valid > tracking.begin { tracking.min_valid } else { 0 }),
+        ]));
+    }
+    Ok(rows)
 }

@@ -38,6 +38,8 @@ pub const LIST: &[Builtin] = &[
         ident_current,
     ),
     Builtin::new("DATABASEPROPERTYEX", (2, 2), super::variant, database_property),
+    Builtin::new("CHANGE_TRACKING_CURRENT_VERSION", (0, 0), super::bigint, tracking_version),
+    Builtin::new("CHANGE_TRACKING_MIN_VALID_VERSION", (1, 1), super::bigint, tracking_min_valid),
     Builtin::new("PARSENAME", (2, 2), sysname, parse_name),
     Builtin::new("COLLATIONPROPERTY", (2, 2), super::variant, collation_property),
 ];
@@ -301,6 +303,24 @@ fn database_property(exec: &Exec<'_>, args: &[Datum]) -> Result<Datum> {
         "isautoclose" | "isautoshrink" | "ispublished" | "isinstandby" => Datum::Int(0),
         _ => Datum::Null,
     })
+}
+
+fn tracking_version(exec: &Exec<'_>, _: &[Datum]) -> Result<Datum> {
+    let database = current(exec);
+    let tracking = crate::engine::storage::guard(&database.tracking);
+    Ok(if tracking.on { Datum::BigInt(tracking.version) } else { Datum::Null })
+}
+
+fn tracking_min_valid(exec: &Exec<'_>, args: &[Datum]) -> Result<Datum> {
+    let Some(Object::Table(table)) = table_by_id(exec, &args[0])? else { return Ok(Datum::Null) };
+    let Some(tracking) = &table.info.tracking else { return Ok(Datum::Null) };
+    let on = crate::engine::security::On::object(table.info.object_id);
+    if !exec.session.has_permission(&current(exec), on, "VIEW CHANGE TRACKING") {
+        return Ok(Datum::Null);
+    }
+    let mut tracking = crate::engine::storage::guard(tracking);
+    tracking.clean(exec.now);
+    Ok(Datum::BigInt(tracking.min_valid))
 }
 
 fn parse_name(_: &Exec<'_>, args: &[Datum]) -> Result<Datum> {

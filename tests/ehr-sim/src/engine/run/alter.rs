@@ -8,7 +8,7 @@ use super::dml::Target;
 use crate::engine::ast::{AlterTable, ColumnDef, ConstraintKind, Name, TableConstraint};
 use crate::engine::exec::Exec;
 use crate::engine::message::{self, Result};
-use crate::engine::storage::schema::TableInfo;
+use crate::engine::storage::schema::{KeyKind, TableInfo};
 use crate::engine::storage::table::Table;
 use crate::engine::value::convert::{self, Fit};
 use crate::engine::value::text;
@@ -32,7 +32,9 @@ impl Runner<'_> {
                     runner.drop_constraints(exec, &target, names, *if_exists)
                 }
                 AlterTable::AlterColumn(column) => runner.alter_column(exec, &target, column),
-                AlterTable::ChangeTracking { .. } => Err(message::not_supported("CHANGE_TRACKING")),
+                AlterTable::ChangeTracking { on, columns_updated } => {
+                    runner.track_table(exec, &target, name, (*on, *columns_updated))
+                }
             }
         })
     }
@@ -179,6 +181,11 @@ impl Runner<'_> {
             let same = |other: &str| text::equal(other, name);
             let before = (info.indexes.len(), info.foreign.len(), info.checks.len());
             if let Some(index) = info.indexes.iter().find(|i| i.constraint.is_some() && same(&i.name)) {
+                if target.table.info.tracking.is_some()
+                    && matches!(index.constraint, Some((KeyKind::Primary, _)))
+                {
+                    return Err(message::tracked_key(name, &target.table.info.name));
+                }
                 self.refuse_referenced(
                     exec,
                     target,

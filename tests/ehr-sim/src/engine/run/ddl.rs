@@ -505,7 +505,9 @@ impl Runner<'_> {
             DatabaseChange::CompatibilityLevel(level) => {
                 options.compatibility_level = u8::try_from(*level).unwrap_or(options.compatibility_level);
             }
-            DatabaseChange::ChangeTracking { .. } => return Err(message::not_supported("CHANGE_TRACKING")),
+            DatabaseChange::ChangeTracking { on, retention_minutes, auto_cleanup } => {
+                return self.track_database(&database, *on, (*retention_minutes, *auto_cleanup));
+            }
             DatabaseChange::Rename(_) => return Err(message::not_supported("MODIFY NAME")),
         }
         Ok(())

@@ -143,6 +143,9 @@ impl Runner<'_> {
                 runner.put(&target, &mut data, &key, None);
             }
             drop(data);
+            if let Some(transaction) = runner.session.transaction.borrow_mut().as_mut() {
+                transaction.truncates(&target.table);
+            }
             *crate::engine::storage::guard(&target.table.identity) = None;
             Ok(())
         })?;

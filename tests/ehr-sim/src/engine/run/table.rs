@@ -40,6 +40,7 @@ impl Runner<'_> {
             checks: Vec::new(),
             created: now,
             modified: now,
+            tracking: None,
         };
         for column in columns {
             self.add_column(exec, &mut info, column)?;

@@ -178,7 +178,7 @@ pub fn end_transaction(core: &crate::engine::session::SessionCore, end: End) {
     let Some(transaction) = core.transaction.borrow_mut().take() else { return };
     let (id, snapshot) = (transaction.id, transaction.snapshot);
     match end {
-        End::Commit => transaction.commit(&core.instance.clock, &core.instance.server),
+        End::Commit => transaction.commit(&core.instance.clock, &core.instance.server, core.instance.now()),
         End::Rollback => transaction.rollback(&core.instance.server),
     }
     if let Some(seq) = snapshot {

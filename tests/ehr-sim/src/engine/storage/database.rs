@@ -1,10 +1,11 @@
 //! A database: its metadata, options, and the rowversion counter with its holdback.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
 
 use super::cell::Versioned;
 use super::schema::Metadata;
+use super::tracking::DatabaseTracking;
 use super::{TxnId, guard};
 use crate::types::DateTimeValue;
 
@@ -19,6 +20,7 @@ pub struct Database {
     pub metadata: Versioned<Metadata>,
     pub options: RwLock<DatabaseOptions>,
     stamps: Mutex<Stamps>,
+    pub tracking: Arc<Mutex<DatabaseTracking>>,
 }
 
 /// Options of ALTER DATABASE SET.
@@ -68,6 +70,7 @@ impl Database {
             metadata: Versioned::new(metadata),
             options: RwLock::default(),
             stamps: Mutex::new(Stamps { last: FIRST_STAMP, active: BTreeMap::new() }),
+            tracking: Arc::default(),
         }
     }
 

@@ -1,9 +1,10 @@
 //! Definitions: columns, indexes, constraints, views, schemas. Plain data, immutable once installed.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use super::table::Table;
+use super::tracking::TableTracking;
 use crate::engine::ast::{Action, Expr, Query};
 use crate::engine::permission::Grants;
 use crate::engine::principal::Principals;
@@ -83,6 +84,8 @@ pub struct TableInfo {
     pub checks: Vec<CheckInfo>,
     pub created: crate::types::DateTimeValue,
     pub modified: crate::types::DateTimeValue,
+    /// Changes, while the table is tracked.
+    pub tracking: Option<Arc<Mutex<TableTracking>>>,
 }
 
 impl TableInfo {

@@ -10,8 +10,10 @@ use super::cell::Versioned;
 use super::database::Database;
 use super::schema::Metadata;
 use super::table::{Pending, Table};
+use super::tracking::Tracker;
 use super::{Key, TxnId, guard};
 use crate::engine::principal::ServerMetadata;
+use crate::engine::value::temporal::Moment;
 use crate::types::{DateTimeValue, Row};
 
 /// One step to take back.
@@ -35,6 +37,7 @@ pub struct Transaction {
     databases: Vec<Arc<Database>>,
     savepoints: Vec<(String, usize)>,
     server_written: bool,
+    truncated: Vec<Arc<Table>>,
 }
 
 impl std::fmt::Debug for Transaction {
@@ -90,6 +93,7 @@ impl Transaction {
             databases: Vec::new(),
             savepoints: Vec::new(),
             server_written: false,
+            truncated: Vec::new(),
         }
     }
 
@@ -135,6 +139,11 @@ impl Transaction {
         }
     }
 
+    /// Change Tracking of a truncated table starts over when this commits.
+    pub fn truncates(&mut self, table: &Arc<Table>) {
+        self.truncated.push(table.clone());
+    }
+
     /// A point to return to.
     pub fn mark(&self) -> usize {
         self.undo.len()
@@ -165,17 +174,21 @@ impl Transaction {
     }
 
     /// Makes everything visible. Locks are the caller's to release afterwards.
-    pub fn commit(self, clock: &CommitClock, server: &Versioned<ServerMetadata>) {
+    pub fn commit(self, clock: &CommitClock, server: &Versioned<ServerMetadata>, now: Moment) {
         if !self.writes.is_empty() {
             let mut clock = guard(&clock.0);
             let seq = clock.seq + 1;
             let keep = clock.snapshots.keys().next().is_some();
+            let mut tracker = Tracker::new(now);
             for (table, key) in &self.writes {
+                self.track(&mut tracker, table, key);
                 if table.commit(key, self.id, seq, keep) {
                     clock.versioned.push((table.clone(), key.clone()));
                 }
             }
+            self.truncated.iter().for_each(|table| tracker.truncated(&table.info));
             clock.seq = seq;
+            tracker.publish();
         }
         if self.server_written {
             server.commit(self.id);
@@ -184,6 +197,18 @@ impl Transaction {
             database.metadata.commit(self.id);
             database.end(self.id);
         }
+    }
+
+    /// Tells Change Tracking of a row about to be committed.
+    fn track(&self, tracker: &mut Tracker, table: &Arc<Table>, key: &Key) {
+        let truncated = self.truncated.iter().any(|t| t.info.object_id == table.info.object_id);
+        if table.info.tracking.is_none() || truncated {
+            return;
+        }
+        let data = table.read();
+        let Some(slot) = data.rows.get(key) else { return };
+        let Some(pending) = slot.pending.as_ref().filter(|p| p.txn == self.id) else { return };
+        tracker.row(&table.info, slot.committed.as_ref(), pending.row.as_ref());
     }
 
     /// Takes everything back.
