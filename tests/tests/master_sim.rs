@@ -94,14 +94,14 @@ fn states(master: &Master, minion: &Minion) -> Result<()> {
     fs::write(master.path("salt/apply.sls"), sls)?;
     fs::write(master.path("salt/text"), "{{ pillar['role'] }}\n")?;
     fs::write(master.path("salt/fail.sls"), "never:\n  test.fail_without_changes: []\n")?;
-    let planned = master.run(&["run", "m1", "state.apply", "apply", "test=True"])?;
+    let planned = master.run(&["run", "-t", "120", "m1", "state.apply", "apply", "test=True"])?;
     ensure!(planned.status.success() && !target.exists(), "{}", said(&planned));
     ensure!(said(&planned).contains("Succeeded: 1 (unchanged=1"), "{}", said(&planned));
-    let applied = master.run(&["run", "m1", "state.apply", "apply"])?;
+    let applied = master.run(&["run", "-t", "120", "m1", "state.apply", "apply"])?;
     ensure!(applied.status.success(), "{}", said(&applied));
     ensure!(said(&applied).contains("Summary for m1"), "{}", said(&applied));
     ensure!(fs::read_to_string(&target)? == "practice of m1\n", "the file has another content");
-    let failed = master.run(&["run", "m1", "state.apply", "fail"])?;
+    let failed = master.run(&["run", "-t", "120", "m1", "state.apply", "fail"])?;
     ensure!(failed.status.code() == Some(1), "{}", said(&failed));
     ensure!(said(&failed).contains("ERROR: Minions returned with non-zero exit code"), "{}", said(&failed));
     Ok(())
@@ -196,7 +196,7 @@ impl Master {
 
     /// The return of a job on `m1`; patient, because the machine may be busy.
     fn call(&self, call: &[&str]) -> Result<Value> {
-        let arguments = [&["run", "-t", "60", "--static", "--out", "json"], call].concat();
+        let arguments = [&["run", "-t", "120", "--static", "--out", "json"], call].concat();
         Ok(self.json(&arguments)?["m1"].clone())
     }
 
