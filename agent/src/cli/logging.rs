@@ -62,5 +62,8 @@ fn filter(level: &str) -> Result<EnvFilter, Box<LoggingError>> {
     };
     let others = if ours == "trace" { "debug" } else { "warn" };
     let others = if matches!(ours, "error" | "off") { ours } else { others };
-    Ok(EnvFilter::new(format!("{others},agent={ours},proto={ours},states={ours}")))
+    // The SQL client logs every error of the server as its own, also one that a check asked for; what matters of them is
+    // told where it is decided, as a state comment, a job return or a line of the agent.
+    let sql_client = if ours == "trace" { "debug" } else { "off" };
+    Ok(EnvFilter::new(format!("{others},tiberius={sql_client},agent={ours},proto={ours},states={ours}")))
 }
