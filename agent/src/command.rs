@@ -196,7 +196,8 @@ fn text(bytes: &[u8]) -> String {
 /// How much of each stream is kept.
 const LARGEST_OUTPUT: usize = 16 * 1024 * 1024;
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use super::*;
 

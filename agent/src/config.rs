@@ -304,7 +304,7 @@ fn read_file(path: &Path) -> Result<Map, ConfigError> {
         Err(source) => return Err(ConfigError::Read { path: path.to_owned(), source }),
     };
     let refuse = |why: String| ConfigError::Parse { path: path.to_owned(), why };
-    match states::yaml::load(&text).map_err(|error| refuse(error.to_string()))? {
+    match states::yaml::load(&text).map_err(|error| refuse(located(&error)))? {
         Value::Map(map) => Ok(map),
         Value::Nil => Ok(Map::new()),
         Value::Bool(_)
@@ -314,6 +314,11 @@ fn read_file(path: &Path) -> Result<Map, ConfigError> {
         | Value::Bytes(_)
         | Value::List(_) => Err(refuse("it must be a mapping of option names to values".to_owned())),
     }
+}
+
+/// A YAML error with its place.
+fn located(error: &states::yaml::YamlError) -> String {
+    format!("{error} (line {}, column {})", error.line, error.column)
 }
 
 /// The files of `default_include`: one folder and a `*.ext` pattern, in name order.
@@ -420,3 +425,62 @@ fn strings(value: Option<&Value>) -> Vec<String> {
 /// The options that name a path below `root_dir`.
 const ROOTED_PATHS: &[&str] =
     &["pki_dir", "cachedir", "sock_dir", "extension_modules", "log_file", "pidfile"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(files: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(folder.path().join("minion.d")).unwrap();
+        for (name, text) in files {
+            std::fs::write(folder.path().join(name), text).unwrap();
+        }
+        Config::load(folder.path(), &Overrides::default())
+    }
+
+    #[test]
+    fn included_files_win_in_name_order() {
+        let files = [
+            ("minion", "id: m1\nmaster: a\nlog_level: info\n"),
+            ("minion.d/20.conf", "master: c\n"),
+            ("minion.d/10.conf", "master: b\nlog_level: debug\n"),
+            ("minion.d/ignored.txt", "master: d\n"),
+        ];
+        let config = load(&files).unwrap();
+        assert_eq!(config.masters(), ["c"]);
+        assert_eq!(config.str_opt("log_level").as_deref(), Some("debug"));
+        assert_eq!(config.int_opt("auth_timeout"), Some(5));
+    }
+
+    #[test]
+    fn names_file_and_place_of_what_does_not_parse() {
+        let error = load(&[("minion", "id: m1\nmaster: [a\nx: y\n")]).unwrap_err().to_string();
+        assert!(error.contains("minion") && error.contains("line "), "{error}");
+        assert!(
+            load(&[("minion", "id: m1\nmaster_port: 70000\n")])
+                .unwrap_err()
+                .to_string()
+                .contains("`master_port`")
+        );
+        assert!(load(&[("minion", "id: a/b\n")]).unwrap_err().to_string().contains("minion id"));
+    }
+
+    #[test]
+    fn paths_go_below_root_dir_once() {
+        let config =
+            load(&[("minion", "id: m1\nroot_dir: /srv/r\ncachedir: /srv/r/cache\nlog_file: /var/log/x\n")])
+                .unwrap();
+        assert_eq!(config.cachedir, Path::new("/srv/r/cache"));
+        assert_eq!(config.str_opt("log_file").as_deref(), Some("/srv/r/var/log/x"));
+        assert_eq!(config.data_dir, Path::new("/srv/r/var/lib/agent"));
+    }
+
+    #[test]
+    fn shows_options_without_their_secrets() {
+        let config = load(&[("minion", "id: m1\nmssql.password: geheim\nmssql.user: sa\n")]).unwrap();
+        let shown = shown(&config);
+        assert_eq!(shown.get("mssql.password"), Some(&"**********".into()));
+        assert_eq!(shown.get("mssql.user"), Some(&"sa".into()));
+    }
+}

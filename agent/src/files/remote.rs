@@ -147,3 +147,119 @@ fn texts(list: &Value) -> Vec<String> {
 
 /// Beyond this a transfer is taken for an endless one.
 const LARGEST_FILE: u64 = 8 << 30;
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    };
+
+    use futures_util::future::BoxFuture;
+
+    use super::*;
+
+    /// A file server with one file, `a/b.bin`, served three bytes at a time.
+    struct FileServer {
+        content: Mutex<Vec<u8>>,
+        claimed: Mutex<Option<String>>,
+        chunks: AtomicUsize,
+    }
+
+    impl FileServer {
+        fn with(content: &[u8]) -> Arc<Self> {
+            Arc::new(Self {
+                content: Mutex::new(content.to_vec()),
+                claimed: Mutex::default(),
+                chunks: AtomicUsize::new(0),
+            })
+        }
+
+        fn answer(&self, cmd: &str, load: &Map) -> Value {
+            let content = self.content.lock().unwrap();
+            let known = load.get("path").and_then(Value::as_str) == Some("a/b.bin");
+            let answer: Map = match cmd {
+                "_file_hash" if known => {
+                    let hash = ring::digest::digest(&ring::digest::SHA256, &content);
+                    let hash = self
+                        .claimed
+                        .lock()
+                        .unwrap()
+                        .clone()
+                        .unwrap_or_else(|| super::super::hex(hash.as_ref()));
+                    [("hash_type", Value::from("sha256")), ("hsum", hash.into())].into_iter().collect()
+                }
+                "_serve_file" if known => {
+                    self.chunks.fetch_add(1, Ordering::SeqCst);
+                    let at = usize::try_from(load.get("loc").and_then(Value::as_i64).unwrap()).unwrap();
+                    let data = content[at.min(content.len())..(at + 3).min(content.len())].to_vec();
+                    [("data", Value::Bytes(data)), ("dest", Value::Bytes(b"a/b.bin".to_vec()))]
+                        .into_iter()
+                        .collect()
+                }
+                _ => Map::new(),
+            };
+            answer.into()
+        }
+    }
+
+    impl MasterLink for FileServer {
+        fn request<'a>(&'a self, cmd: &'a str, load: Map) -> BoxFuture<'a, Result<Value, LinkError>> {
+            Box::pin(std::future::ready(Ok(self.answer(cmd, &load))))
+        }
+
+        fn request_raw<'a>(&'a self, cmd: &'a str, load: Map) -> BoxFuture<'a, Result<Value, LinkError>> {
+            self.request(cmd, load)
+        }
+
+        fn pillar<'a>(&'a self, _load: Map) -> BoxFuture<'a, Result<Value, LinkError>> {
+            Box::pin(std::future::ready(Err(LinkError::Local)))
+        }
+
+        fn fire_event<'a>(&'a self, _tag: &'a str, _data: Value) -> BoxFuture<'a, Result<(), LinkError>> {
+            Box::pin(std::future::ready(Err(LinkError::Local)))
+        }
+
+        fn return_job<'a>(&'a self, _ret: Map) -> BoxFuture<'a, Result<(), LinkError>> {
+            Box::pin(std::future::ready(Err(LinkError::Local)))
+        }
+    }
+
+    fn path(url: &str) -> SaltPath {
+        SaltPath::parse(url).unwrap().0
+    }
+
+    #[tokio::test]
+    async fn fetches_in_chunks_and_again_only_when_the_hash_changed() {
+        let (folder, server) = (tempfile::tempdir().unwrap(), FileServer::with(b"\x00\xff12345678"));
+        let remote = Remote::new(Arc::clone(&server) as _, folder.path().join("files"));
+        let place = remote.cache_file("base", &path("salt://a/b.bin")).await.unwrap().unwrap();
+        assert_eq!(std::fs::read(&place).unwrap(), b"\x00\xff12345678");
+        let asked = server.chunks.load(Ordering::SeqCst);
+        remote.cache_file("base", &path("salt://a/b.bin")).await.unwrap();
+        assert_eq!(server.chunks.load(Ordering::SeqCst), asked);
+        *server.content.lock().unwrap() = b"new".to_vec();
+        remote.cache_file("base", &path("salt://a/b.bin")).await.unwrap();
+        assert_eq!(std::fs::read(&place).unwrap(), b"new");
+    }
+
+    #[tokio::test]
+    async fn keeps_the_old_file_when_the_new_one_is_not_what_the_master_promised() {
+        let (folder, server) = (tempfile::tempdir().unwrap(), FileServer::with(b"old"));
+        let remote = Remote::new(Arc::clone(&server) as _, folder.path().join("files"));
+        let place = remote.cache_file("base", &path("salt://a/b.bin")).await.unwrap().unwrap();
+        *server.claimed.lock().unwrap() = Some("0".repeat(64));
+        let error = remote.cache_file("base", &path("salt://a/b.bin")).await.unwrap_err();
+        assert!(matches!(error, FileClientError::Hash { .. }), "{error}");
+        assert_eq!(std::fs::read(&place).unwrap(), b"old");
+        let files = std::fs::read_dir(place.parent().unwrap()).unwrap().count();
+        assert_eq!(files, 1, "a temporary file was left");
+    }
+
+    #[tokio::test]
+    async fn a_missing_file_is_none() {
+        let (folder, server) = (tempfile::tempdir().unwrap(), FileServer::with(b""));
+        let remote = Remote::new(server as _, folder.path().join("files"));
+        assert!(remote.cache_file("base", &path("salt://other")).await.unwrap().is_none());
+    }
+}
