@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use rand::Rng as _;
 use tiberius::EncryptionLevel;
 
-use crate::data::dolphin;
+use crate::data::{dentrix_enterprise, dolphin, orthotrac};
 use crate::engine::{Engine, EngineOptions};
 use crate::server::{Server, ServerOptions};
 use crate::tds::prelogin::TlsMode;
@@ -120,12 +120,8 @@ impl EhrName {
     fn fill(self, engine: &Engine, rows: u64, seed: u64) -> anyhow::Result<()> {
         let profile = match self {
             Self::Dolphin => dolphin::profile(rows, seed),
-            Self::DentrixEnterprise | Self::Orthotrac => {
-                anyhow::bail!(
-                    "there is no synthetic {} database yet; dolphin is the one there is",
-                    value_name(self)
-                )
-            }
+            Self::DentrixEnterprise => dentrix_enterprise::profile(rows, seed),
+            Self::Orthotrac => orthotrac::profile(rows, seed),
         };
         engine.load(profile)?;
         Ok(())

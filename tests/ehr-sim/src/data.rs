@@ -6,7 +6,11 @@
 
 use crate::types::Datum;
 
+pub mod dentrix_enterprise;
 pub mod dolphin;
+pub mod orthotrac;
+
+mod people;
 
 /// A synthetic database.
 pub struct Profile {

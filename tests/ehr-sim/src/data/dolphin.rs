@@ -3,11 +3,11 @@
 //! What its tables are for: `Appointment` (the size asked for) and `Patient` carry an indexed rowversion; `Payment` has
 //! a rowversion without an index; `Legacy` has only a datetime.
 
+use rand::Rng as _;
 use rand::rngs::StdRng;
-use rand::seq::SliceRandom as _;
-use rand::{Rng as _, SeedableRng as _};
 
-use super::{Profile, TableRows};
+use super::Profile;
+use super::people::{FIRST_NAMES, LAST_NAMES, one_of, or_null, pick, table};
 use crate::types::{DateTimeValue, Datum, DecimalValue};
 
 /// The profile with `rows` appointments, the same for the same `seed`.
@@ -22,17 +22,6 @@ pub fn profile(rows: u64, seed: u64) -> Profile {
         table("dbo.Legacy", count(100, 10), seed ^ 5, legacy),
     ];
     Profile { database: "Main_OMS", schema: SCHEMA, tables }
-}
-
-fn table(
-    table: &'static str,
-    count: u64,
-    seed: u64,
-    row: impl Fn(&mut StdRng, i32) -> Vec<Datum> + Send + 'static,
-) -> TableRows {
-    let mut random = StdRng::seed_from_u64(seed);
-    let last = i32::try_from(count).unwrap_or(i32::MAX);
-    TableRows { table, count, rows: Box::new((1..=last).map(move |id| row(&mut random, id))) }
 }
 
 fn provider(random: &mut StdRng, id: i32) -> Vec<Datum> {
@@ -115,18 +104,6 @@ fn legacy(random: &mut StdRng, id: i32) -> Vec<Datum> {
     ]
 }
 
-fn pick<'a>(random: &mut StdRng, from: &[&'a str]) -> &'a str {
-    from.choose(random).copied().unwrap_or_default()
-}
-
-fn or_null(random: &mut StdRng, share: f64, datum: Datum) -> Datum {
-    if random.gen_bool(share) { Datum::Null } else { datum }
-}
-
-fn one_of(random: &mut StdRng, count: u64) -> i32 {
-    i32::try_from(random.gen_range(1..=count)).unwrap_or(i32::MAX)
-}
-
 fn datetime(random: &mut StdRng) -> Datum {
     let (days, ticks) = (DATETIME_2023 + random.gen_range(0..1000), random.gen_range(0..300 * 86_400));
     Datum::DateTime(DateTimeValue { days, ticks })
@@ -139,62 +116,6 @@ const DATETIME_2023: i32 = 44_925;
 /// A quarter of an hour in 1/300 s.
 const TICKS_PER_QUARTER: u64 = 300 * 900;
 
-const FIRST_NAMES: &[&str] = &[
-    "Ada",
-    "Amélie",
-    "Björn",
-    "Chiara",
-    "Dana",
-    "Edda",
-    "Farid",
-    "Grace",
-    "Hiro",
-    "Inés",
-    "Jonas",
-    "Kateřina",
-    "Liam",
-    "María",
-    "Noor",
-    "Olu",
-    "Priya",
-    "Quinn",
-    "Rosa",
-    "Søren",
-    "Tomás",
-    "Uma",
-    "Viktor",
-    "Wei",
-    "Yara",
-    "Zoë",
-];
-const LAST_NAMES: &[&str] = &[
-    "Abbott",
-    "Baker",
-    "Çelik",
-    "Dubois",
-    "Eriksen",
-    "Fernández",
-    "García",
-    "Häkkinen",
-    "Ito",
-    "Jansen",
-    "Kowalski",
-    "López",
-    "Müller",
-    "Nguyễn",
-    "O'Brien",
-    "Petrov",
-    "Quist",
-    "Rossi",
-    "Schäfer",
-    "Tanaka",
-    "Usman",
-    "Varga",
-    "Wójcik",
-    "Xu",
-    "Young",
-    "Žižka",
-];
 const TITLES: &[&str] = &["DDS", "DMD", "MD, DDS", "RDH"];
 const STATUSES: &[&str] = &["Scheduled", "Confirmed", "Arrived", "Completed", "Cancelled", "No show"];
 const REASONS: &[&str] = &[

@@ -6,6 +6,7 @@ use crate::types::{
 };
 
 mod concurrency;
+mod profiles;
 mod queries;
 mod security;
 mod statements;
