@@ -238,7 +238,7 @@ async fn an_unanswered_request_is_sent_again_on_a_new_socket() {
     minion.connected().await;
     master.script().mute = 1;
     assert_eq!(minion.echo("again").await.unwrap(), "again".into());
-    assert_eq!(master.script().count("echo"), 2);
+    assert!(master.script().count("echo") >= 2);
 }
 
 #[tokio::test]
