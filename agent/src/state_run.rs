@@ -7,8 +7,8 @@
 use std::{sync::Arc, time::Instant};
 
 use states::{
-    Answer, Compiler, LowState, Map, Question, RenderContext, Request, Run, RunOptions, Series, Sources,
-    StateFunctions, StateReturn, Step, Timing, Value,
+    Answer, Compiler, LowChunk, LowState, Map, Question, RenderContext, Request, Run, RunOptions, Series,
+    Sources, StateFunctions, StateReturn, Step, Timing, Value,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -35,6 +35,8 @@ pub struct Settings {
     pub pillar: Map,
     /// `test=`, when given.
     pub test: Option<bool>,
+    /// `state_events=`, when given.
+    pub events: Option<bool>,
 }
 
 /// Why a run did not start.
@@ -62,6 +64,8 @@ pub struct Prepared {
     sources: Sources,
     mode: RunMode,
     cancel: CancellationToken,
+    /// The jid to report progress under, when it is wanted.
+    progress: Option<String>,
 }
 
 /// Asks for pillar and options.
@@ -104,7 +108,9 @@ pub async fn prepare(call: &CallContext, settings: Settings) -> Result<Prepared,
         matcher: matcher(&services, &context),
     };
     let mode = if test { RunMode::Test } else { RunMode::Apply };
-    Ok(Prepared { services, context, sources, mode, cancel: call.cancel.clone() })
+    let events = settings.events.unwrap_or_else(|| services.config.bool_opt("state_events", false));
+    let progress = call.jid.clone().filter(|_| events && !services.config.local);
+    Ok(Prepared { services, context, sources, mode, cancel: call.cancel.clone(), progress })
 }
 
 impl Prepared {
@@ -159,8 +165,11 @@ impl Prepared {
                         grains: Arc::clone(&grains),
                         cancel: self.cancel.clone(),
                     };
+                    let chunk = call.chunk.clone();
                     let ret = self.call_chunk(*call, &context).await;
-                    run.record(ret, Timing { start, duration: began.elapsed() });
+                    let timing = Timing { start, duration: began.elapsed() };
+                    self.report(&chunk, &ret, timing, run.progress());
+                    run.record(ret, timing);
                 }
             }
         }
@@ -180,6 +189,33 @@ impl Prepared {
             args: chunk.args,
         };
         module.call(&fun, &args, context).await
+    }
+
+    /// Fires a state's return as the job's progress, as `state_events` asks; the run does not wait for it.
+    fn report(&self, chunk: &LowChunk, ret: &StateReturn, timing: Timing, (done, all): (usize, usize)) {
+        let Some(jid) = &self.progress else { return };
+        let count = |number: usize| Value::Int(i64::try_from(number).unwrap_or(i64::MAX));
+        let shown: Map = [
+            ("name", Value::from(chunk.name.as_str())),
+            ("__id__", chunk.id.as_str().into()),
+            ("__sls__", chunk.sls.as_str().into()),
+            ("__run_num__", count(done)),
+            ("result", ret.result.into()),
+            ("comment", ret.comment.as_str().into()),
+            ("changes", ret.changes.clone()),
+            ("start_time", timing.start.format("%H:%M:%S%.6f").to_string().into()),
+            ("duration", (timing.duration.as_secs_f64() * 1000.0).into()),
+        ]
+        .into_iter()
+        .collect();
+        let data: Map = [("ret", Value::Map(shown)), ("len", count(all))].into_iter().collect();
+        let tag = format!("salt/job/{jid}/prog/{}/{done}", self.services.config.id);
+        let services = Arc::clone(&self.services);
+        drop(self.services.tasks.spawn("progress event", async move {
+            if let Err(error) = services.link.fire_event(&tag, proto::to_value(&data)).await {
+                tracing::debug!(tag, %error, "a progress event could not be sent");
+            }
+        }));
     }
 
     fn heed_cancel(&self) -> Result<(), NotRun> {

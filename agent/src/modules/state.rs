@@ -175,7 +175,8 @@ fn settings(fun: &str, args: &Arguments, call: &CallContext) -> Result<Settings,
         Some(value) => Some(value.is_truthy()),
     };
     let saltenv = text("saltenv").or_else(|| call.services.config.str_opt("saltenv"));
-    Ok(Settings { saltenv, pillarenv: text("pillarenv"), pillar, test })
+    let events = args.keyword("state_events").filter(|value| !value.is_nil()).map(Value::is_truthy);
+    Ok(Settings { saltenv, pillarenv: text("pillarenv"), pillar, test, events })
 }
 
 /// Shows a step of the compilation; nothing runs, so nothing waits for another run.
