@@ -65,14 +65,14 @@ impl Source {
         Ok(rows.iter().filter_map(|row| row.get::<&str, _>(0).map(str::to_owned)).collect())
     }
 
-    /// Books, moves and cancels appointments, one statement and so one transaction each.
+    /// Books, moves and cancels appointments, one statement and so one transaction each, and no row twice.
     pub async fn change(&mut self, changes: u32) -> Result<()> {
         for change in 0..changes {
             let number = i32::try_from(change)?;
             let (sql, key) = match change % 3 {
                 0 => (BOOK, number % 50 + 1),
-                1 => (MOVE, number * 7 + 1),
-                _ => (CANCEL, number * 11 + 1),
+                1 => (MOVE, number + 1),
+                _ => (CANCEL, number + 1),
             };
             let touched = self.client.execute(sql, &[&key, &number]).await?.total();
             anyhow::ensure!(touched == 1, "change {change} touched {touched} rows");
@@ -104,7 +104,7 @@ fn canonical(cell: &ColumnData<'_>) -> String {
         ColumnData::F64(value) => value.map(|v| format!("{v:.4}")),
         ColumnData::Bit(value) => value.map(|v| v.to_string()),
         ColumnData::String(value) => value.as_ref().map(|v| v.to_string()),
-        ColumnData::Guid(value) => value.map(|v| v.to_string()),
+        ColumnData::Guid(value) => value.map(|v| v.to_string().to_uppercase()),
         ColumnData::Binary(value) => value.as_ref().map(|v| hex(v)),
         ColumnData::Numeric(value) => value.map(|v| decimal(v.value(), v.scale())),
         ColumnData::Xml(value) => value.as_ref().map(|v| v.to_string()),

@@ -8,6 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use aho_corasick::AhoCorasick;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
@@ -38,9 +39,10 @@ const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Tells the whole story; an error ends it early.
 pub async fn tell(options: &Options, report: &mut Report) -> Result<()> {
+    ensure!(u64::from(options.changes) <= options.rows, "--changes cannot be more than --rows");
     let folder = tempfile::Builder::new().prefix("demo-").tempdir()?;
+    report.step("Building", "agent, master-sim, ehr-sim");
     let stack = Stack::build(folder.path()).await?;
-    report.step("Built", "agent, master-sim, ehr-sim");
     let mut scene = Scene::set(&stack, options, report).await?;
     let result = scene.play(options, report).await;
     if result.is_ok() && !options.once {
@@ -274,14 +276,16 @@ impl<'a> Scene<'a> {
     async fn clear_text_left(&self, source: &mut Source) -> Result<usize> {
         let addresses = source.addresses(200).await?;
         ensure!(!addresses.is_empty(), "the simulator made no e-mail addresses to look for");
-        let mut needles: Vec<Vec<u8>> = addresses.iter().map(|text| text.as_bytes().to_vec()).collect();
-        needles.extend(addresses.iter().map(|text| text.encode_utf16().flat_map(u16::to_le_bytes).collect()));
+        let wide = addresses.iter().map(|text| text.encode_utf16().flat_map(u16::to_le_bytes).collect());
+        let needles: Vec<Vec<u8>> =
+            addresses.iter().map(|text| text.as_bytes().to_vec()).chain(wide).collect();
+        let needles = AhoCorasick::new(&needles)?;
         let mut files = Vec::new();
         files_below(&self.stack.root, &mut files)?;
         let mut leaks = 0;
         for file in files {
             let bytes = fs::read(&file).unwrap_or_default();
-            leaks += usize::from(needles.iter().any(|needle| contains(&bytes, needle)));
+            leaks += usize::from(needles.is_match(&bytes));
         }
         Ok(leaks)
     }
@@ -353,16 +357,4 @@ fn files_below(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
         }
     }
     Ok(())
-}
-
-fn contains(haystack: &[u8], needle: &[u8]) -> bool {
-    let Some(first) = needle.first() else { return false };
-    let mut rest = haystack;
-    while let Some(at) = rest.iter().position(|byte| byte == first) {
-        if rest[at..].starts_with(needle) {
-            return true;
-        }
-        rest = &rest[at + 1..];
-    }
-    false
 }
