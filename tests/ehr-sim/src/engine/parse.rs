@@ -205,7 +205,9 @@ impl<'a> Parser<'a> {
             Tok::Word(name) | Tok::Quoted(name) => {
                 let name = name.clone();
                 if name.chars().count() > 128 {
-                    return Err(message::name_too_long(&name[..name.len().min(64)]).at(self.line()));
+                    return Err(
+                        message::name_too_long(name.chars().take(64).collect::<String>()).at(self.line())
+                    );
                 }
                 self.advance();
                 Ok(name)

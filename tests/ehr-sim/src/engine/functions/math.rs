@@ -68,7 +68,7 @@ fn float_function(value: &Datum, f: impl Fn(f64) -> f64) -> Result<Datum> {
 fn abs(_: &Exec<'_>, args: &[Datum]) -> Result<Datum> {
     Ok(match &args[0] {
         Datum::Decimal(d) => convert::decimal(d.unscaled.abs(), d.precision, d.scale),
-        Datum::Money(n) => Datum::Money(n.abs()),
+        Datum::Money(n) => Datum::Money(n.checked_abs().ok_or_else(|| message::overflow("money"))?),
         Datum::Null => Datum::Null,
         value => match value.as_i64() {
             Some(n) => Datum::BigInt(n.checked_abs().ok_or_else(|| message::overflow("bigint"))?),
@@ -96,7 +96,7 @@ fn round(_: &Exec<'_>, args: &[Datum]) -> Result<Datum> {
     let Some(places) = int_of(&args[1])? else { return Ok(Datum::Null) };
     let cut = args.get(2).map_or(Ok(Some(0)), int_of)?.unwrap_or(0) != 0;
     if let Some(d) = convert::to_decimal(&args[0]) {
-        let drop = i64::from(d.scale) - places;
+        let drop = i64::from(d.scale).saturating_sub(places);
         if drop <= 0 {
             return Ok(args[0].clone());
         }

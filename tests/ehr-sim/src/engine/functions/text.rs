@@ -110,8 +110,8 @@ fn substring(_: &Exec<'_>, args: &[Datum]) -> Result<Datum> {
     if count < 0 {
         return Err(message::invalid_length());
     }
-    let end = (start + count - 1).max(0) as usize;
-    let skip = (start - 1).max(0) as usize;
+    let end = start.saturating_add(count).saturating_sub(1).max(0) as usize;
+    let skip = start.saturating_sub(1).max(0) as usize;
     if let Datum::Binary(bytes) = &args[0] {
         let end = end.min(bytes.len());
         return Ok(Datum::Binary(Arc::from(&bytes[skip.min(end)..end])));
@@ -204,7 +204,7 @@ fn stuff(_: &Exec<'_>, args: &[Datum]) -> Result<Datum> {
         return Ok(Datum::Null);
     }
     let before = text::first_units(&s, start as usize - 1);
-    let upto = text::first_units(&s, (start - 1 + count) as usize);
+    let upto = text::first_units(&s, (start - 1).saturating_add(count) as usize);
     let insert = text_of(&args[3])?.unwrap_or_default();
     Ok(Datum::text(format!("{before}{insert}{}", &s[upto.len()..])))
 }

@@ -191,3 +191,28 @@ fn keyset_pages_by_rowversion_neither_skip_nor_repeat() {
     assert_eq!(sorted, (1..=500).collect::<Vec<_>>());
     assert_eq!(seen[0], 500, "rows come in the order of their stamps");
 }
+
+#[test]
+fn extreme_operands_end_in_values_or_errors() {
+    let (_engine, mut s) = clinic();
+    assert_eq!(
+        ok(&mut s, "SELECT CAST(1 AS decimal(38,20)) / CAST(3 AS decimal(38,0))"),
+        ["0.33333333333333333333"]
+    );
+    for query in [
+        "SELECT SUBSTRING('abc', 9223372036854775807, 9223372036854775807)",
+        "SELECT STUFF('abc', 1, 9223372036854775807, 'x')",
+        "SELECT ROUND(1.5, -9223372036854775808), ABS(CAST(-922337203685477.5808 AS money))",
+        "SELECT CAST(0.5 AS decimal(38,38)) * CAST(0.5 AS decimal(38,38))",
+        "SELECT -CAST(-9223372036854775808 AS bigint), CAST(-9223372036854775808 AS bigint) / -1",
+        "SELECT DATEADD(year, 2147483647, GETDATE()), REPLICATE('x', 2147483647)",
+        "SELECT 99999999999999999999999999999999999999 * 99999999999999999999999999999999999999",
+        "SELECT CAST('9999-12-31 23:59:59.999' AS datetime), CAST(1e300 AS decimal(38,0))",
+    ] {
+        run(&mut s, query);
+    }
+    let long = "é".repeat(200);
+    assert_eq!(fails(&mut s, &format!("SELECT 1 AS [{long}]")).0, 103);
+    assert_eq!(fails(&mut s, &format!("SELECT {}1{}", "(".repeat(5000), ")".repeat(5000))).0, 191);
+    assert_eq!(ok(&mut s, "SELECT 1"), ["1"], "the session lives on");
+}

@@ -234,10 +234,10 @@ fn decimal_op(op: BinaryOp, left: &Datum, right: &Datum, (precision, scale): (u8
         BinaryOp::Mod => (lift(a)?.checked_rem(lift(b)?), common),
         _ => {
             // Quotient at the result's scale, cut as SQL Server cuts it.
-            let shift = u32::from(scale) + u32::from(b.scale)
-                - u32::from(a.scale).min(u32::from(scale) + u32::from(b.scale));
+            let wanted = scale + b.scale;
+            let shift = u32::from(wanted.saturating_sub(a.scale));
             let widened = 10i128.checked_pow(shift).and_then(|by| a.unscaled.checked_mul(by));
-            (widened.and_then(|n| n.checked_div(b.unscaled)), scale)
+            (widened.and_then(|n| n.checked_div(b.unscaled)), a.scale.max(wanted) - b.scale)
         }
     };
     let exact = convert::decimal(unscaled.ok_or_else(overflow)?, 38, at);

@@ -156,8 +156,8 @@ pub fn rescale(d: DecimalValue, scale: u8) -> Option<i128> {
     if scale >= d.scale {
         return d.unscaled.checked_mul(10i128.checked_pow(u32::from(scale - d.scale))?);
     }
-    let by = 10i128.pow(u32::from(d.scale - scale));
-    Some(round_div(d.unscaled, by))
+    // Past 38 digits nothing of the value is left.
+    Some(10i128.checked_pow(u32::from(d.scale - scale)).map_or(0, |by| round_div(d.unscaled, by)))
 }
 
 fn fit_decimal(value: &Datum, precision: u8, scale: u8) -> Result<Datum> {
