@@ -183,8 +183,10 @@ impl Minion {
         let (fun, arg) = match config.str_opt("startup_states").as_deref() {
             Some("highstate") => ("state.highstate", Vec::new()),
             Some("sls") => ("state.sls", vec![texts("sls_list")]),
-            Some("top") => ("state.top", vec![texts("top_file")]),
-            _ => return,
+            Some("" | "none") | None => return,
+            Some(other) => {
+                return tracing::error!(other, "startup_states must be highstate or sls; no states were run");
+            }
         };
         self.acceptor.own(fun, arg);
     }
