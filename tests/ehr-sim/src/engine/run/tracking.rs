@@ -60,17 +60,17 @@ impl Runner<'_> {
         }
         let mut info = target.table.info.clone();
         if !on {
-            info.tracking.take().ok_or_else(|| message::tracking_table_off(name))?;
+            info.tracking.take().ok_or_else(|| message::tracking_table_off(name.object()))?;
             return self.replace_table(exec, &target.database, &target.table, info, &|row| row.clone());
         }
         if !guard(&target.database.tracking).on {
-            return Err(message::tracking_database_off(&target.database.name, name));
+            return Err(message::tracking_database_off(&target.database.name, name.object()));
         }
         if info.tracking.is_some() {
-            return Err(message::tracking_table_on(name));
+            return Err(message::tracking_table_on(name.object()));
         }
         if info.primary_key().is_none() {
-            return Err(message::tracking_needs_key(name));
+            return Err(message::tracking_needs_key(name.object()));
         }
         info.tracking = Some(Arc::new(Mutex::new(TableTracking::new(&target.database.tracking))));
         self.replace_table(exec, &target.database, &target.table, info, &|row| row.clone())
