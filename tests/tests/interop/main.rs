@@ -10,12 +10,12 @@ use tests::{
     skip::skipped,
 };
 
+mod batches;
 mod calls;
 mod files;
 mod idle;
 mod jobs;
 mod keys;
-mod masters;
 mod rotation;
 mod sql;
 mod states;
