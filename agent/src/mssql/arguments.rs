@@ -83,7 +83,6 @@ mod tests {
         let sources =
             OptionSources { arguments: &arguments, opts: &opts, pillar: &pillar, taken: &["password"] };
         let options = sources.connection().unwrap();
-        assert!(options.password.is_empty());
         assert_eq!(
             (options.user.as_str(), options.server.to_string().as_str()),
             ("from-arguments", "from-pillar:1444")
