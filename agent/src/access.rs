@@ -9,8 +9,11 @@ pub mod converge;
 pub mod database;
 pub mod grant;
 pub mod login;
+pub mod permission;
 pub mod plan;
+pub mod required;
 pub mod role;
+pub mod securable;
 pub mod user;
 
 pub use plan::{AccessError, Plan, Statement};

@@ -93,7 +93,7 @@ impl fmt::Display for QuotedText<'_> {
 }
 
 /// A table or view: schema and name.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ObjectName {
     /// The schema.
     pub schema: SqlName,

@@ -1,0 +1,130 @@
+//! What declared jobs and writes need from SQL Server.
+//!
+//! A sync job or a write definition gives one [`Requirement`]: the login it works as and every permission without which
+//! it fails, nothing more. `mssql_grant.from_jobs` grants their union and the access report names who needs what.
+//! The connection itself (`CONNECT`) comes with the user and is not listed.
+
+use crate::mssql::ConnectionOptions;
+use crate::mssql::options::ServerName;
+use crate::mssql::quote::{ObjectName, SqlName};
+use crate::sync::spec::{Cursor, JobSpec};
+
+use super::permission::Permission;
+use super::securable::Securable;
+
+/// Everything that one job or write needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Requirement {
+    /// Who needs it.
+    pub by: Requester,
+    /// On which instance.
+    pub server: ServerName,
+    /// The login that the job or write works as.
+    pub login: String,
+    /// Each permission.
+    pub permissions: Vec<RequiredPermission>,
+}
+
+/// A job or write by its declared name.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Requester {
+    /// Reads or writes.
+    pub kind: RequesterKind,
+    /// As declared.
+    pub name: String,
+}
+
+/// Reads or writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RequesterKind {
+    /// A sync job.
+    SyncJob,
+    /// A write definition.
+    Write,
+}
+
+/// One permission on one securable; columns, where the permission is needed on some of them only.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequiredPermission {
+    /// The database that the securable is in.
+    pub database: SqlName,
+    /// On what.
+    pub securable: Securable,
+    /// Which.
+    pub permission: Permission,
+    /// The columns; the whole securable when empty.
+    pub columns: Vec<SqlName>,
+}
+
+/// Anything declared that needs permissions.
+pub trait Requires {
+    /// What it needs. Pure: from the declaration alone.
+    fn requirement(&self) -> Requirement;
+}
+
+impl Requirement {
+    /// Nothing yet, for a job or write that works over `connection`.
+    #[must_use]
+    pub fn new(kind: RequesterKind, name: &str, connection: &ConnectionOptions) -> Self {
+        Self {
+            by: Requester { kind, name: name.to_owned() },
+            server: connection.server.clone(),
+            login: connection.user.clone(),
+            permissions: Vec::new(),
+        }
+    }
+}
+
+impl RequiredPermission {
+    /// On a table or view as a whole.
+    #[must_use]
+    pub fn on_object(database: SqlName, object: ObjectName, permission: Permission) -> Self {
+        Self { database, securable: Securable::Object(object), permission, columns: Vec::new() }
+    }
+
+    /// On some columns of a table or view (SELECT, UPDATE, REFERENCES; SQL Server knows no other by column).
+    #[must_use]
+    pub fn on_columns(
+        database: SqlName,
+        object: ObjectName,
+        permission: Permission,
+        columns: Vec<SqlName>,
+    ) -> Self {
+        Self { database, securable: Securable::Object(object), permission, columns }
+    }
+}
+
+/// SELECT on each delivered column and on the cursor, by column.
+impl Requires for JobSpec {
+    fn requirement(&self) -> Requirement {
+        let mut requirement = Requirement::new(RequesterKind::SyncJob, self.name.as_str(), &self.connection);
+        let Ok(database) = SqlName::new(self.connection.database.clone()) else { return requirement };
+        let mut columns: Vec<SqlName> = self.columns.iter().map(|column| column.name.clone()).collect();
+        match &self.cursor {
+            Cursor::Rowversion(cursor) if !columns.contains(cursor) => columns.push(cursor.clone()),
+            Cursor::Rowversion(_) | Cursor::Digest => {}
+        }
+        requirement.permissions.push(RequiredPermission::on_columns(
+            database,
+            self.table.clone(),
+            Permission::select(),
+            columns,
+        ));
+        requirement
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sync_job_needs_its_columns_and_its_cursor_and_nothing_else() {
+        let requirement = crate::sync::spec::tests::spec(&["AppointmentID"]).requirement();
+        let [needed] = requirement.permissions.as_slice() else { panic!("{requirement:?}") };
+        let columns: Vec<&str> = needed.columns.iter().map(SqlName::as_str).collect();
+        assert_eq!(columns, ["AppointmentID", "Note", "Balance", "RowVer"]);
+        assert_eq!((needed.permission.as_str(), needed.database.as_str()), ("SELECT", "Main_OMS"));
+        assert_eq!(requirement.by.name, "appointments");
+    }
+}
