@@ -1,14 +1,15 @@
-//! The command line: `agent run`, `agent call`, `agent status`.
+//! The command line: `agent run`, `agent call`, `agent status`, `agent pause`, `agent resume`.
 //!
 //! `agent call` takes salt-call's flags and prints as salt-call does. The configuration is read whole before
 //! anything starts; a bad one ends with exit code 64.
 
 use std::{path::PathBuf, process::ExitCode};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
     config::{self, Config, EXIT_BAD_CONFIG, Overrides},
+    policy::switches::{Pause, Switch, Switches},
     version,
 };
 
@@ -40,6 +41,29 @@ enum Command {
     Call(CallArgs),
     /// Shows what the agent on this machine does.
     Status(StatusArgs),
+    /// Pauses reading or writing on this machine until it is resumed here; the master cannot undo it.
+    Pause(SwitchArgs),
+    /// Resumes what was paused.
+    Resume(SwitchArgs),
+}
+
+/// The arguments of `agent pause` and `agent resume`.
+#[derive(Args, Debug)]
+struct SwitchArgs {
+    /// What to pause or resume.
+    #[arg(value_enum)]
+    what: Paused,
+    /// Prints one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Paused {
+    /// Reading rows.
+    Sync,
+    /// Writing to the EHR.
+    Writes,
 }
 
 /// The arguments of `agent call`.
@@ -112,6 +136,8 @@ pub fn main() -> ExitCode {
         Command::Run => run(config),
         Command::Call(args) => call::run(config, &args),
         Command::Status(args) => status(&config, args.json),
+        Command::Pause(args) => switch(&config, &args, Some(&pause_now())),
+        Command::Resume(args) => switch(&config, &args, None),
     }
 }
 
@@ -126,7 +152,9 @@ impl Cli {
                 pillar_root: call.pillar_root.clone(),
                 log_level,
             },
-            Command::Run | Command::Status(_) => Overrides { log_level, ..Overrides::default() },
+            Command::Run | Command::Status(_) | Command::Pause(_) | Command::Resume(_) => {
+                Overrides { log_level, ..Overrides::default() }
+            }
         }
     }
 }
@@ -161,6 +189,34 @@ fn status(config: &Config, json: bool) -> ExitCode {
             print::error(&chain(&error));
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Pauses, or resumes without a pause; doing what is done already is no failure.
+fn switch(config: &Config, args: &SwitchArgs, pause: Option<&Pause>) -> ExitCode {
+    let what = match args.what {
+        Paused::Sync => Switch::Sync,
+        Paused::Writes => Switch::Writes,
+    };
+    let switches = Switches::new(config);
+    let done = pause.map_or_else(|| switches.resume(what), |pause| switches.pause(what, pause));
+    match done {
+        Ok(changed) => {
+            print::switched(what, switches.paused(what).as_ref(), changed, args.json);
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            print::error(&chain(&error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn pause_now() -> Pause {
+    let account = ["SUDO_USER", "USER", "USERNAME"].into_iter().find_map(|name| std::env::var(name).ok());
+    Pause {
+        since: chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
+        by: account.filter(|name| !name.is_empty()).unwrap_or_else(|| "somebody".to_owned()),
     }
 }
 

@@ -1,8 +1,10 @@
-//! The practice's own switches: what a master may make this agent do to files of this machine.
+//! The practice's own say: what a master may make this agent do to files of this machine, and what is paused (`switches`).
 //!
 //! Without any setting, files are written only below the agent's own folders. `agent: writable_paths` in the
 //! local configuration lists further folders; the master cannot change it. Symbolic links are followed before a
 //! path is judged, so a link out of an allowed folder does not help.
+
+pub mod switches;
 
 use std::path::{Component, Path, PathBuf};
 

@@ -3,7 +3,7 @@
 //! The service writes a small file when its link changes; the store is read directly, so the queue is right even
 //! when the service does not run.
 
-use std::{fs, io, path::PathBuf};
+use std::{collections::BTreeMap, fs, io, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -11,6 +11,7 @@ use thiserror::Error;
 use crate::{
     config::Config,
     minion::STORE_FILE,
+    policy::switches::{Pause, Switch, Switches},
     store::{Store, StoreError, jobs},
     version,
 };
@@ -30,6 +31,9 @@ pub struct Status {
     pub waiting_returns: i64,
     /// Jobs that were accepted and have no return yet.
     pub unfinished_jobs: usize,
+    /// What the practice has paused: `sync`, `writes`.
+    #[serde(default)]
+    pub paused: BTreeMap<String, Pause>,
 }
 
 /// What the service writes about itself.
@@ -106,7 +110,14 @@ pub fn of_store(config: &Config, store: &Store) -> Result<Status, StatusError> {
         service,
         waiting_returns,
         unfinished_jobs: unfinished.len(),
+        paused: paused(config),
     })
+}
+
+fn paused(config: &Config) -> BTreeMap<String, Pause> {
+    let switches = Switches::new(config);
+    let held = |switch: Switch| Some((switch.name().to_owned(), switches.paused(switch)?));
+    Switch::ALL.into_iter().filter_map(held).collect()
 }
 
 /// What the service said of itself, when it still runs.

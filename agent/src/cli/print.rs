@@ -8,7 +8,10 @@ use states::{
     output::{self, Options, Outputter},
 };
 
-use crate::status::Status;
+use crate::{
+    policy::switches::{Pause, Switch},
+    status::Status,
+};
 
 /// Whether the output goes to a terminal.
 pub fn is_terminal() -> bool {
@@ -48,4 +51,21 @@ pub fn status(status: &Status, json: bool) {
     }
     println!("waiting returns:  {}", status.waiting_returns);
     println!("unfinished jobs:  {}", status.unfinished_jobs);
+    for (what, pause) in &status.paused {
+        println!("{:18}{pause}", format!("{what}:"));
+    }
+}
+
+/// Prints how a switch stands after it was moved, and whether it moved.
+pub fn switched(switch: Switch, pause: Option<&Pause>, changed: bool, json: bool) {
+    if json {
+        let shown = serde_json::json!({ "switch": switch.name(), "paused": pause, "changed": changed });
+        println!("{shown}");
+        return;
+    }
+    let already = if changed { "" } else { " (as before)" };
+    match pause {
+        Some(pause) => println!("{switch}: {pause}{already}"),
+        None => println!("{switch}: not paused{already}"),
+    }
 }
