@@ -39,10 +39,7 @@ impl Series {
     /// The folder of the programs of this series.
     #[must_use]
     pub fn bin(self) -> PathBuf {
-        let cache = std::env::var_os("XDG_CACHE_HOME").map_or_else(
-            || PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cache"),
-            PathBuf::from,
-        );
+        let cache = directories::BaseDirs::new().map(|dirs| dirs.cache_dir().to_owned()).unwrap_or_default();
         cache.join("salt-peers").join(format!("salt-{}", self.version())).join("bin")
     }
 

@@ -71,10 +71,7 @@ pub fn client_modules() -> Option<PathBuf> {
 }
 
 fn clients_folder() -> Option<PathBuf> {
-    let cache = std::env::var_os("XDG_CACHE_HOME")
-        .map(PathBuf::from)
-        .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache")))?;
-    Some(cache.join("salt-peers/tds-clients"))
+    Some(directories::BaseDirs::new()?.cache_dir().join("salt-peers/tds-clients"))
 }
 
 /// Says that a test did not run, in the words the test runner counts, past the capture of the test's output.
