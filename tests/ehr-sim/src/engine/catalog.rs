@@ -23,6 +23,7 @@ mod principals;
 mod server;
 mod sessions;
 mod types;
+mod usage;
 
 pub use function::function;
 pub use types::{TYPES, max_length, precision, scale};
@@ -55,6 +56,7 @@ pub fn find(exec: &Exec<'_>, database: &Arc<Database>, name: &Name) -> Result<Op
             principals::VIEWS,
             server::VIEWS,
             sessions::VIEWS,
+            usage::VIEWS,
         ],
         Some(schema) if text::equal(schema, "INFORMATION_SCHEMA") => &[information_schema::VIEWS],
         _ => return Ok(None),
@@ -80,6 +82,7 @@ pub fn system_object_id(name: &Name) -> Option<i32> {
         principals::VIEWS,
         server::VIEWS,
         sessions::VIEWS,
+        usage::VIEWS,
         information_schema::VIEWS,
     ];
     all.iter()

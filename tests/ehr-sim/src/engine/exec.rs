@@ -1,9 +1,11 @@
 //! Execution of one statement: its clock, its transaction, its snapshot; expressions evaluated over rows.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::ast::BinaryOp;
+use super::instance::as_datetime;
 use super::message::{self, Result};
 use super::plan::{Bound, Kind};
 use super::session::SessionCore;
@@ -11,6 +13,8 @@ use super::storage::TxnId;
 use super::storage::database::Database;
 use super::storage::lock::{Mode, Resource, Waiter};
 use super::storage::schema::Metadata;
+use super::storage::table::Table;
+use super::storage::usage::Use;
 use super::value::temporal::Moment;
 use super::value::{arith, compare, convert, text};
 use crate::types::{Cancel, Datum, SqlType};
@@ -45,6 +49,8 @@ pub struct Exec<'a> {
     pub now: Moment,
     /// Snapshot of this statement (READ_COMMITTED_SNAPSHOT), opened on first use.
     statement_snapshot: Cell<Option<u64>>,
+    /// Index uses this statement has counted.
+    used: RefCell<HashSet<(i32, i32, Use)>>,
     waiter: Waiter,
 }
 
@@ -57,6 +63,7 @@ impl<'a> Exec<'a> {
             txn,
             now: session.instance.now(),
             statement_snapshot: Cell::new(None),
+            used: RefCell::default(),
             waiter,
         }
     }
@@ -101,6 +108,13 @@ impl<'a> Exec<'a> {
     /// Fails once the client has sent an attention or the session was killed.
     pub fn check_cancelled(&self) -> Result<()> {
         if self.cancel.is_cancelled() { Err(message::cancelled()) } else { Ok(()) }
+    }
+
+    /// Counts a use of an index, once a statement.
+    pub fn note_use(&self, table: &Table, index: i32, what: Use) {
+        if self.used.borrow_mut().insert((table.info.object_id, index, what)) {
+            table.usage.note(index, what, as_datetime(self.now));
+        }
     }
 
     /// The value of an expression that reads no row.

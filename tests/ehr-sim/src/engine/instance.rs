@@ -76,6 +76,7 @@ pub struct Instance {
     pub sessions: Mutex<BTreeMap<u16, Arc<Connected>>>,
     pub started: Moment,
     transactions: AtomicU64,
+    ranges: AtomicU64,
     objects: AtomicI32,
 }
 
@@ -95,6 +96,7 @@ impl Instance {
             sessions: Mutex::default(),
             started,
             transactions: AtomicU64::new(1),
+            ranges: AtomicU64::new(1),
             objects: AtomicI32::new(FIRST_OBJECT),
         };
         for (id, name) in [(1, "master"), (2, "tempdb"), (3, "model"), (4, "msdb")] {
@@ -119,6 +121,11 @@ impl Instance {
 
     pub fn next_transaction(&self) -> TxnId {
         TxnId(self.transactions.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Tells one key range from another.
+    pub fn next_range(&self) -> u64 {
+        self.ranges.fetch_add(1, Ordering::Relaxed)
     }
 
     pub fn next_object(&self) -> i32 {

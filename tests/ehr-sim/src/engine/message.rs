@@ -237,6 +237,9 @@ errors! {
     doomed() = 3930, 16, 1, "The current transaction cannot be committed and cannot support operations that write to the log file. Roll back the transaction.";
     doomed_at_end() = 3998, 16, 1, "Uncommittable transaction is detected at the end of the batch. The transaction is rolled back.";
     deadlock(spid) = 1205, 13, 51, "Transaction (Process ID {spid}) was deadlocked on lock resources with another process and has been chosen as the deadlock victim. Rerun the transaction.";
+    conflicting_hints() = 1047, 15, 1, "Conflicting locking hints specified.";
+    readpast_level() = 650, 16, 1, "You can only specify the READPAST lock in the READ COMMITTED or REPEATABLE READ isolation levels.";
+    nolock_target() = 1065, 15, 1, "The NOLOCK and READUNCOMMITTED lock hints are not allowed for target tables of INSERT, UPDATE, DELETE or MERGE statements.";
     lock_timeout() = 1222, 16, 51, "Lock request time out period exceeded.";
     snapshot_disallowed(database) = 3952, 16, 1, "Snapshot isolation transaction failed accessing database '{database}' because snapshot isolation is not allowed in this database. Use ALTER DATABASE to allow snapshot isolation.";
     snapshot_conflict(table, database) = 3960, 16, 2, "Snapshot isolation transaction aborted due to update conflict. You cannot use snapshot isolation to access table '{table}' directly or indirectly in database '{database}' to update, delete, or insert the row that has been modified or deleted by another transaction. Retry the transaction or change the isolation level for the update/delete statement.";
@@ -244,6 +247,7 @@ errors! {
     bad_fetch() = 10744, 15, 1, "The number of rows provided for a FETCH clause must be greater then zero.";
     bad_offset() = 10742, 15, 1, "The offset specified in a OFFSET clause may not be negative.";
     bad_top() = 1060, 15, 1, "The number of rows provided for a TOP or FETCH clauses row count parameter must be an integer.";
+    percent_range() = 1031, 15, 1, "Percent values must be between 0 and 100.";
     negative_top() = 127, 15, 1, "A TOP N or FETCH rowcount value may not be negative.";
     top_with_offset() = 10741, 15, 2, "A TOP can not be used in the same query or sub-query as a OFFSET.";
     loop_keyword(word) = 135, 15, 1, "Cannot use a {word} statement outside the scope of a WHILE statement.";

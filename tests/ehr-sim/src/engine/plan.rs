@@ -215,8 +215,10 @@ pub enum Access {
 pub struct TableSource {
     pub table: Arc<Table>,
     pub access: Access,
-    /// Whole-table lock instead of rows (SERIALIZABLE, TABLOCK).
+    /// Whole-table lock instead of rows (TABLOCK).
     pub table_lock: Option<super::storage::lock::Mode>,
+    /// Key ranges kept free of new rows (SERIALIZABLE, HOLDLOCK).
+    pub range: Option<super::storage::range::RangeMode>,
     pub no_wait: bool,
     /// First column in the query's row.
     pub base: usize,

@@ -13,10 +13,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub mod cell;
 pub mod database;
 pub mod lock;
+pub mod range;
 pub mod schema;
 pub mod table;
 pub mod tracking;
 pub mod transaction;
+pub mod usage;
 
 /// The place of a row in its table: its clustered key, or a number in a heap.
 pub type Key = Arc<[u8]>;

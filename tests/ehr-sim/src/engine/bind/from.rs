@@ -20,6 +20,7 @@ use crate::engine::message::{self, Result};
 use crate::engine::plan::{Access, JoinSource, QueryPlan, Source, TableSource};
 use crate::engine::storage::database::Database;
 use crate::engine::storage::lock::Mode;
+use crate::engine::storage::range::RangeMode;
 use crate::engine::storage::schema::{Object, View};
 use crate::engine::storage::table::Table;
 use crate::engine::value::text;
@@ -109,6 +110,7 @@ impl<'q> Binder<'_, 'q> {
         let meant = aliased || same && !target.by_alias;
         if let (Source::Table(source), true, None) = (source, meant, target.base) {
             source.with_key = true;
+            read_as_target(source, self.exec.session.isolation());
             target.base = Some(base);
             columns.push(hidden_column());
         }
@@ -147,11 +149,12 @@ impl<'q> Binder<'_, 'q> {
         hints: &[Hint],
         base: usize,
     ) -> Result<Source> {
-        let (access, table_lock) = access_for(self.exec, database, hints)?;
+        let Reading { access, table_lock, range } = reading_for(self.exec, database, hints)?;
         Ok(Source::Table(Box::new(TableSource {
             table,
             access,
             table_lock,
+            range,
             no_wait: hints.contains(&Hint::NoWait),
             base,
             filters: Vec::new(),
@@ -453,22 +456,35 @@ fn system_source(view: SystemView, exposed: &str) -> BoundFrom {
     (Source::Rows { rows: Arc::new(view.rows), filters: Vec::new() }, columns)
 }
 
+/// How a table is read.
+struct Reading {
+    access: Access,
+    table_lock: Option<Mode>,
+    range: Option<RangeMode>,
+}
+
 /// How a table is read under the session's isolation level, the database's options and the hints.
-pub fn access_for(exec: &Exec<'_>, database: &Database, hints: &[Hint]) -> Result<(Access, Option<Mode>)> {
+fn reading_for(exec: &Exec<'_>, database: &Database, hints: &[Hint]) -> Result<Reading> {
     let has = |hint: Hint| hints.contains(&hint);
     let isolation = exec.session.isolation();
     let serializable = isolation == Isolation::Serializable || has(Hint::HoldLock);
-    if has(Hint::NoLock)
-        || isolation == Isolation::ReadUncommitted && hints.iter().all(|h| *h == Hint::Neutral)
-    {
-        return Ok((Access::Dirty, None));
+    if has(Hint::NoLock) && hints.iter().any(|h| LOCKING.contains(h)) {
+        return Err(message::conflicting_hints());
     }
-    let table_lock = if has(Hint::TabLockX) || serializable && has(Hint::XLock) {
+    if has(Hint::NoLock)
+        || isolation == Isolation::ReadUncommitted
+            && !hints.iter().any(|h| LOCKING.contains(h) || *h == Hint::ReadPast)
+    {
+        return Ok(Reading { access: Access::Dirty, table_lock: None, range: None });
+    }
+    if has(Hint::ReadPast) && !matches!(isolation, Isolation::ReadCommitted | Isolation::RepeatableRead) {
+        return Err(message::readpast_level());
+    }
+    let exclusive = has(Hint::XLock) || has(Hint::UpdLock);
+    let table_lock = if has(Hint::TabLockX) || has(Hint::TabLock) && exclusive {
         Some(Mode::Exclusive)
-    } else if has(Hint::TabLock) || serializable {
-        Some(Mode::Shared)
     } else {
-        None
+        has(Hint::TabLock).then_some(Mode::Shared)
     };
     let access = if has(Hint::XLock) {
         Access::Exclusive
@@ -481,6 +497,7 @@ pub fn access_for(exec: &Exec<'_>, database: &Database, hints: &[Hint]) -> Resul
     } else if isolation == Isolation::Snapshot {
         Access::Versioned(exec.snapshot(database)?)
     } else if database.options().read_committed_snapshot
+        && isolation == Isolation::ReadCommitted
         && !has(Hint::ReadCommittedLock)
         && table_lock.is_none()
     {
@@ -488,5 +505,36 @@ pub fn access_for(exec: &Exec<'_>, database: &Database, hints: &[Hint]) -> Resul
     } else {
         Access::Committed
     };
-    Ok((access, table_lock))
+    let range = (serializable && table_lock.is_none()).then_some(match access {
+        Access::Exclusive => RangeMode::Exclusive,
+        Access::Update => RangeMode::Update,
+        Access::Dirty | Access::Committed | Access::Versioned(_) | Access::Repeatable | Access::ReadPast => {
+            RangeMode::Shared
+        }
+    });
+    Ok(Reading { access, table_lock, range })
 }
+
+/// The target of an UPDATE or DELETE is read as it is, whatever row versions other reads would take, and what a
+/// serializable statement will write it locks for update from the start.
+fn read_as_target(source: &mut TableSource, isolation: Isolation) {
+    source.access = match source.access {
+        Access::Versioned(_) if isolation == Isolation::Snapshot => source.access,
+        Access::Versioned(_) | Access::Dirty => Access::Committed,
+        Access::Repeatable => Access::Update,
+        Access::Committed | Access::Update | Access::Exclusive | Access::ReadPast => source.access,
+    };
+    source.range = source.range.map(|mode| mode.max(RangeMode::Update));
+}
+
+/// Hints that ask for locks, which NOLOCK refuses.
+const LOCKING: [Hint; 8] = [
+    Hint::UpdLock,
+    Hint::XLock,
+    Hint::HoldLock,
+    Hint::RepeatableRead,
+    Hint::ReadCommittedLock,
+    Hint::TabLock,
+    Hint::TabLockX,
+    Hint::ReadPast,
+];

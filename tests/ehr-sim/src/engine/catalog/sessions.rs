@@ -11,7 +11,7 @@ use crate::engine::instance::{Activity, Connected};
 use crate::engine::message::Result;
 use crate::engine::storage::database::Database;
 use crate::engine::storage::guard;
-use crate::engine::storage::lock::{LockView, Resource};
+use crate::engine::storage::lock::{LockView, Mode, Resource};
 use crate::types::{Datum, Length, Row, SqlType};
 
 const INT: SqlType = SqlType::Int;
@@ -192,8 +192,20 @@ fn waits(exec: &Exec<'_>) -> Vec<LockView> {
     exec.session.instance.locks.view().into_iter().filter(|l| !l.granted).collect()
 }
 
+/// A key range is waited for by an insert, or by another range for update.
+fn mode_name(lock: &LockView) -> &'static str {
+    match (&lock.resource, lock.granted) {
+        (Resource::Range(_, _, mode), true) => mode.name(),
+        (Resource::Range(..), false) if lock.mode == Mode::Update => "RangeS-U",
+        (Resource::Range(..), false) => "RangeI-N",
+        (Resource::Metadata(_) | Resource::Table(_) | Resource::Row(..), _) => lock.mode.name(),
+    }
+}
+
 fn wait_type(lock: &LockView) -> String {
-    format!("LCK_M_{}", lock.mode.name().replace("Sch-", "SCH_").to_uppercase())
+    let name = mode_name(lock);
+    let name = name.strip_prefix("Range").map_or_else(|| name.to_owned(), |rest| format!("R{rest}"));
+    format!("LCK_M_{}", name.replace("Sch-", "SCH_").replace('-', "_").to_uppercase())
 }
 
 fn requests(exec: &Exec<'_>, _: &Arc<Database>) -> Result<Vec<Row>> {
@@ -278,6 +290,7 @@ fn describe(resource: &Resource) -> String {
     match resource {
         Resource::Metadata(id) => format!("METADATA: {id}"),
         Resource::Table(id) => format!("OBJECT: {id}"),
+        Resource::Range(_, number, _) => format!("(range {number:x})"),
         Resource::Row(_, key) => {
             format!("({})", key.iter().rev().take(6).map(|b| format!("{b:02x}")).collect::<String>())
         }
@@ -297,14 +310,14 @@ fn locks(exec: &Exec<'_>, _: &Arc<Database>) -> Result<Vec<Row>> {
         let (kind, database, entity) = match &lock.resource {
             Resource::Metadata(id) => ("METADATA", i32::from(*id), 0),
             Resource::Table(id) => ("OBJECT", home(*id), i64::from(*id)),
-            Resource::Row(id, _) => ("KEY", home(*id), i64::from(*id)),
+            Resource::Row(id, _) | Resource::Range(id, ..) => ("KEY", home(*id), i64::from(*id)),
         };
         row([
             text_value(kind),
             int(database),
             text_value(describe(&lock.resource)),
             Datum::BigInt(entity),
-            text_value(lock.mode.name()),
+            text_value(mode_name(lock)),
             text_value("LOCK"),
             text_value(if lock.granted { "GRANT" } else { "WAIT" }),
             int(i32::from(lock.spid)),

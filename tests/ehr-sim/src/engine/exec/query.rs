@@ -18,7 +18,8 @@ use super::{Exec, Flow, Rows};
 use crate::engine::ast::{JoinKind, SetOp};
 use crate::engine::message::{self, Result};
 use crate::engine::plan::{
-    BodyPlan, Bound, Grouping, JoinSource, QueryPlan, SelectPlan, SortKey, Source, TableSource, Window,
+    BodyPlan, Bound, Grouping, JoinSource, QueryPlan, SelectPlan, SortKey, Source, TableSource, TopPlan,
+    Window,
 };
 use crate::engine::value::{compare, convert};
 use crate::types::{Datum, Row};
@@ -97,6 +98,18 @@ impl Exec<'_> {
             Some(n) => u64::try_from(n).map_err(|_| message::negative_top()),
             None => Err(message::bad_top()),
         }
+    }
+
+    /// How many of `rows` rows a TOP lets through.
+    pub fn top_rows(&self, top: &TopPlan, rows: usize) -> Result<usize> {
+        if !top.percent {
+            return Ok(usize::try_from(self.top_count(&top.count)?).unwrap_or(usize::MAX));
+        }
+        let percent = convert::to_float(&self.constant(&top.count)?).unwrap_or(0.0);
+        if !(0.0..=100.0).contains(&percent) {
+            return Err(message::percent_range());
+        }
+        Ok((rows as f64 * percent / 100.0).ceil() as usize)
     }
 
     fn lock_sources(&self, source: &Source) -> Result<Vec<crate::engine::storage::lock::Resource>> {
@@ -191,11 +204,7 @@ impl Exec<'_> {
         }
         sort(&mut rows, &plan.order);
         if let Some(top) = select.top.as_ref().filter(|t| t.percent) {
-            let percent = convert::to_float(&self.constant(&top.count)?).unwrap_or(0.0);
-            if !(0.0..=100.0).contains(&percent) {
-                return Err(message::SqlError::new(1031, 15, 1, "Percent values must be between 0 and 100."));
-            }
-            rows.truncate((rows.len() as f64 * percent / 100.0).ceil() as usize);
+            rows.truncate(self.top_rows(top, rows.len())?);
         }
         Ok(rows)
     }
@@ -360,6 +369,7 @@ impl Exec<'_> {
 
     fn table_rows(&self, table: &TableSource, left: &Rows<'_>, sink: RowSink<'_>) -> Result<Flow> {
         let path = self.choose_path(table, left)?;
+        self.note_range(table, &path.range);
         self.scan(table, &path.range, &mut |key, row| {
             if !table.with_key {
                 return self.offer(left, row, &table.filters, sink);

@@ -15,8 +15,10 @@ use crate::engine::message::Result;
 use crate::engine::plan::{Access, Bound, Kind, TableSource};
 use crate::engine::storage::Key;
 use crate::engine::storage::lock::{Mode, Resource};
+use crate::engine::storage::range::{Outcome, RangeMode};
 use crate::engine::storage::schema::IndexInfo;
 use crate::engine::storage::table::{PageEnd, Range, Read};
+use crate::engine::storage::usage::{self, Use};
 use crate::engine::value::{compare, convert};
 use crate::types::{Datum, Row, SqlType};
 
@@ -52,7 +54,8 @@ impl Exec<'_> {
         } else {
             self.lock(resource.clone(), mode)
         }?;
-        let kept = source.table_lock.is_some() && self.session.keeps_read_locks()
+        let kept = source.table_lock == Some(Mode::Exclusive)
+            || source.table_lock.is_some() && self.session.keeps_read_locks()
             || matches!(source.access, Access::Repeatable | Access::Update | Access::Exclusive);
         Ok((new && !kept).then_some(resource))
     }
@@ -73,6 +76,9 @@ impl Exec<'_> {
             | Access::Exclusive
             | Access::ReadPast => Read::Current(self.txn),
         };
+        if let Some(mode) = source.range {
+            self.lock_range(source, range, mode)?;
+        }
         let mut after = None;
         let mut rows: Vec<(Key, Row)> = Vec::with_capacity(FIRST_PAGE);
         let mut size = FIRST_PAGE;
@@ -95,6 +101,43 @@ impl Exec<'_> {
                         self.wait_for_row(source, key)?;
                     }
                     size = FIRST_PAGE;
+                }
+            }
+        }
+    }
+
+    /// Counts what reading a range uses.
+    pub fn note_range(&self, source: &TableSource, range: &Range) {
+        let (index, what, behind) = usage::of_range(&source.table.info, range);
+        self.note_use(&source.table, index, what);
+        if let Some(base) = behind {
+            self.note_use(&source.table, base, Use::Lookup);
+        }
+    }
+
+    /// Keeps new rows out of what is about to be read, to the end of the transaction.
+    fn lock_range(&self, source: &TableSource, range: &Range, mode: RangeMode) -> Result<()> {
+        let table = &source.table;
+        let number = self.session.instance.next_range();
+        let resource = Resource::Range(table.info.object_id, number, mode);
+        self.lock(resource.clone(), Mode::Exclusive)?;
+        loop {
+            match table.ranges.hold(self.txn, range, mode, resource.clone()) {
+                Outcome::Held => {
+                    if let Some(transaction) = self.session.transaction.borrow_mut().as_mut() {
+                        transaction.holds_range_of(table);
+                    }
+                    return Ok(());
+                }
+                Outcome::Covered => {
+                    self.unlock(&resource);
+                    return Ok(());
+                }
+                Outcome::Blocked(other) => {
+                    let wait = if source.no_wait { Self::lock_now } else { Self::lock };
+                    if wait(self, other.clone(), Mode::Update)? {
+                        self.unlock(&other);
+                    }
                 }
             }
         }

@@ -22,6 +22,7 @@ use crate::engine::storage::database::Database;
 use crate::engine::storage::lock::{Mode, Resource};
 use crate::engine::storage::schema::{IndexInfo, KeyKind};
 use crate::engine::storage::table::{Data, Table, index_key};
+use crate::engine::storage::usage::Use;
 use crate::engine::value::convert;
 use crate::types::{Column, Datum, Row};
 
@@ -42,7 +43,7 @@ pub struct BoundOutput {
 /// What stands in the way of a new row.
 enum Obstacle {
     Duplicate(usize),
-    Busy(Key),
+    Busy(Resource),
 }
 
 impl Target {
@@ -81,7 +82,13 @@ impl Runner<'_> {
         binder.exec.lock(Resource::Table(table.info.object_id), mode)?;
         // A schema change may have ended while the lock was awaited.
         match binder.resolve(name)? {
-            TableRef::Table(database, table) => Ok(Target { database, table }),
+            TableRef::Table(database, table) => {
+                if table.info.clustered().is_none() {
+                    binder.exec.note_use(&table, 0, Use::Update);
+                }
+                table.info.indexes.iter().for_each(|i| binder.exec.note_use(&table, i.id, Use::Update));
+                Ok(Target { database, table })
+            }
             TableRef::View(..) | TableRef::System(_) => Err(message::invalid_object(name)),
         }
     }
@@ -92,26 +99,26 @@ impl Runner<'_> {
         loop {
             let busy = {
                 let mut data = table.write();
-                match obstacle(table, &data, row, exec, None) {
+                match obstacle(table, &data, (None, row), exec, None) {
                     Some(Obstacle::Duplicate(index)) => {
                         drop(data);
                         return Err(self.duplicate(exec, target, index, row));
                     }
-                    Some(Obstacle::Busy(key)) => key,
+                    Some(Obstacle::Busy(resource)) => resource,
                     None => {
                         let key = table.new_key(&mut data, row);
-                        match exec.lock_now(Resource::Row(table.info.object_id, key.clone()), Mode::Exclusive)
-                        {
+                        let resource = Resource::Row(table.info.object_id, key.clone());
+                        match exec.lock_now(resource.clone(), Mode::Exclusive) {
                             Ok(_) => {
                                 self.put(target, &mut data, &key, Some(row.clone()));
                                 return Ok(key);
                             }
-                            Err(_) => key,
+                            Err(_) => resource,
                         }
                     }
                 }
             };
-            self.await_row(exec, table, busy)?;
+            self.await_resource(exec, &busy)?;
         }
     }
 
@@ -132,7 +139,7 @@ impl Runner<'_> {
         loop {
             let busy = {
                 let mut data = table.write();
-                match obstacle(table, &data, new, exec, Some(key)) {
+                match obstacle(table, &data, (Some(old), new), exec, Some(key)) {
                     Some(Obstacle::Duplicate(index)) => {
                         drop(data);
                         return Err(self.duplicate(exec, target, index, new));
@@ -144,7 +151,7 @@ impl Runner<'_> {
                     }
                 }
             };
-            self.await_row(exec, table, busy)?;
+            self.await_resource(exec, &busy)?;
         }
     }
 
@@ -157,9 +164,12 @@ impl Runner<'_> {
 
     /// Waits until the writer of a row has ended.
     pub(super) fn await_row(&self, exec: &Exec<'_>, table: &Table, key: Key) -> Result<()> {
-        let resource = Resource::Row(table.info.object_id, key);
+        self.await_resource(exec, &Resource::Row(table.info.object_id, key))
+    }
+
+    fn await_resource(&self, exec: &Exec<'_>, resource: &Resource) -> Result<()> {
         if exec.lock(resource.clone(), Mode::Shared)? {
-            exec.unlock(&resource);
+            exec.unlock(resource);
         }
         Ok(())
     }
@@ -269,8 +279,14 @@ pub fn positions(table: &Table, list: &[String]) -> Result<Vec<usize>> {
     Ok(found)
 }
 
-/// The first unique index a row offends, or the row of another transaction that may decide it.
-fn obstacle(table: &Table, data: &Data, row: &Row, exec: &Exec<'_>, own: Option<&Key>) -> Option<Obstacle> {
+/// The first unique index a row offends, or what another transaction holds that may decide it.
+fn obstacle(
+    table: &Table,
+    data: &Data,
+    (old, row): (Option<&Row>, &Row),
+    exec: &Exec<'_>,
+    own: Option<&Key>,
+) -> Option<Obstacle> {
     for (at, index) in table.info.indexes.iter().enumerate().filter(|(_, i)| i.unique) {
         let bytes = index_key(index, row);
         let places: Vec<Key> = if index.clustered {
@@ -289,14 +305,16 @@ fn obstacle(table: &Table, data: &Data, row: &Row, exec: &Exec<'_>, own: Option<
             match &slot.pending {
                 Some(p) if p.txn == exec.txn && same(&p.row) => return Some(Obstacle::Duplicate(at)),
                 Some(p) if p.txn == exec.txn => {}
-                Some(p) if same(&p.row) || same(&slot.committed) => return Some(Obstacle::Busy(place)),
+                Some(p) if same(&p.row) || same(&slot.committed) => {
+                    return Some(Obstacle::Busy(Resource::Row(table.info.object_id, place)));
+                }
                 Some(_) => {}
                 None if same(&slot.committed) => return Some(Obstacle::Duplicate(at)),
                 None => {}
             }
         }
     }
-    None
+    table.ranges.entered(exec.txn, &table.info, old.map(|row| &**row), row).map(Obstacle::Busy)
 }
 
 /// `(v1, v2)` without its parentheses, as 2627 shows a key.

@@ -22,7 +22,11 @@ impl Runner<'_> {
             binder.need(&target.database, target.table.info.object_id, "INSERT");
             let columns = runner.insert_columns(&target, insert)?;
             let output = runner.bind_output(&mut binder, &target, insert.output.as_ref())?;
-            let source = runner.source_rows(&mut binder, exec, insert, (&target, &columns))?;
+            let top = binder.top(insert.top.as_ref())?;
+            let mut source = runner.source_rows(&mut binder, exec, insert, (&target, &columns))?;
+            if let Some(top) = top {
+                source.truncate(exec.top_rows(&top, source.len())?);
+            }
             let mut outputs = Vec::new();
             let mut count = 0;
             for values in source {

@@ -170,6 +170,9 @@ impl Runner<'_> {
         clauses: &Clauses<'q>,
         from: &'q [From],
     ) -> Result<Found> {
+        if clauses.hints.contains(&Hint::NoLock) {
+            return Err(message::nolock_target());
+        }
         binder.push_ctes(clauses.ctes)?;
         let aliased = aliased_name(from, clauses.name);
         let name = aliased.as_ref().unwrap_or(clauses.name);

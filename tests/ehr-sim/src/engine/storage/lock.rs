@@ -10,6 +10,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::range::RangeMode;
 use super::{Key, TxnId, guard};
 use crate::engine::message::{self, Result};
 use crate::types::Cancel;
@@ -21,6 +22,8 @@ pub enum Resource {
     Metadata(u16),
     Table(i32),
     Row(i32, Key),
+    /// A key range of a table; the number tells ranges of one table apart.
+    Range(i32, u64, RangeMode),
 }
 
 /// Lock modes.

@@ -13,7 +13,9 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use super::range::RangeLocks;
 use super::schema::{IndexInfo, TableInfo};
+use super::usage::TableUsage;
 use super::{Key, TxnId};
 use crate::engine::value::compare;
 use crate::types::{Datum, Row};
@@ -52,6 +54,10 @@ pub struct Table {
     data: RwLock<Data>,
     /// Last identity value; shared with successors of an ALTER.
     pub identity: Arc<Mutex<Option<i64>>>,
+    /// Key-range locks of serializable readers.
+    pub ranges: RangeLocks,
+    /// Index use; shared with successors of an ALTER.
+    pub usage: Arc<TableUsage>,
 }
 
 /// Which version a reader takes.
@@ -130,12 +136,19 @@ impl Table {
     pub fn new(info: TableInfo) -> Self {
         let indexes = info.indexes.iter().map(|_| BTreeMap::new()).collect();
         let data = RwLock::new(Data { rows: BTreeMap::new(), indexes, next_heap: 0 });
-        Self { info, data, identity: Arc::new(Mutex::new(None)) }
+        Self {
+            info,
+            data,
+            identity: Arc::new(Mutex::new(None)),
+            ranges: RangeLocks::default(),
+            usage: Arc::default(),
+        }
     }
 
     /// A successor with another definition, its rows rewritten by `change` (old row to new row).
     pub fn altered(&self, info: TableInfo, change: impl Fn(&Row) -> Row) -> Self {
-        let next = Self { identity: self.identity.clone(), ..Self::new(info) };
+        let (identity, usage) = (self.identity.clone(), self.usage.clone());
+        let next = Self { identity, usage, ..Self::new(info) };
         {
             let old = self.read();
             let mut data = next.write();

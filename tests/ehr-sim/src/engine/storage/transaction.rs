@@ -38,6 +38,8 @@ pub struct Transaction {
     savepoints: Vec<(String, usize)>,
     server_written: bool,
     truncated: Vec<Arc<Table>>,
+    /// Tables with key ranges it holds.
+    ranged: Vec<Arc<Table>>,
 }
 
 impl std::fmt::Debug for Transaction {
@@ -94,6 +96,7 @@ impl Transaction {
             savepoints: Vec::new(),
             server_written: false,
             truncated: Vec::new(),
+            ranged: Vec::new(),
         }
     }
 
@@ -142,6 +145,13 @@ impl Transaction {
     /// Change Tracking of a truncated table starts over when this commits.
     pub fn truncates(&mut self, table: &Arc<Table>) {
         self.truncated.push(table.clone());
+    }
+
+    /// Remembers a table it holds a key range of.
+    pub fn holds_range_of(&mut self, table: &Arc<Table>) {
+        if !self.ranged.iter().any(|t| Arc::ptr_eq(t, table)) {
+            self.ranged.push(table.clone());
+        }
     }
 
     /// A point to return to.
@@ -197,6 +207,7 @@ impl Transaction {
             database.metadata.commit(self.id);
             database.end(self.id);
         }
+        self.ranged.iter().for_each(|table| table.ranges.forget(self.id));
     }
 
     /// Tells Change Tracking of a row about to be committed.
@@ -217,5 +228,6 @@ impl Transaction {
         for database in &self.databases {
             database.end(self.id);
         }
+        self.ranged.iter().for_each(|table| table.ranges.forget(self.id));
     }
 }

@@ -194,3 +194,114 @@ fn many_writers_lose_no_update() {
     writers.into_iter().for_each(|w| w.join().unwrap());
     assert_eq!(ok(&mut s, "SELECT v FROM t WHERE id = 1"), ["210"]);
 }
+
+#[test]
+fn a_serializable_read_keeps_only_its_range_free() {
+    let (engine, mut s) = clinic();
+    ok(
+        &mut s,
+        "CREATE TABLE t (id int PRIMARY KEY, v int); INSERT INTO t VALUES (1, 10), (20, 20), (40, 40)",
+    );
+    ok(&mut s, "CREATE INDEX iv ON t (v)");
+    ok(
+        &mut s,
+        "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE; BEGIN TRAN; SELECT v FROM t WHERE id BETWEEN 10 AND 30",
+    );
+    let mut writer = another(&engine);
+    ok(&mut writer, "SET LOCK_TIMEOUT 20");
+    for blocked in [
+        "INSERT INTO t VALUES (15, 1)",
+        "INSERT INTO t VALUES (30, 1)",
+        "UPDATE t SET v = 21 WHERE id = 20",
+        "DELETE FROM t WHERE id = 20",
+        "UPDATE t SET id = 25 WHERE id = 1",
+    ] {
+        assert_eq!(fails(&mut writer, blocked).0, 1222, "{blocked}");
+    }
+    ok(
+        &mut writer,
+        "INSERT INTO t VALUES (9, 1), (31, 1); UPDATE t SET v = 41 WHERE id = 40; SELECT v FROM t",
+    );
+    let shown =
+        ok(&mut writer, "SELECT request_mode FROM sys.dm_tran_locks WHERE request_mode LIKE 'Range%'");
+    assert_eq!(shown, ["RangeS-S"]);
+    ok(&mut s, "COMMIT; BEGIN TRAN; SELECT id FROM t WITH (INDEX (iv)) WHERE v > 100");
+    assert_eq!(fails(&mut writer, "UPDATE t SET v = 101 WHERE id = 1").0, 1222);
+    ok(&mut writer, "UPDATE t SET v = 99 WHERE id = 1");
+    ok(&mut s, "COMMIT");
+    ok(&mut writer, "UPDATE t SET v = 101 WHERE id = 1");
+}
+
+#[test]
+fn updlock_with_holdlock_on_a_missing_key_lets_one_after_the_other_through() {
+    const UPSERT: &str = "BEGIN TRAN; IF NOT EXISTS (SELECT 1 FROM t WITH (UPDLOCK, HOLDLOCK) WHERE id = 7) \
+                          INSERT INTO t (id, v) VALUES (7, 1) ELSE UPDATE t SET v = v + 1 WHERE id = 7; COMMIT";
+    let (engine, mut s) = clinic();
+    two_rows(&mut s);
+    let writers: Vec<_> = (0..4)
+        .map(|_| {
+            let mut session = another(&engine);
+            thread::spawn(move || {
+                for _ in 0..25 {
+                    ok(&mut session, UPSERT);
+                }
+            })
+        })
+        .collect();
+    writers.into_iter().for_each(|w| w.join().unwrap());
+    assert_eq!(ok(&mut s, "SELECT v FROM t WHERE id = 7"), ["100"]);
+}
+
+#[test]
+fn two_serializable_readers_that_both_insert_are_a_deadlock() {
+    let (engine, mut s) = clinic();
+    two_rows(&mut s);
+    const READ: &str =
+        "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE; BEGIN TRAN; SELECT COUNT(*) FROM t WHERE id > 5";
+    ok(&mut s, READ);
+    let mut other = another(&engine);
+    ok(&mut other, READ);
+    let waiting =
+        thread::spawn(move || run(&mut other, "INSERT INTO t (id, v) VALUES (8, 1); COMMIT").errors());
+    let mut watcher = another(&engine);
+    wait_for_waiters(&mut watcher, 1);
+    let wait = ok(&mut watcher, "SELECT wait_type FROM sys.dm_os_waiting_tasks");
+    assert_eq!(wait, ["LCK_M_RI_N"]);
+    let mine = run(&mut s, "INSERT INTO t (id, v) VALUES (9, 1); COMMIT").errors();
+    let theirs = waiting.join().unwrap();
+    assert_eq!(usize::from(mine == [1205]) + usize::from(theirs == [1205]), 1, "{mine:?} {theirs:?}");
+}
+
+#[test]
+fn an_update_under_row_versions_sees_what_it_writes() {
+    let (engine, mut s) = clinic();
+    two_rows(&mut s);
+    ok(&mut s, "ALTER DATABASE Clinic SET READ_COMMITTED_SNAPSHOT ON");
+    ok(&mut s, "BEGIN TRAN; UPDATE t SET v = 20 WHERE id = 1");
+    let mut other = another(&engine);
+    let waiting = thread::spawn(move || ok(&mut other, "UPDATE t SET v = 0 WHERE v = 20; SELECT @@ROWCOUNT"));
+    wait_for_waiters(&mut s, 1);
+    ok(&mut s, "COMMIT");
+    assert_eq!(waiting.join().unwrap(), ["2"]);
+}
+
+#[test]
+fn an_exclusive_table_lock_lasts_to_the_end_of_the_transaction() {
+    let (engine, mut s) = clinic();
+    two_rows(&mut s);
+    ok(&mut s, "BEGIN TRAN; SELECT COUNT(*) FROM t WITH (TABLOCKX)");
+    let mut other = another(&engine);
+    assert_eq!(fails(&mut other, "SET LOCK_TIMEOUT 20; SELECT v FROM t").0, 1222);
+    ok(&mut s, "COMMIT");
+    ok(&mut other, "SELECT v FROM t");
+}
+
+#[test]
+fn hints_that_contradict_are_refused() {
+    let (_, mut s) = clinic();
+    two_rows(&mut s);
+    assert_eq!(fails(&mut s, "SELECT v FROM t WITH (NOLOCK, UPDLOCK)").0, 1047);
+    assert_eq!(fails(&mut s, "UPDATE t WITH (NOLOCK) SET v = 1").0, 1065);
+    let uncommitted = "SET TRANSACTION ISOLATION LEVEL READ UNCOMMITTED; SELECT v FROM t WITH (READPAST)";
+    assert_eq!(fails(&mut s, uncommitted).0, 650);
+}

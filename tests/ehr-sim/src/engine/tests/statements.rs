@@ -214,3 +214,33 @@ fn alters_tables_with_rows_in_them() {
     ok(&mut s, "DROP VIEW v; DROP TABLE t; DROP TABLE IF EXISTS t");
     assert_eq!(fails(&mut s, "DROP TABLE t").0, 3701);
 }
+
+#[test]
+fn insert_top_inserts_only_so_many_rows() {
+    let (_, mut s) = clinic();
+    ok(&mut s, "CREATE TABLE t (id int)");
+    ok(
+        &mut s,
+        "INSERT TOP (2) INTO t VALUES (1), (2), (3); INSERT TOP (50) PERCENT INTO t SELECT id + 10 FROM t",
+    );
+    assert_eq!(ok(&mut s, "SELECT id FROM t"), ["1", "2", "11"]);
+}
+
+#[test]
+fn index_use_is_counted_once_a_statement() {
+    let (_, mut s) = clinic();
+    ok(
+        &mut s,
+        "CREATE TABLE t (id int PRIMARY KEY, v int, w int); INSERT INTO t VALUES (1, 1, 1), (2, 2, 2)",
+    );
+    ok(&mut s, "CREATE INDEX iv ON t (v)");
+    const USAGE: &str = "SELECT index_id, user_seeks, user_scans, user_lookups, user_updates, \
+        CASE WHEN last_user_update IS NULL THEN 0 ELSE 1 END FROM sys.dm_db_index_usage_stats \
+        WHERE database_id = DB_ID() AND object_id = OBJECT_ID('t') ORDER BY index_id";
+    assert_eq!(ok(&mut s, USAGE), ["1|0|0|0|1|1"]);
+    ok(
+        &mut s,
+        "SELECT w FROM t WHERE v = 2; SELECT w FROM t; SELECT w FROM t WHERE id = 1; UPDATE t SET w = 3 WHERE id = 1",
+    );
+    assert_eq!(ok(&mut s, USAGE), ["1|2|1|1|2|1", "2|1|0|0|1|1"]);
+}
