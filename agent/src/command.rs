@@ -93,7 +93,7 @@ pub async fn run(
     policy::may_run(config, &shown)?;
     let failed = |source| CommandError::Run { line: shown.clone(), source };
     let mut child = prepared(&request).spawn().map_err(failed)?;
-    let pid = child.id();
+    let (pid, tree) = (child.id(), Tree(child.id()));
     let limit = request.timeout.unwrap_or(Duration::from_secs(365 * 86_400));
     let ended = tokio::select! {
         ended = finish(&mut child, request.stdin) => ended.map_err(failed),
@@ -101,7 +101,10 @@ pub async fn run(
         () = cancel.cancelled() => Err(CommandError::Cancelled),
     };
     if ended.is_err() {
-        kill(&mut child, pid).await;
+        drop(tree);
+        let _ = child.kill().await;
+    } else {
+        tree.ended();
     }
     let (retcode, stdout, stderr) = ended?;
     Ok(Output { pid: pid.map_or(0, i64::from), retcode, stdout: text(&stdout), stderr: text(&stderr) })
@@ -179,14 +182,40 @@ fn code(status: std::process::ExitStatus) -> i64 {
     status.code().map_or(1, i64::from)
 }
 
-/// Kills the command's whole process group where there are such, and waits for its end.
-async fn kill(child: &mut Child, pid: Option<u32>) {
-    if let Some(pid) = pid.filter(|_| cfg!(unix)) {
-        let group = format!("-{pid}");
-        // The group may be gone already.
-        let _ = Command::new("kill").args(["-KILL", "--", &group]).stderr(Stdio::null()).status().await;
+/// A command with everything it started. Dropped before its end, because it took too long, was cancelled or nobody waits
+/// for it any more, all of it is killed.
+struct Tree(Option<u32>);
+
+impl Tree {
+    /// The command came to its end; what it left running on purpose stays.
+    fn ended(mut self) {
+        self.0 = None;
     }
-    let _ = child.kill().await;
+}
+
+impl Drop for Tree {
+    fn drop(&mut self) {
+        if let Some(pid) = self.0.take() {
+            kill_tree(pid);
+        }
+    }
+}
+
+#[cfg(unix)]
+fn kill_tree(pid: u32) {
+    let group = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
+    if let Some(group) = group {
+        // The group may be gone already.
+        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+    }
+}
+
+/// There are no process groups; the system's own tool knows who started whom as long as the first process lives.
+#[cfg(not(unix))]
+fn kill_tree(pid: u32) {
+    let mut command = std::process::Command::new("taskkill");
+    command.args(["/T", "/F", "/PID", &pid.to_string()]);
+    let _ = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -233,15 +262,13 @@ mod tests {
         assert_eq!(merged.stdout, "out\nerr");
     }
 
-    #[tokio::test]
-    async fn a_command_that_takes_too_long_is_killed_with_its_children() {
-        let (folder, config) = config("{allow_commands: true}");
-        let mark = folder.path().join("pid");
-        let line = format!("sleep 3600 & echo $! > {}; wait", mark.display());
-        let request = Request { timeout: Some(Duration::from_secs(2)), ..shell(&line) };
-        let error = run(&config, request, &CancellationToken::new()).await.unwrap_err();
-        assert!(matches!(error, CommandError::TimedOut { .. }), "{error}");
-        let child = std::fs::read_to_string(&mark).unwrap();
+    /// A line whose grandchild's process id is in the file `mark`.
+    fn with_a_grandchild(mark: &std::path::Path) -> String {
+        format!("sleep 3600 & echo $! > {0}.part; mv {0}.part {0}; wait", mark.display())
+    }
+
+    async fn wait_until_gone(mark: &std::path::Path) {
+        let child = std::fs::read_to_string(mark).unwrap();
         let status = format!("/proc/{}/stat", child.trim());
         let gone = || std::fs::read_to_string(&status).map_or(true, |stat| stat.contains(") Z "));
         let patience = std::time::Instant::now();
@@ -249,6 +276,34 @@ mod tests {
             assert!(patience.elapsed() < Duration::from_secs(60), "the child {} still runs", child.trim());
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
+    }
+
+    #[tokio::test]
+    async fn a_command_that_takes_too_long_is_killed_with_its_children() {
+        let (folder, config) = config("{allow_commands: true}");
+        let mark = folder.path().join("pid");
+        let request = Request { timeout: Some(Duration::from_secs(2)), ..shell(&with_a_grandchild(&mark)) };
+        let error = run(&config, request, &CancellationToken::new()).await.unwrap_err();
+        assert!(matches!(error, CommandError::TimedOut { .. }), "{error}");
+        wait_until_gone(&mark).await;
+    }
+
+    #[tokio::test]
+    async fn a_command_that_nobody_waits_for_is_killed_with_its_children() {
+        let (folder, config) = config("{allow_commands: true}");
+        let mark = folder.path().join("pid");
+        let cancel = CancellationToken::new();
+        let running = run(&config, shell(&with_a_grandchild(&mark)), &cancel);
+        let started = async {
+            while !mark.exists() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::select! {
+            ended = running => panic!("the command ended: {ended:?}"),
+            () = started => {}
+        }
+        wait_until_gone(&mark).await;
     }
 
     #[tokio::test]

@@ -4,7 +4,7 @@
     reason = "data is asked for the shape it can have here; any other is one case"
 )]
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use states::{Map, Value};
 use tokio_util::sync::CancellationToken;
@@ -47,16 +47,29 @@ pub async fn execute(
             keywords.insert(format!("__pub_{key}"), value.clone());
         }
     }
-    let called = tokio::select! {
-        called = services.modules.call(fun, positional, keywords, &call) => called,
-        () = cancel.cancelled() => Err(ModuleError::Cancelled),
-    };
+    let called = until_cancelled(services.modules.call(fun, positional, keywords, &call), &cancel).await;
     match called {
         Ok(value) => Outcome::returned(value, call.retcode(), outputter(fun)),
         Err(error) => {
             tracing::info!(fun, %error, "function failed");
             Outcome::of_error(error, fun, spec.doc)
         }
+    }
+}
+
+/// Waits for a call. Once cancelled, the function has a moment to end what it started, a statement on its server or a
+/// process with its children; then it is dropped.
+async fn until_cancelled<T>(
+    call: impl Future<Output = Result<T, ModuleError>>,
+    cancel: &CancellationToken,
+) -> Result<T, ModuleError> {
+    tokio::pin!(call);
+    tokio::select! {
+        called = &mut call => called,
+        () = cancel.cancelled() => match tokio::time::timeout(CANCEL_GRACE, call).await {
+            Ok(called) => called,
+            Err(_elapsed) => Err(ModuleError::Cancelled),
+        },
     }
 }
 
@@ -92,3 +105,6 @@ pub fn outputter(fun: &str) -> Option<&'static str> {
         _ => None,
     }
 }
+
+/// How long a cancelled function may take to end by itself.
+const CANCEL_GRACE: Duration = Duration::from_secs(2);

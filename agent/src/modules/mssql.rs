@@ -66,17 +66,37 @@ async fn names(
     sql: &str,
     params: &[Param],
 ) -> Result<Value, ModuleError> {
-    let rows =
-        ask(args, call, sql, params).await.map_err(|error| ModuleError::Execution(error.to_string()))?;
+    let rows = ask(args, call, sql, params).await?;
     Ok(Value::List(rows.iter().filter_map(|row| row.cells().next().map(|(_, cell)| value(cell))).collect()))
 }
 
 async fn exists(args: &Arguments, call: &CallContext, sql: &str, name: String) -> Result<Value, ModuleError> {
-    let rows = ask(args, call, sql, &[Param::Text(name)]).await;
-    Ok(Value::Bool(!rows.map_err(|error| ModuleError::Execution(error.to_string()))?.is_empty()))
+    Ok(Value::Bool(!ask(args, call, sql, &[Param::Text(name)]).await?.is_empty()))
 }
 
-async fn ask(args: &Arguments, call: &CallContext, sql: &str, params: &[Param]) -> Result<Rows, SqlError> {
+/// Why there are no rows.
+enum NoRows {
+    Sql(SqlError),
+    /// The job was killed; the server was told to stop.
+    Cancelled,
+}
+
+impl From<SqlError> for NoRows {
+    fn from(error: SqlError) -> Self {
+        Self::Sql(error)
+    }
+}
+
+impl From<NoRows> for ModuleError {
+    fn from(why: NoRows) -> Self {
+        match why {
+            NoRows::Sql(error) => Self::Execution(error.to_string()),
+            NoRows::Cancelled => Self::Cancelled,
+        }
+    }
+}
+
+async fn ask(args: &Arguments, call: &CallContext, sql: &str, params: &[Param]) -> Result<Rows, NoRows> {
     let mut arguments = args.keywords.clone();
     if let Some(database) = args.named.get("database").filter(|database| !database.is_nil()) {
         arguments.insert("database", database.clone());
@@ -85,20 +105,32 @@ async fn ask(args: &Arguments, call: &CallContext, sql: &str, params: &[Param]) 
     let sources = OptionSources { arguments: &arguments, opts, pillar: &pillar, taken: &[] };
     let options = sources.connection().map_err(|error| SqlError::Protocol { reason: error.to_string() })?;
     let mut session = Session::connect(&options).await?;
-    let rows = if params.is_empty() {
-        session.batch(sql).await?.into_iter().next().unwrap_or_default()
-    } else {
-        session.query(sql, params).await?
+    let asked = tokio::select! {
+        asked = run(&mut session, sql, params) => Some(asked),
+        () = call.cancel.cancelled() => None,
+    };
+    let Some(asked) = asked else {
+        session.interrupt().await;
+        return Err(NoRows::Cancelled);
     };
     session.close().await;
-    Ok(rows)
+    Ok(asked?)
+}
+
+async fn run(session: &mut Session, sql: &str, params: &[Param]) -> Result<Rows, SqlError> {
+    if params.is_empty() {
+        Ok(session.batch(sql).await?.into_iter().next().unwrap_or_default())
+    } else {
+        session.query(sql, params).await
+    }
 }
 
 /// Salt answers a failed query with rows that say so.
-fn answer(rows: Result<Rows, SqlError>, shape: impl Fn(&Rows) -> Value) -> Result<Value, ModuleError> {
+fn answer(rows: Result<Rows, NoRows>, shape: impl Fn(&Rows) -> Value) -> Result<Value, ModuleError> {
     Ok(match rows {
         Ok(rows) => shape(&rows),
-        Err(error) => Value::List(vec![
+        Err(NoRows::Cancelled) => return Err(ModuleError::Cancelled),
+        Err(NoRows::Sql(error)) => Value::List(vec![
             Value::List(vec!["Could not run the query".into()]),
             Value::List(vec![error.to_string().into()]),
         ]),

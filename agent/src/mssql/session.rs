@@ -90,6 +90,15 @@ impl Session {
         !self.broken
     }
 
+    /// Has the server stop the statement whose future was dropped (TDS attention), and closes. A server that does not
+    /// confirm it in time learns of it by the end of the connection.
+    pub async fn interrupt(mut self) {
+        if !matches!(timeout(CLOSE_TIMEOUT, self.client.cancel_query()).await, Ok(Ok(()))) {
+            tracing::debug!("the server did not confirm that it stopped the statement");
+        }
+        self.close().await;
+    }
+
     /// Says goodbye. Dropping a session does as well, less politely.
     pub async fn close(self) {
         drop(timeout(CLOSE_TIMEOUT, self.client.close()).await);
@@ -162,4 +171,4 @@ pub const PROGRAM_NAME: &str = "NexHealth agent";
 const PACKET_SIZE: u32 = 16_384;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
