@@ -9,10 +9,12 @@
 
 mod authenticate;
 mod backoff;
+mod clock;
 mod connection;
 mod keys;
 mod link;
 mod many;
+mod names;
 mod publishes;
 mod requests;
 mod sessions;
@@ -20,7 +22,10 @@ mod settings;
 #[cfg(test)]
 mod tests;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use futures_util::future::BoxFuture;
 use proto::{Map, PublishLoad, Value};
@@ -51,6 +56,14 @@ pub enum LinkEvent {
     Missed {
         /// How many.
         count: u64,
+    },
+    /// Publishes come again; what the master published in between may never have come here. Follows
+    /// [`LinkEvent::Connected`].
+    Gap {
+        /// When something came through the connection before for the last time.
+        since: SystemTime,
+        /// When publishes came again.
+        until: SystemTime,
     },
     /// The publish channel is down; it is dialled again.
     Lost {
@@ -96,7 +109,8 @@ pub fn connect(settings: ChannelSettings, tasks: &Tasks) -> (Arc<dyn MasterLink>
 fn connect_one(settings: ChannelSettings, tasks: &Tasks) -> (Arc<link::Link>, mpsc::Receiver<LinkEvent>) {
     let settings = Arc::new(settings);
     let (events, receiver) = mpsc::channel(EVENTS_MAX);
-    let requests = Arc::new(requests::Requests::new(tasks.clone(), settings.timing.heartbeat));
+    let (heartbeat, names) = (settings.timing.heartbeat, settings.names.clone());
+    let requests = Arc::new(requests::Requests::new(tasks.clone(), heartbeat, names));
     let sessions = Arc::new(sessions::Sessions::new());
     let authenticator = authenticate::Authenticator::new(
         (Arc::clone(&settings), tasks.clone()),
@@ -109,6 +123,7 @@ fn connect_one(settings: ChannelSettings, tasks: &Tasks) -> (Arc<link::Link>, mp
     spawn_until_shutdown(tasks, "authenticator", authenticator.run());
     spawn_until_shutdown(tasks, "publish channel", publishes.run());
     spawn_until_shutdown(tasks, "request probe", Arc::clone(&link).probe());
+    spawn_until_shutdown(tasks, "clock", Arc::clone(&link).mind_the_clock());
     (link, receiver)
 }
 
@@ -138,6 +153,17 @@ pub trait MasterLink: Send + Sync {
 
     /// Fires one event on the master's bus.
     fn fire_event<'a>(&'a self, tag: &'a str, data: Value) -> BoxFuture<'a, Result<(), LinkError>>;
+
+    /// Fires an event of a job: the master's bus carries the jid beside the data, as Salt's progress events do.
+    fn fire_job_event<'a>(
+        &'a self,
+        jid: &'a str,
+        tag: &'a str,
+        data: Value,
+    ) -> BoxFuture<'a, Result<(), LinkError>> {
+        let _ = jid;
+        self.fire_event(tag, data)
+    }
 
     /// Hands a job's return over; `Ok` when the master took it.
     fn return_job<'a>(&'a self, ret: Map) -> BoxFuture<'a, Result<(), LinkError>>;

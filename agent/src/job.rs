@@ -28,7 +28,7 @@ pub mod slot;
 mod tests;
 
 pub use outcome::Outcome;
-pub use slot::{StateHolder, StateSlot};
+pub use slot::{Queueing, StateHolder, StateSlot};
 
 /// One published job.
 #[derive(Clone, Debug)]
@@ -182,8 +182,11 @@ const SEEN_JIDS: usize = 1000;
 const INSTANT: &[&str] = &[
     "saltutil.find_job",
     "saltutil.is_running",
+    "saltutil.kill_all_jobs",
     "saltutil.kill_job",
     "saltutil.running",
+    "saltutil.signal_job",
+    "saltutil.term_all_jobs",
     "saltutil.term_job",
     "test.echo",
     "test.false",

@@ -4,9 +4,12 @@
 //! `_pillar` with the grains so that the master can target them, then the start events. Publishes are served
 //! from the first moment. Shutdown: no more publishes, running jobs get the grace period, returns are flushed.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
-use proto::Value;
+use proto::{Map, Value};
 use tokio::sync::mpsc;
 
 use crate::{
@@ -46,7 +49,7 @@ pub async fn connect_for_call(config: &Config, tasks: &Tasks) -> anyhow::Result<
         while let Some(event) = events.recv().await {
             match event {
                 LinkEvent::Connected { .. } => return true,
-                LinkEvent::Publish(_) | LinkEvent::Missed { .. } => {}
+                LinkEvent::Publish(_) | LinkEvent::Missed { .. } | LinkEvent::Gap { .. } => {}
                 LinkEvent::Lost { why } | LinkEvent::Waiting { why, .. } | LinkEvent::Refused { why } => {
                     last = why
                 }
@@ -71,7 +74,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let store = Arc::new(Store::open(&config.data_dir.join(STORE_FILE))?);
     let (link, events) = channel::connect(ChannelSettings::from_config(&config)?, &tasks);
     let services = Services::new(config, link, store, tasks);
-    let queue = ReturnQueue::new(Arc::clone(&services.store), Arc::clone(&services.link));
+    let queue = ReturnQueue::new(&services.config, Arc::clone(&services.store), Arc::clone(&services.link));
     tracing::info!(id = %services.config.id, "the agent starts");
     let minion = Minion {
         acceptor: Acceptor::new(Arc::clone(&services), queue.clone()),
@@ -87,6 +90,17 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     }
     status::clear(&services.config);
     Ok(())
+}
+
+/// What the event of a gap tells: from when to when nothing came.
+fn gap(since: SystemTime, until: SystemTime) -> Map {
+    let moment = |at: SystemTime| {
+        chrono::DateTime::<chrono::Utc>::from(at).to_rfc3339_opts(chrono::SecondsFormat::Millis, true)
+    };
+    let seconds = until.duration_since(since).unwrap_or_default().as_secs_f64();
+    let mut data: Map = [("since", moment(since)), ("until", moment(until))].into();
+    data.insert("seconds", Value::Float((seconds * 1000.0).round() / 1000.0));
+    data
 }
 
 /// The parts that serve a master.
@@ -137,20 +151,22 @@ impl Minion {
                 let this = self.clone();
                 drop(self.services.tasks.spawn("greeting", async move { this.greet().await }));
             }
-            LinkEvent::Missed { count } => self.report_missed(count),
+            LinkEvent::Missed { count } => {
+                self.report_gap("agent/publish/missed", [("count", count)].into());
+            }
+            LinkEvent::Gap { since, until } => self.report_gap("agent/publish/gap", gap(since, until)),
             // The link has said why in the log.
             LinkEvent::Lost { .. } => self.note("disconnected", None),
             LinkEvent::Waiting { why, .. } | LinkEvent::Refused { why } => self.note(&why, None),
         }
     }
 
-    /// Jobs that never came here: the master cannot send them again, but its operator can be told.
-    fn report_missed(&self, count: u64) {
+    /// Jobs that never came here, or may not have come: the master cannot send them again, but its operator can be told.
+    fn report_gap(&self, tag: &'static str, data: Map) {
         let link = Arc::clone(&self.services.link);
-        drop(self.services.tasks.spawn("missed publishes", async move {
-            let data = Value::Map([("count", count)].into());
-            if let Err(error) = link.fire_event("agent/publish/missed", data).await {
-                tracing::warn!(%error, "the event of missed publishes could not be sent");
+        drop(self.services.tasks.spawn("gap report", async move {
+            if let Err(error) = link.fire_event(tag, Value::Map(data)).await {
+                tracing::warn!(tag, %error, "the event of a gap in the publishes could not be sent");
             }
         }));
     }

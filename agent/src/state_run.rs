@@ -7,11 +7,12 @@
 use std::{sync::Arc, time::Instant};
 
 use states::{
-    Answer, Compiler, LowChunk, LowState, Map, Question, RenderContext, Request, Run, RunOptions, Series,
-    Sources, StateFunctions, StateReturn, Step, Timing, Value,
+    Answer, Compiler, LowState, Map, Question, RenderContext, Request, Run, RunOptions, Series, Sources,
+    StateFunctions, StateReturn, Step, Timing, Value,
 };
 use tokio_util::sync::CancellationToken;
 
+use self::progress::Progress;
 use crate::{
     command,
     modules::{self, CallContext, ModuleError},
@@ -21,6 +22,7 @@ use crate::{
 };
 
 mod bridge;
+mod progress;
 
 pub use bridge::{FileBridge, FunctionBridge, matcher};
 
@@ -64,8 +66,7 @@ pub struct Prepared {
     sources: Sources,
     mode: RunMode,
     cancel: CancellationToken,
-    /// The jid to report progress under, when it is wanted.
-    progress: Option<String>,
+    progress: Progress,
 }
 
 /// Asks for pillar and options.
@@ -89,6 +90,8 @@ pub async fn prepare(call: &CallContext, settings: Settings) -> Result<Prepared,
     }
     let mut opts = services.config.opts.clone();
     opts.extend(master_options(&services).await?);
+    let wanted = opts.get("state_events").is_some_and(Value::is_truthy);
+    let every_state = settings.events.unwrap_or(wanted || services.config.bool_opt("state_events", false));
     let test = settings.test.unwrap_or_else(|| services.config.bool_opt("test", false));
     opts.insert("test", test);
     opts.insert("saltenv", settings.saltenv.clone());
@@ -108,8 +111,7 @@ pub async fn prepare(call: &CallContext, settings: Settings) -> Result<Prepared,
         matcher: matcher(&services, &context),
     };
     let mode = if test { RunMode::Test } else { RunMode::Apply };
-    let events = settings.events.unwrap_or_else(|| services.config.bool_opt("state_events", false));
-    let progress = call.jid.clone().filter(|_| events && !services.config.local);
+    let progress = Progress { jid: call.jid.clone().unwrap_or_else(|| "req".to_owned()), every_state };
     Ok(Prepared { services, context, sources, mode, cancel: call.cancel.clone(), progress })
 }
 
@@ -148,7 +150,9 @@ impl Prepared {
         let grains = Arc::new(self.context.grains.clone());
         let pillar = Arc::new(self.context.pillar.clone());
         loop {
-            match run.next(chrono::Local::now().time()) {
+            let step = run.next(chrono::Local::now().time());
+            self.report(&mut run);
+            match step {
                 Step::Done(returns) => return Ok(returns),
                 Step::Pause(wait) => self.pause(wait).await?,
                 Step::Ask(question) => {
@@ -165,11 +169,8 @@ impl Prepared {
                         grains: Arc::clone(&grains),
                         cancel: self.cancel.clone(),
                     };
-                    let chunk = call.chunk.clone();
                     let ret = self.call_chunk(*call, &context).await;
-                    let timing = Timing { start, duration: began.elapsed() };
-                    self.report(&chunk, &ret, timing, run.progress());
-                    run.record(ret, timing);
+                    run.record(ret, Timing { start, duration: began.elapsed() });
                 }
             }
         }
@@ -191,31 +192,21 @@ impl Prepared {
         module.call(&fun, &args, context).await
     }
 
-    /// Fires a state's return as the job's progress, as `state_events` asks; the run does not wait for it.
-    fn report(&self, chunk: &LowChunk, ret: &StateReturn, timing: Timing, (done, all): (usize, usize)) {
-        let Some(jid) = &self.progress else { return };
-        let count = |number: usize| Value::Int(i64::try_from(number).unwrap_or(i64::MAX));
-        let shown: Map = [
-            ("name", Value::from(chunk.name.as_str())),
-            ("__id__", chunk.id.as_str().into()),
-            ("__sls__", chunk.sls.as_str().into()),
-            ("__run_num__", count(done)),
-            ("result", ret.result.into()),
-            ("comment", ret.comment.as_str().into()),
-            ("changes", ret.changes.clone()),
-            ("start_time", timing.start.format("%H:%M:%S%.6f").to_string().into()),
-            ("duration", (timing.duration.as_secs_f64() * 1000.0).into()),
-        ]
-        .into_iter()
-        .collect();
-        let data: Map = [("ret", Value::Map(shown)), ("len", count(all))].into_iter().collect();
-        let tag = format!("salt/job/{jid}/prog/{}/{done}", self.services.config.id);
-        let services = Arc::clone(&self.services);
-        drop(self.services.tasks.spawn("progress event", async move {
-            if let Err(error) = services.link.fire_event(&tag, proto::to_value(&data)).await {
-                tracing::debug!(tag, %error, "a progress event could not be sent");
-            }
-        }));
+    /// Fires the returns of the states that got through: as the job's progress with `state_events`, and under the tag that
+    /// a state's own `fire_event` asks for. The run does not wait for them.
+    fn report(&self, run: &mut Run) {
+        let all = run.progress().1;
+        for finished in run.take_finished() {
+            let Some((tag, data)) = self.progress.event(&self.services.config, finished, all) else {
+                continue;
+            };
+            let (services, jid) = (Arc::clone(&self.services), self.progress.jid.clone());
+            drop(self.services.tasks.spawn("progress event", async move {
+                if let Err(error) = services.link.fire_job_event(&jid, &tag, proto::to_value(&data)).await {
+                    tracing::debug!(tag, %error, "a progress event could not be sent");
+                }
+            }));
+        }
     }
 
     fn heed_cancel(&self) -> Result<(), NotRun> {
@@ -297,6 +288,7 @@ const MASTER_OPTIONS: &[&str] = &[
     "renderer",
     "state_aggregate",
     "state_auto_order",
+    "state_events",
     "state_top",
     "state_top_saltenv",
     "top_file_merging_strategy",

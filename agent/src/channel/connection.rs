@@ -1,12 +1,13 @@
 //! One ZMTP connection over TCP: dial, send, receive, heartbeats.
 //!
 //! The protocol is in [`proto::zmtp`]; here are the socket and the clock. A connection is alive when something came
-//! through it lately: a 3.1 peer is pinged when it is silent, and given up when it stays silent. A 3.0 peer cannot be
-//! pinged; there TCP's own keepalive stands in.
+//! through it lately: a 3.1 peer, as every Salt master is, is pinged when it is silent, and given up when it stays silent,
+//! whether it sends heartbeats itself or not. A 3.0 peer cannot be pinged; there TCP's own keepalive stands in.
+//! When this machine slept, the peer is doubted: it has [`DOUBT`] to show a sign of life.
 //!
 //! [`Connection::receive`] may be dropped at any await and called again: nothing is lost and no frame is torn.
 
-use std::{net::SocketAddr, time::Duration};
+use std::time::Duration;
 
 use proto::zmtp::{Config, Engine, Event, ZmtpError};
 use socket2::{SockRef, TcpKeepalive};
@@ -17,13 +18,17 @@ use tokio::{
     time::{Instant, sleep_until, timeout},
 };
 
-use super::settings::Heartbeat;
+use super::{names::Names, settings::Heartbeat};
 
 /// How long a name lookup, a TCP connect and a handshake may take, each.
 const STEP_TIMEOUT: Duration = Duration::from_secs(10);
-/// Finds a dead peer that cannot be pinged within a few minutes.
-const KEEPALIVE: TcpKeepalive =
-    TcpKeepalive::new().with_time(Duration::from_secs(60)).with_interval(Duration::from_secs(15));
+/// Finds a dead peer that cannot be pinged within 45 seconds.
+const KEEPALIVE: TcpKeepalive = TcpKeepalive::new()
+    .with_time(Duration::from_secs(15))
+    .with_interval(Duration::from_secs(10))
+    .with_retries(3);
+/// How long a doubted peer may take to answer a ping.
+const DOUBT: Duration = Duration::from_secs(5);
 const READ_BUFFER: usize = 16 << 10;
 
 /// Why a connection could not be made, or ended.
@@ -65,6 +70,11 @@ pub enum ConnectionError {
     /// The master now publishes elsewhere, or another master took over.
     #[error("the master publishes at another address now")]
     Moved,
+    /// This machine slept, and the peer cannot be pinged.
+    #[error(
+        "this machine slept or its clock was set, and whether the connection outlived that cannot be asked"
+    )]
+    Doubtful,
 }
 
 /// A connection after its handshake.
@@ -76,6 +86,7 @@ pub struct Connection {
     pings: Pings,
     heard: Instant,
     pinged: Option<Instant>,
+    doubted: Option<Instant>,
     unsent: Vec<u8>,
     sent: usize,
     buffer: Box<[u8]>,
@@ -94,11 +105,12 @@ impl Connection {
     /// # Errors
     /// When any step fails or takes too long. No other name or address than the one given is ever tried.
     pub async fn dial(
-        (host, port): (&str, u16),
+        address: (&str, u16),
+        names: &Names,
         config: Config,
         heartbeat: Heartbeat,
     ) -> Result<Self, ConnectionError> {
-        Self::over(connect(host, port).await?, config, heartbeat).await
+        Self::over(connect(address, names).await?, config, heartbeat).await
     }
 
     /// Shakes hands over a socket that is connected.
@@ -119,6 +131,7 @@ impl Connection {
             pings: Pings::Unwelcome,
             heard: Instant::now(),
             pinged: None,
+            doubted: None,
             unsent: Vec::new(),
             sent: 0,
             buffer: vec![0; READ_BUFFER].into_boxed_slice(),
@@ -128,6 +141,24 @@ impl Connection {
             Ok(done) => done.map(|()| connection),
             Err(_elapsed) => Err(ConnectionError::NoHandshake(patience)),
         }
+    }
+
+    /// When something came through last.
+    pub fn heard(&self) -> Instant {
+        self.heard
+    }
+
+    /// Asks the peer for a sign of life, to come within [`DOUBT`].
+    ///
+    /// # Errors
+    /// [`ConnectionError::Doubtful`] when the peer cannot be pinged.
+    pub fn doubt(&mut self) -> Result<(), ConnectionError> {
+        if self.pings == Pings::Unwelcome {
+            return Err(ConnectionError::Doubtful);
+        }
+        self.ping()?;
+        self.doubted = Some(Instant::now());
+        Ok(())
     }
 
     /// Queues and writes one message.
@@ -203,6 +234,7 @@ impl Connection {
                     return Err(ConnectionError::Closed);
                 }
                 self.heard = Instant::now();
+                self.doubted = None;
                 self.engine.receive(&self.buffer[..read])?;
             }
             written = writer.write(&self.unsent[self.sent..]), if self.sent < self.unsent.len() => {
@@ -230,26 +262,39 @@ impl Connection {
 
     fn next_beat(&self) -> Instant {
         let last = self.pinged.map_or(self.heard, |pinged| pinged.max(self.heard));
-        (last + self.heartbeat.interval).min(self.heard + self.heartbeat.timeout)
+        (last + self.heartbeat.interval).min(self.given_up().0)
+    }
+
+    /// When the peer counts as dead unless something comes, and the silence that this is.
+    fn given_up(&self) -> (Instant, Duration) {
+        let by_silence = (self.heard + self.heartbeat.timeout, self.heartbeat.timeout);
+        match self.doubted {
+            Some(since) if since + DOUBT < by_silence.0 => (since + DOUBT, DOUBT),
+            Some(_) | None => by_silence,
+        }
     }
 
     fn beat(&mut self) -> Result<(), ConnectionError> {
-        let now = Instant::now();
-        if now >= self.heard + self.heartbeat.timeout {
-            return Err(ConnectionError::Silent(self.heartbeat.timeout));
+        let (given_up, silence) = self.given_up();
+        if Instant::now() >= given_up {
+            return Err(ConnectionError::Silent(silence));
         }
+        self.ping()
+    }
+
+    fn ping(&mut self) -> Result<(), ConnectionError> {
         let ttl = self.heartbeat.timeout.as_millis() / 100;
         self.engine.ping(u16::try_from(ttl).unwrap_or(u16::MAX), b"")?;
-        self.pinged = Some(now);
+        self.pinged = Some(Instant::now());
         Ok(())
     }
 }
 
-async fn connect(host: &str, port: u16) -> Result<TcpStream, ConnectionError> {
+/// Tries every address that the name has at this moment, in the resolver's order.
+async fn connect((host, port): (&str, u16), names: &Names) -> Result<TcpStream, ConnectionError> {
     let unresolved = |why: String| ConnectionError::Resolve { host: host.to_owned(), why };
-    let addresses: Vec<SocketAddr> = match timeout(STEP_TIMEOUT, tokio::net::lookup_host((host, port))).await
-    {
-        Ok(found) => found.map_err(|error| unresolved(error.to_string()))?.collect(),
+    let addresses = match timeout(STEP_TIMEOUT, names.look_up(host, port)).await {
+        Ok(found) => found.map_err(|error| unresolved(error.to_string()))?,
         Err(_elapsed) => return Err(unresolved(format!("no answer within {} s", STEP_TIMEOUT.as_secs()))),
     };
     let mut why = "it has no address".to_owned();

@@ -10,12 +10,13 @@ use proto::{Map, ReplyError, Strings, Value, pillar::PillarKeys, request::Sealed
 use rand::rngs::OsRng;
 use tokio::{
     sync::watch,
-    time::{Instant, timeout},
+    time::{Instant, sleep},
 };
 
 use super::{
     LinkError, MasterLink,
     authenticate::chain,
+    clock,
     requests::{ExchangeError, Repeat, Requests},
     sessions::{OpenSession, Sessions},
     settings::ChannelSettings,
@@ -52,11 +53,13 @@ impl Link {
     /// Asks the master something small whenever nothing was asked for long, for ever. Connections are kept alive by
     /// heartbeats; this finds out that the master forgot this minion's key or session.
     pub async fn probe(self: Arc<Self>) {
-        let mut answered = self.answered.subscribe();
+        let (mut answered, mut doubts) = (self.answered.subscribe(), self.sessions.doubts());
         loop {
             let silence = self.settings.timing.probe.mul_f64(1.0 + rand::random::<f64>() / 4.0);
-            if timeout(silence, answered.changed()).await.is_ok() {
-                continue;
+            tokio::select! {
+                _ = answered.changed() => continue,
+                _ = doubts.changed() => self.requests.forget_idle(),
+                () = sleep(silence) => {}
             }
             let Some(session) = self.sessions.current() else { continue };
             if let Err(error) = self.request("_file_envs", Map::new()).await {
@@ -64,6 +67,23 @@ impl Link {
                 self.sessions.want_after(session.generation);
             }
         }
+    }
+
+    /// Doubts both channels whenever this machine slept or its clock was set, for ever.
+    pub async fn mind_the_clock(self: Arc<Self>) {
+        loop {
+            let jump = clock::jumped().await;
+            tracing::info!(
+                ?jump,
+                "this machine slept or its clock was set; the master is asked for a sign of life"
+            );
+            self.doubt();
+        }
+    }
+
+    /// Asks for a sign of life on both channels.
+    pub fn doubt(&self) {
+        self.sessions.doubt();
     }
 
     /// Asks, and once more after authenticating again when the session turns out to be over.
@@ -171,6 +191,17 @@ impl MasterLink for Link {
         load.insert("tag", tag);
         load.insert("data", data);
         load.insert("pretag", Value::Nil);
+        Box::pin(async move { self.request("_minion_event", load).await.map(drop) })
+    }
+
+    fn fire_job_event<'a>(
+        &'a self,
+        jid: &'a str,
+        tag: &'a str,
+        data: Value,
+    ) -> BoxFuture<'a, Result<(), LinkError>> {
+        let mut load: Map = [("jid", jid), ("tag", tag)].into();
+        load.insert("data", data);
         Box::pin(async move { self.request("_minion_event", load).await.map(drop) })
     }
 

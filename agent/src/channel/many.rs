@@ -66,7 +66,7 @@ impl ManyLinks {
                 LinkEvent::Lost { .. } | LinkEvent::Waiting { .. } | LinkEvent::Refused { .. } => {
                     self.links[index].stands(Standing::Away { since: Instant::now() });
                 }
-                LinkEvent::Missed { .. } => {}
+                LinkEvent::Missed { .. } | LinkEvent::Gap { .. } => {}
             }
             if to.send(event).await.is_err() {
                 return;
@@ -132,13 +132,16 @@ impl ManyLinks {
         }
     }
 
-    async fn fire_at_all(&self, tag: &str, data: Value) -> Result<(), LinkError> {
+    async fn fire_at_all<'a, F>(&'a self, fire: impl Fn(&'a Arc<Link>) -> F) -> Result<(), LinkError>
+    where
+        F: Future<Output = Result<(), LinkError>>,
+    {
         let connected = self.links.iter().filter(|one| one.is_connected());
-        let fired = join_all(connected.map(|one| one.link.fire_event(tag, data.clone()))).await;
+        let fired = join_all(connected.map(|one| fire(&one.link))).await;
         if fired.iter().any(Result::is_ok) {
             return Ok(());
         }
-        self.ask(|link| link.fire_event(tag, data.clone())).await
+        self.ask(fire).await
     }
 }
 
@@ -181,7 +184,16 @@ impl MasterLink for ManyLinks {
     }
 
     fn fire_event<'a>(&'a self, tag: &'a str, data: Value) -> BoxFuture<'a, Result<(), LinkError>> {
-        Box::pin(self.fire_at_all(tag, data))
+        Box::pin(self.fire_at_all(move |link| link.fire_event(tag, data.clone())))
+    }
+
+    fn fire_job_event<'a>(
+        &'a self,
+        jid: &'a str,
+        tag: &'a str,
+        data: Value,
+    ) -> BoxFuture<'a, Result<(), LinkError>> {
+        Box::pin(self.fire_at_all(move |link| link.fire_job_event(jid, tag, data.clone())))
     }
 
     fn return_job<'a>(&'a self, ret: Map) -> BoxFuture<'a, Result<(), LinkError>> {

@@ -4,9 +4,14 @@
 //! minion has authenticated again, and is then tried once more, so a key rotation or a master restart loses no job.
 //! What is held is bounded by [`HELD_MAX`] and [`HELD_BYTES_MAX`].
 //!
-//! After every reconnect the minion authenticates again: the master may be another process with other keys.
+//! After every reconnect the minion authenticates again: the master may be another process with other keys. What the
+//! master published meanwhile is gone; the gap is told with its times, and with a count as soon as a serial shows it.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{
+    collections::VecDeque,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use proto::{
     publish::{BROADCAST, PublishError, PublishReader, topic},
@@ -23,7 +28,7 @@ use super::{
     backoff::Backoff,
     connection::{Connection, ConnectionError},
     sessions::{OpenSession, Sessions, State},
-    settings::{ChannelSettings, Subscription},
+    settings::{ChannelSettings, MasterAddress, Subscription},
 };
 
 /// Publishes that wait for a new key.
@@ -46,12 +51,18 @@ pub struct Publishes {
     held: VecDeque<Vec<u8>>,
     held_bytes: usize,
     said: Option<String>,
+    /// When something came through the last connection for the last time.
+    deaf_since: Option<SystemTime>,
 }
 
 /// The reader of one session's publishes.
 struct Opener {
     generation: u64,
+    master: MasterAddress,
     reader: PublishReader,
+    /// The serial before the first of this key, where it is known what should have come: 0 for a key that this very
+    /// master made while this process was its minion.
+    expected_after: Option<u64>,
 }
 
 /// Whether the master was told about since this connection was made.
@@ -68,7 +79,8 @@ impl Publishes {
         sessions: Arc<Sessions>,
         events: mpsc::Sender<LinkEvent>,
     ) -> Self {
-        Self { settings, sessions, events, opener: None, held: VecDeque::new(), held_bytes: 0, said: None }
+        let (held, held_bytes) = (VecDeque::new(), 0);
+        Self { settings, sessions, events, opener: None, held, held_bytes, said: None, deaf_since: None }
     }
 
     /// Listens for ever.
@@ -134,7 +146,19 @@ impl Publishes {
         session: &OpenSession,
         fresh_after: u64,
     ) -> ConnectionError {
-        let mut state = self.sessions.follow();
+        let ended = self.listen_on(&mut connection, session, fresh_after).await;
+        // A gap that nobody could be told of goes on.
+        self.deaf_since.get_or_insert_with(|| SystemTime::now() - connection.heard().elapsed());
+        ended
+    }
+
+    async fn listen_on(
+        &mut self,
+        connection: &mut Connection,
+        session: &OpenSession,
+        fresh_after: u64,
+    ) -> ConnectionError {
+        let (mut state, mut doubts) = (self.sessions.follow(), self.sessions.doubts());
         if fresh_after > 0 {
             self.sessions.want_after(fresh_after);
         }
@@ -147,6 +171,9 @@ impl Publishes {
                     Ok(None) => {}
                     Err(error) => return error,
                 },
+                Ok(()) = doubts.changed() => if let Err(error) = connection.doubt() {
+                    return error;
+                },
                 Ok(()) = state.changed() => {
                     let now = state.borrow_and_update().clone();
                     let State::Open(open) = now else { continue };
@@ -156,12 +183,20 @@ impl Publishes {
                     self.renew(&open).await;
                     if let Announced::No { after } = announced && open.generation > after {
                         announced = Announced::Yes;
-                        let (master, publish_port) = (open.master.clone(), open.publish_port);
-                        tracing::info!(%master, publish_port, "listening for publishes");
-                        self.tell(LinkEvent::Connected { master, publish_port }).await;
+                        self.announce(&open).await;
                     }
                 }
             }
+        }
+    }
+
+    /// Says that publishes come again, and since when none did.
+    async fn announce(&mut self, open: &OpenSession) {
+        let (master, publish_port) = (open.master.clone(), open.publish_port);
+        tracing::info!(%master, publish_port, "listening for publishes");
+        self.tell(LinkEvent::Connected { master, publish_port }).await;
+        if let Some(since) = self.deaf_since.take() {
+            self.tell(LinkEvent::Gap { since, until: SystemTime::now() }).await;
         }
     }
 
@@ -169,7 +204,8 @@ impl Publishes {
         let mut config = Config::new(SocketType::Sub);
         config.identity = self.settings.id.as_str().as_bytes().to_vec();
         let address = (session.master.host(), session.publish_port);
-        let mut connection = Connection::dial(address, config, self.settings.timing.heartbeat).await?;
+        let (names, heartbeat) = (&self.settings.names, self.settings.timing.heartbeat);
+        let mut connection = Connection::dial(address, names, config, heartbeat).await?;
         match self.settings.subscription {
             Subscription::Everything => connection.subscribe(b"").await?,
             Subscription::Filtered => {
@@ -211,10 +247,15 @@ impl Publishes {
             Some(opener) if opener.generation == open.generation => return,
             // The same key goes on with the same serials.
             Some(opener) if opener.reader.has_key(&open.aes) => opener.generation = open.generation,
-            Some(_) | None => {
+            before @ (Some(_) | None) => {
+                let same_master = before.as_ref().is_some_and(|before| before.master == open.master);
                 let (aes, key) = (open.aes.clone(), open.master_key.clone());
-                let reader = PublishReader::new(aes, key, self.settings.unsigned_publishes);
-                self.opener = Some(Opener { generation: open.generation, reader });
+                self.opener = Some(Opener {
+                    generation: open.generation,
+                    master: open.master.clone(),
+                    reader: PublishReader::new(aes, key, self.settings.unsigned_publishes),
+                    expected_after: same_master.then_some(0),
+                });
             }
         }
         self.held_bytes = 0;
@@ -227,8 +268,8 @@ impl Publishes {
 
     /// Opens one publish and hands it on, after word of those that never came.
     async fn open(&mut self, frame: &[u8]) -> Result<(), PublishError> {
-        let Some(Opener { reader, .. }) = &mut self.opener else { return Ok(()) };
-        let before = reader.last_serial();
+        let Some(Opener { reader, expected_after, .. }) = &mut self.opener else { return Ok(()) };
+        let before = reader.last_serial().or(*expected_after);
         let load = reader.open(frame)?;
         // With `zmq_filtering` the publishes for other minions are not sent here.
         if let (Some(before), Some(now), Subscription::Everything) =

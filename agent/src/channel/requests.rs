@@ -22,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     connection::{Connection, ConnectionError},
+    names::Names,
     settings::{Heartbeat, MasterAddress},
 };
 use crate::tasks::Tasks;
@@ -64,6 +65,7 @@ pub enum Repeat {
 pub struct Requests {
     tasks: Tasks,
     heartbeat: Heartbeat,
+    names: Names,
     permits: Semaphore,
     idle: Mutex<Vec<Socket>>,
 }
@@ -81,9 +83,14 @@ struct Exchange {
 
 impl Requests {
     /// An empty pool.
-    pub fn new(tasks: Tasks, heartbeat: Heartbeat) -> Self {
+    pub fn new(tasks: Tasks, heartbeat: Heartbeat, names: Names) -> Self {
         let (permits, idle) = (Semaphore::new(SOCKETS_MAX), Mutex::default());
-        Self { tasks, heartbeat, permits, idle }
+        Self { tasks, heartbeat, names, permits, idle }
+    }
+
+    /// Closes the sockets that wait for work: they may be dead.
+    pub fn forget_idle(&self) {
+        self.lock_idle().clear();
     }
 
     /// Sends one request and waits up to `patience` for its reply.
@@ -134,8 +141,8 @@ impl Requests {
 
     async fn dial(&self, master: &MasterAddress) -> Result<Socket, ExchangeError> {
         let (address, config) = ((master.host(), master.port()), Config::new(SocketType::Req));
-        let connection =
-            Connection::dial(address, config, self.heartbeat).await.map_err(ExchangeError::Dial)?;
+        let connection = Connection::dial(address, &self.names, config, self.heartbeat).await;
+        let connection = connection.map_err(ExchangeError::Dial)?;
         let (exchanges, requests) = mpsc::channel(1);
         self.tasks.spawn("request socket", serve(connection, requests, self.tasks.token()));
         Ok(Socket { master: master.clone(), exchanges })

@@ -52,13 +52,19 @@ pub struct Sessions {
     state: watch::Sender<State>,
     wanted: watch::Sender<u64>,
     avoided: Mutex<Option<MasterAddress>>,
+    doubts: watch::Sender<()>,
 }
 
 impl Sessions {
     /// No session yet.
     pub fn new() -> Self {
         let state = watch::Sender::new(State::Closed("not connected yet".to_owned()));
-        Self { state, wanted: watch::Sender::new(1), avoided: Mutex::new(None) }
+        Self {
+            state,
+            wanted: watch::Sender::new(1),
+            avoided: Mutex::new(None),
+            doubts: watch::Sender::new(()),
+        }
     }
 
     /// The session, if there is one.
@@ -117,6 +123,16 @@ impl Sessions {
     /// The master to try last.
     pub fn avoided(&self) -> Option<MasterAddress> {
         self.avoided.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Says that what is connected may be dead.
+    pub fn doubt(&self) {
+        self.doubts.send_replace(());
+    }
+
+    /// Follows the doubts.
+    pub fn doubts(&self) -> watch::Receiver<()> {
+        self.doubts.subscribe()
     }
 
     /// Puts a new session in place.

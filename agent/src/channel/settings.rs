@@ -11,7 +11,10 @@ use proto::{
 
 use rand::seq::SliceRandom as _;
 
-use super::backoff::{Growth, Waits};
+use super::{
+    backoff::{Growth, Waits},
+    names::Names,
+};
 use crate::config::{Config, ConfigError};
 
 /// A deleted key is noticed within this time even when no job comes.
@@ -125,6 +128,8 @@ pub struct ChannelSettings {
     pub minion_sign_messages: bool,
     /// Which publishes to ask for.
     pub subscription: Subscription,
+    /// Who knows the masters' addresses.
+    pub names: Names,
     /// Deadlines, waits and heartbeats.
     pub timing: Timing,
 }
@@ -185,6 +190,7 @@ impl ChannelSettings {
                 true => Subscription::Filtered,
                 false => Subscription::Everything,
             },
+            names: Names::System,
             timing: Timing::from_config(config),
         })
     }

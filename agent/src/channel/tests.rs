@@ -1,5 +1,6 @@
 //! The link against a scripted master: acceptance, renewal, loss and repair.
 
+mod dials;
 mod faults;
 mod masters;
 mod proxy;
@@ -60,6 +61,7 @@ fn settings(pki_dir: &Path, port: u16) -> ChannelSettings {
         unsigned_publishes: UnsignedPublishes::Refuse,
         minion_sign_messages: false,
         subscription: Subscription::Everything,
+        names: names::Names::System,
         timing: Timing {
             auth_timeout: Duration::from_secs(2),
             auth_tries: 3,

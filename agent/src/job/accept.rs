@@ -105,7 +105,7 @@ impl Acceptor {
                     Calls::Several(calls) => calls.len(),
                 }
             ];
-            self.finish(&job, &outcomes).await;
+            self.queue.finish(return_load(&job, &outcomes)).await;
         }
         Ok(())
     }
@@ -154,7 +154,7 @@ impl Acceptor {
             // The process is ending: the job stays unfinished and is reported by the next one.
             return;
         }
-        self.finish(&job, &outcomes).await;
+        self.queue.finish(return_load(&job, &outcomes)).await;
     }
 
     async fn call_all(&self, job: &Job, cancel: &tokio_util::sync::CancellationToken) -> Vec<Outcome> {
@@ -175,19 +175,6 @@ impl Acceptor {
             }
         };
         stream::iter(calls).then(call).collect().await
-    }
-
-    async fn finish(&self, job: &Job, outcomes: &[Outcome]) {
-        let load = return_load(job, outcomes);
-        let (jid, record) = (job.jid.clone(), msgpack::encode_map(&load));
-        match self.services.store.run(move |tx| jobs::finish(tx, &jid, &record)).await {
-            Ok(Some(_)) => self.queue.wake(),
-            Ok(None) => tracing::error!(jid = job.jid, "the return queue is full; this return is dropped"),
-            Err(error) => {
-                tracing::error!(jid = job.jid, %error, "the return could not be queued and is sent once");
-                self.queue.send_now(load).await;
-            }
-        }
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! The queue lives in the store, so it survives a restart. While the master is away the sender backs off with
 //! jitter up to [`LONGEST_WAIT`]; a return that the master refuses [`REFUSALS`] times is dropped with an error,
-//! so that it cannot hold up the others.
+//! so that it cannot hold up the others. The policy of the bound (`agent: {returns_max_mb: 256}`): what waits stays; a
+//! return for which there is no room is replaced by a short failure that says so under the same jid.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,7 +13,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     channel::MasterLink,
-    store::{Store, StoreError, jobs},
+    config::Config,
+    store::{
+        Store, StoreError,
+        jobs::{self, Entry, Kept},
+    },
 };
 
 /// Sends returns. Clones share one queue.
@@ -21,13 +26,16 @@ pub struct ReturnQueue {
     store: Arc<Store>,
     link: Arc<dyn MasterLink>,
     news: Arc<Notify>,
+    most: i64,
 }
 
 impl ReturnQueue {
     /// A queue over the store's returns.
     #[must_use]
-    pub fn new(store: Arc<Store>, link: Arc<dyn MasterLink>) -> Self {
-        Self { store, link, news: Arc::new(Notify::new()) }
+    pub fn new(config: &Config, store: Arc<Store>, link: Arc<dyn MasterLink>) -> Self {
+        let megabytes = config.agent_opt("returns_max_mb").and_then(states::Value::as_int);
+        let most = megabytes.filter(|given| *given > 0).unwrap_or(DEFAULT_MB).saturating_mul(1024 * 1024);
+        Self { store, link, news: Arc::new(Notify::new()), most }
     }
 
     /// Says that there may be something to send, or that the link is back.
@@ -44,14 +52,46 @@ impl ReturnQueue {
 
     /// Queues a return that belongs to no recorded job.
     pub async fn enqueue(&self, load: Map) {
-        let jid = load.get("jid").and_then(Value::as_str).unwrap_or_default().to_owned();
-        let record = msgpack::encode_map(&load);
-        let queued = self.store.run(move |tx| jobs::enqueue(tx, &jid, &record)).await;
-        match queued {
-            Ok(Some(_)) => self.wake(),
-            Ok(None) => tracing::error!("the return queue is full; a return is dropped"),
-            Err(error) => tracing::error!(%error, "a return could not be queued and is lost"),
+        let entry = self.entry(&load);
+        let jid = entry.jid.clone();
+        match self.store.run(move |tx| jobs::enqueue(tx, &entry)).await {
+            Ok(kept) => self.queued(&jid, kept),
+            Err(error) => tracing::error!(jid, %error, "a return could not be queued and is lost"),
         }
+    }
+
+    /// Marks a job done and queues its return, in one step that a crash cannot part.
+    pub async fn finish(&self, load: Map) {
+        let entry = self.entry(&load);
+        let jid = entry.jid.clone();
+        match self.store.run(move |tx| jobs::finish(tx, &entry)).await {
+            Ok(kept) => self.queued(&jid, kept),
+            Err(error) => {
+                tracing::error!(jid, %error, "the return could not be queued and is sent once");
+                self.send_now(load).await;
+            }
+        }
+    }
+
+    fn entry(&self, load: &Map) -> Entry {
+        let jid = load.get("jid").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let record = msgpack::encode_map(load);
+        let notice = msgpack::encode_map(&notice(load, record.len(), self.most));
+        Entry { jid, load: record, notice, most: self.most }
+    }
+
+    fn queued(&self, jid: &str, kept: Kept) {
+        match kept {
+            Kept::Whole => {}
+            Kept::AsNotice => {
+                tracing::error!(
+                    jid,
+                    "the return queue is full; the master will be told that this return is lost"
+                );
+            }
+            Kept::Lost => tracing::error!(jid, "the return queue is full; this return is lost"),
+        }
+        self.wake();
     }
 
     /// Sends until the token is cancelled.
@@ -125,6 +165,27 @@ impl ReturnQueue {
     }
 }
 
+/// The return that goes in the place of one for which there is no room.
+fn notice(load: &Map, bytes: usize, most: i64) -> Map {
+    let mut notice = Map::new();
+    for key in ["jid", "fun", "fun_args", "user", "schedule"] {
+        // Arguments may be what makes the return large.
+        if let Some(echo) = load.get(key).filter(|echo| msgpack::encode(echo).len() < NOTICE_FIELD) {
+            notice.insert(key, echo.clone());
+        }
+    }
+    let text = format!(
+        "ERROR: the job ran, but its return of {bytes} bytes is lost: the minion's return queue was full (agent: \
+         {{returns_max_mb: {}}}) because the master did not take returns",
+        most / (1024 * 1024)
+    );
+    notice.insert("return", text);
+    notice.insert("retcode", 1);
+    notice.insert("success", false);
+    notice.insert("out", "nested");
+    notice
+}
+
 fn jittered(wait: Duration) -> Duration {
     wait.mul_f64(rand::Rng::gen_range(&mut rand::thread_rng(), 0.75..1.25))
 }
@@ -133,5 +194,9 @@ const SHORTEST_WAIT: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 /// How often an idle queue is looked at without news.
 const IDLE_LOOK: Duration = Duration::from_secs(60);
+/// How many megabytes of returns may wait when `agent: {returns_max_mb}` is unset.
+const DEFAULT_MB: i64 = 256;
+/// The largest echo in a notice.
+const NOTICE_FIELD: usize = 1024;
 /// How often a return may be refused before it is dropped.
 const REFUSALS: u32 = 5;

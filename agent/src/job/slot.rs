@@ -1,9 +1,12 @@
 //! The state slot: at most one `state.*` run at a time.
 //!
 //! A second run is refused with Salt's own sentence, or waits its turn (first come, first served) when it was
-//! asked to queue.
+//! asked to queue and not too many wait already.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{
+    Mutex, PoisonError,
+    atomic::{AtomicUsize, Ordering},
+};
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
@@ -35,11 +38,23 @@ impl StateHolder {
 pub struct StateSlot {
     free: Semaphore,
     holder: Mutex<Option<StateHolder>>,
+    waiting: AtomicUsize,
+}
+
+/// What a second run does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Queueing {
+    /// It is refused (`queue=False`).
+    Refused,
+    /// It waits (`queue=True`).
+    Wait,
+    /// It waits when fewer than so many run or wait before it (`queue=N`).
+    Within(usize),
 }
 
 impl Default for StateSlot {
     fn default() -> Self {
-        Self { free: Semaphore::new(1), holder: Mutex::new(None) }
+        Self { free: Semaphore::new(1), holder: Mutex::new(None), waiting: AtomicUsize::new(0) }
     }
 }
 
@@ -64,10 +79,24 @@ impl StateSlot {
         }
     }
 
-    /// Waits for the slot. `None` only when the slot is closed, which never happens.
-    pub async fn wait(&self, wanted: StateHolder) -> Option<StateTurn<'_>> {
-        let permit = self.free.acquire().await.ok()?;
-        Some(self.hold(permit, wanted))
+    /// Takes the slot, now or when it is this run's turn, as `queueing` says.
+    ///
+    /// # Errors
+    /// The holder, when this run may not wait.
+    pub async fn enter(&self, wanted: StateHolder, queueing: Queueing) -> Result<StateTurn<'_>, StateHolder> {
+        let before = self.waiting.load(Ordering::SeqCst) + 1;
+        let waits = match queueing {
+            Queueing::Refused => false,
+            Queueing::Wait => true,
+            Queueing::Within(most) => before < most,
+        };
+        if !waits {
+            return self.take(wanted);
+        }
+        let counted = Counted::of(&self.waiting);
+        let permit = self.free.acquire().await.map_err(|_closed| wanted.clone())?;
+        drop(counted);
+        Ok(self.hold(permit, wanted))
     }
 
     /// Who holds the slot.
@@ -85,6 +114,22 @@ impl StateSlot {
 impl Drop for StateTurn<'_> {
     fn drop(&mut self) {
         *self.slot.holder.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+/// One of the runs that wait, also when it is killed meanwhile.
+struct Counted<'w>(&'w AtomicUsize);
+
+impl<'w> Counted<'w> {
+    fn of(waiting: &'w AtomicUsize) -> Self {
+        waiting.fetch_add(1, Ordering::SeqCst);
+        Self(waiting)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -132,12 +177,29 @@ mod tests {
     async fn a_queued_run_gets_its_turn() {
         let slot = StateSlot::default();
         let turn = slot.take(holder("1")).unwrap();
-        let waiting = slot.wait(holder("2"));
+        let waiting = slot.enter(holder("2"), Queueing::Wait);
         tokio::pin!(waiting);
         assert!(futures_util::poll!(waiting.as_mut()).is_pending());
         drop(turn);
         let second = waiting.await.unwrap();
         assert_eq!(slot.holder(), Some(holder("2")));
         drop(second);
+    }
+
+    #[tokio::test]
+    async fn a_bounded_queue_takes_as_many_as_it_says() {
+        let slot = StateSlot::default();
+        let turn = slot.enter(holder("1"), Queueing::Within(2)).await.unwrap();
+        let second = slot.enter(holder("2"), Queueing::Within(2));
+        let mut second = Box::pin(second);
+        assert!(futures_util::poll!(second.as_mut()).is_pending());
+        assert_eq!(slot.enter(holder("3"), Queueing::Within(2)).await.unwrap_err(), holder("1"));
+        assert_eq!(slot.enter(holder("3"), Queueing::Refused).await.unwrap_err(), holder("1"));
+        drop(second);
+        let mut third = Box::pin(slot.enter(holder("3"), Queueing::Within(2)));
+        assert!(futures_util::poll!(third.as_mut()).is_pending(), "a killed run leaves its place");
+        drop(turn);
+        assert_eq!(slot.holder(), None);
+        third.await.unwrap();
     }
 }

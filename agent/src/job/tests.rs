@@ -88,7 +88,7 @@ impl Minion {
         let link: Arc<dyn MasterLink> = Arc::clone(master) as _;
         let services = Services::new(config, Arc::clone(&link), Arc::clone(&store), Tasks::new());
         services.refresh_grains().await;
-        let queue = ReturnQueue::new(store, link);
+        let queue = ReturnQueue::new(&services.config, store, link);
         drop(services.tasks.spawn("return queue", queue.clone().drain(services.tasks.token())));
         Self { acceptor: Acceptor::new(Arc::clone(&services), queue.clone()), services, queue }
     }
@@ -216,6 +216,30 @@ async fn a_killed_job_ends_at_once_and_says_so() {
     assert!(told.get("return").and_then(Value::as_str).unwrap().starts_with("Signal 9 sent to job "));
     let ret = one_return(&master, FIRST).await;
     assert_eq!(ret.get("success"), Some(&false.into()));
+    minion.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_return_for_which_there_is_no_room_is_told_to_be_lost() {
+    let (folder, master) = (tempfile::tempdir().unwrap(), Arc::new(ScriptedMaster::default()));
+    master.away.store(true, Ordering::SeqCst);
+    let minion = Minion::start(folder.path(), &master, "agent: {returns_max_mb: 1}").await;
+    let large = "x".repeat(700_000);
+    for jid in [FIRST, SECOND] {
+        minion.publish(jid, "test.arg", &[large.as_str().into()]);
+        let store = Arc::clone(&minion.services.store);
+        let waiting = if jid == FIRST { 1 } else { 2 };
+        wait_for("the return in the queue", || (store.with(jobs::waiting).unwrap() == waiting).then_some(()))
+            .await;
+    }
+    master.away.store(false, Ordering::SeqCst);
+    minion.queue.wake();
+    assert_eq!(one_return(&master, FIRST).await.get("success"), Some(&true.into()));
+    let lost = one_return(&master, SECOND).await;
+    assert_eq!((lost.get("success"), lost.get("retcode")), (Some(&false.into()), Some(&1.into())));
+    let text = lost.get("return").and_then(Value::as_str).unwrap();
+    assert!(text.contains("returns_max_mb: 1") && text.contains("the job ran"), "{text}");
+    assert!(lost.get("fun_args").is_none(), "what made the return large is echoed");
     minion.stop().await;
 }
 

@@ -12,7 +12,7 @@ use futures_util::future::BoxFuture;
 use states::{Compiler, Map, Request, Value};
 
 use crate::{
-    job::StateHolder,
+    job::{Queueing, StateHolder},
     modules::{Arguments, CallContext, FunctionSpec, Module, ModuleError},
     state_run::{self, NotRun, Settings, all_succeeded},
 };
@@ -61,22 +61,27 @@ async fn exclusive(fun: &str, args: &Arguments, call: &CallContext) -> Result<Va
     }
     let jid = call.jid.clone().unwrap_or_else(|| "req".to_owned());
     let wanted = StateHolder { fun: format!("state.{fun}"), jid };
-    let slot = &call.services.jobs.states;
-    let queue = args.keyword("queue").filter(|queue| !queue.is_nil()).map(Value::is_truthy);
-    let turn = if queue.unwrap_or_else(|| call.services.config.bool_opt("state_queue", false)) {
-        slot.wait(wanted).await
-    } else {
-        match slot.take(wanted) {
-            Ok(turn) => Some(turn),
-            Err(holder) => {
-                call.set_retcode(1);
-                return Ok(Value::List(vec![holder.sentence().into()]));
-            }
+    let turn = match call.services.jobs.states.enter(wanted, queueing(args, call)).await {
+        Ok(turn) => turn,
+        Err(holder) => {
+            call.set_retcode(1);
+            return Ok(Value::List(vec![holder.sentence().into()]));
         }
     };
     let done = run(request, settings, call).await;
     drop(turn);
     done
+}
+
+/// `queue=`, or the option `state_queue`: a truth, or how many may run and wait at once (0 for no bound).
+fn queueing(args: &Arguments, call: &CallContext) -> Queueing {
+    let given = args.keyword("queue").filter(|queue| !queue.is_nil());
+    match given.or_else(|| call.services.config.opts.get("state_queue")) {
+        Some(Value::Int(0)) => Queueing::Wait,
+        Some(Value::Int(most)) => usize::try_from(*most).map_or(Queueing::Wait, Queueing::Within),
+        Some(queue) if queue.is_truthy() => Queueing::Wait,
+        Some(_) | None => Queueing::Refused,
+    }
 }
 
 async fn run(request: Request, settings: Settings, call: &CallContext) -> Result<Value, ModuleError> {
@@ -238,7 +243,7 @@ fn steps(
     }))
 }
 
-const RUN_DOC: &str = "test=True shows what would change; pillar={..} lays values over the pillar; queue=True waits for a run in progress.";
+const RUN_DOC: &str = "test=True shows what would change; pillar={..} lays values over the pillar; queue=True waits for a run in progress, queue=N when fewer than N run or wait.";
 
 const FUNCTIONS: &[FunctionSpec] = &[
     FunctionSpec {

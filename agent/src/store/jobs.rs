@@ -2,7 +2,9 @@
 //!
 //! A jid is recorded before its job runs, and its return is queued in the transaction that marks it done, so a
 //! crash at any point leaves either a job to report as interrupted or a return to send: never both, never
-//! neither. Loads are kept as Salt's msgpack. Bounds: [`KEPT_JIDS`] finished jids, [`QUEUE_BYTES`] of returns.
+//! neither. Loads are kept as Salt's msgpack. Bounds: [`KEPT_JIDS`] finished jids; of returns as much as
+//! [`Entry::most`] says. A return for which there is no room is replaced by a notice that it is lost, so that its job
+//! still ends; notices have [`NOTICE_BYTES`] of their own.
 
 use rusqlite::{OptionalExtension, Transaction, params};
 
@@ -50,32 +52,62 @@ pub fn accept(tx: &Transaction<'_>, jid: &str, load: &[u8]) -> Result<bool, Stor
     Ok(fresh == 1)
 }
 
-/// Marks a job done and queues its return. `None` when the queue has no room for it.
+/// A return to queue.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// The job id; `req` for a return without one.
+    pub jid: String,
+    /// The return load as msgpack.
+    pub load: Vec<u8>,
+    /// What goes in its place when there is no room.
+    pub notice: Vec<u8>,
+    /// How many bytes of returns may wait.
+    pub most: i64,
+}
+
+/// What became of a return.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// It waits for the master.
+    Whole,
+    /// There was no room; the notice waits in its place.
+    AsNotice,
+    /// There was no room even for the notice.
+    Lost,
+}
+
+/// Marks a job done and queues its return.
 ///
 /// # Errors
 /// SQLite refused a statement.
-pub fn finish(tx: &Transaction<'_>, jid: &str, load: &[u8]) -> Result<Option<i64>, StoreError> {
-    tx.execute("UPDATE job SET done = 1, load = NULL WHERE jid = ?1", [jid])?;
+pub fn finish(tx: &Transaction<'_>, entry: &Entry) -> Result<Kept, StoreError> {
+    tx.execute("UPDATE job SET done = 1, load = NULL WHERE jid = ?1", [&entry.jid])?;
     tx.execute(
         "DELETE FROM job WHERE done = 1 AND jid <= (SELECT jid FROM job ORDER BY jid DESC LIMIT 1 OFFSET ?1)",
         [KEPT_JIDS],
     )?;
-    enqueue(tx, jid, load)
+    enqueue(tx, entry)
 }
 
 /// Queues a return without a recorded job (a ping's, while the master is away).
 ///
 /// # Errors
 /// SQLite refused a statement.
-pub fn enqueue(tx: &Transaction<'_>, jid: &str, load: &[u8]) -> Result<Option<i64>, StoreError> {
+pub fn enqueue(tx: &Transaction<'_>, entry: &Entry) -> Result<Kept, StoreError> {
     let held: i64 =
         tx.query_row("SELECT coalesce(sum(length(load)), 0) FROM job_return", [], |row| row.get(0))?;
-    let size = i64::try_from(load.len()).unwrap_or(i64::MAX);
-    if held > 0 && held.saturating_add(size) > QUEUE_BYTES {
-        return Ok(None);
-    }
-    tx.execute("INSERT INTO job_return (jid, load) VALUES (?1, ?2)", params![jid, load])?;
-    Ok(Some(tx.last_insert_rowid()))
+    let fits = |load: &[u8], most: i64| {
+        held == 0 || held.saturating_add(i64::try_from(load.len()).unwrap_or(i64::MAX)) <= most
+    };
+    let (load, kept) = if fits(&entry.load, entry.most) {
+        (&entry.load, Kept::Whole)
+    } else if fits(&entry.notice, entry.most.saturating_add(NOTICE_BYTES)) {
+        (&entry.notice, Kept::AsNotice)
+    } else {
+        return Ok(Kept::Lost);
+    };
+    tx.execute("INSERT INTO job_return (jid, load) VALUES (?1, ?2)", params![entry.jid, load])?;
+    Ok(kept)
 }
 
 /// The oldest queued return after `after` (0 for the oldest of all).
@@ -118,8 +150,8 @@ pub fn unfinished(tx: &Transaction<'_>) -> Result<Vec<Unfinished>, StoreError> {
 /// How many finished jids are remembered, newest first, to refuse a second delivery.
 const KEPT_JIDS: i64 = 10_000;
 
-/// How many bytes of returns wait for the master at most; what comes later is dropped and logged.
-const QUEUE_BYTES: i64 = 256 * 1024 * 1024;
+/// How many bytes of notices may wait beside the returns.
+const NOTICE_BYTES: i64 = 16 * 1024 * 1024;
 
 #[cfg(test)]
 mod tests {
@@ -130,6 +162,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(&dir.path().join("store.sqlite")).unwrap();
         (dir, store)
+    }
+
+    const NOTICE: &[u8] = b"lost";
+
+    fn entry(jid: &str, load: &[u8]) -> Entry {
+        Entry { jid: jid.to_owned(), load: load.to_vec(), notice: NOTICE.to_vec(), most: 1000 }
     }
 
     #[test]
@@ -148,12 +186,33 @@ mod tests {
         store.with(|tx| accept(tx, "1", b"load")).unwrap();
         let left = store.with(unfinished).unwrap();
         assert_eq!(left, [Unfinished { jid: "1".to_owned(), load: b"load".to_vec() }]);
-        let id = store.with(|tx| finish(tx, "1", b"return")).unwrap().unwrap();
+        assert_eq!(store.with(|tx| finish(tx, &entry("1", b"return"))).unwrap(), Kept::Whole);
         assert!(store.with(unfinished).unwrap().is_empty());
         let queued = store.with(|tx| next_return(tx, 0)).unwrap().unwrap();
-        assert_eq!(queued, QueuedReturn { id, load: b"return".to_vec() });
-        store.with(|tx| delivered(tx, id)).unwrap();
+        assert_eq!(queued.load, b"return");
+        store.with(|tx| delivered(tx, queued.id)).unwrap();
         assert_eq!(store.with(waiting).unwrap(), 0);
+    }
+
+    #[test]
+    fn a_return_without_room_is_replaced_by_its_notice_and_then_lost() {
+        let (_dir, store) = store();
+        let add = |jid: &str, load: &[u8]| store.with(|tx| enqueue(tx, &entry(jid, load))).unwrap();
+        assert_eq!(add("1", &[0; 2000]), Kept::Whole, "an empty queue takes what is larger than the queue");
+        assert_eq!(add("2", b"return"), Kept::AsNotice);
+        let second = store.with(|tx| next_return(tx, 1)).unwrap().unwrap();
+        assert_eq!(second.load, NOTICE);
+        let notices = vec![0; usize::try_from(NOTICE_BYTES).unwrap()];
+        store
+            .with(|tx| {
+                tx.execute("UPDATE job_return SET load = ?1 WHERE id = 2", [notices])
+                    .map_err(StoreError::from)
+            })
+            .unwrap();
+        assert_eq!(add("3", b"return"), Kept::Lost);
+        store.with(|tx| delivered(tx, 1)).unwrap();
+        store.with(|tx| delivered(tx, 2)).unwrap();
+        assert_eq!(add("4", b"return"), Kept::Whole);
     }
 
     #[test]
@@ -165,7 +224,7 @@ mod tests {
                 for jid in &jids {
                     tx.execute("INSERT INTO job (jid, done) VALUES (?1, 1)", [jid])?;
                 }
-                finish(tx, &jids[jids.len() - 1], b"return")
+                finish(tx, &entry(&jids[jids.len() - 1], b"return"))
             })
             .unwrap();
         let kept: i64 = store

@@ -101,6 +101,7 @@ impl Tally {
                 }
                 LinkEvent::Missed { count } => self.missed += count,
                 LinkEvent::Refused { why } => panic!("{why}"),
+                LinkEvent::Gap { since, until } => assert!(since <= until),
                 LinkEvent::Connected { .. } | LinkEvent::Lost { .. } | LinkEvent::Waiting { .. } => {}
             }
         }

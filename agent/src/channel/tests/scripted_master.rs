@@ -79,7 +79,12 @@ impl ScriptedMaster {
 
     /// Starts a master with a given key on given ports.
     pub async fn start_as(identity: Arc<MasterIdentity>, ports: (u16, u16)) -> Self {
-        let (requests, publishes) = (bind(ports.0).await, bind(ports.1).await);
+        Self::start_on("127.0.0.1", identity, ports).await
+    }
+
+    /// Starts a master on another address of loopback.
+    pub async fn start_on(host: &str, identity: Arc<MasterIdentity>, ports: (u16, u16)) -> Self {
+        let (requests, publishes) = (bind(host, ports.0).await, bind(host, ports.1).await);
         let request_port = requests.local_addr().unwrap().port();
         let publish_port = publishes.local_addr().unwrap().port();
         let aes = Crypticle::generate(&mut OsRng);
@@ -173,12 +178,12 @@ impl Drop for ScriptedMaster {
 }
 
 /// Binds a port that a master before may be about to leave.
-async fn bind(port: u16) -> TcpListener {
+pub async fn bind(host: &str, port: u16) -> TcpListener {
     let start = Instant::now();
     loop {
-        match TcpListener::bind(("127.0.0.1", port)).await {
+        match TcpListener::bind((host, port)).await {
             Ok(listener) => return listener,
-            Err(error) => assert!(start.elapsed() < PATIENCE, "port {port}: {error}"),
+            Err(error) => assert!(start.elapsed() < PATIENCE, "{host}:{port}: {error}"),
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
