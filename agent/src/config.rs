@@ -155,10 +155,6 @@ impl Config {
                 opts.insert(*key, rooted(&root_dir, &path).to_string_lossy().into_owned());
             }
         }
-        if opts.get("pki_dir").is_none() {
-            let keys = config_dir.join("pki").join("minion");
-            opts.insert("pki_dir", keys.to_string_lossy().into_owned());
-        }
         let path = |key: &str| Ok(PathBuf::from(text(&opts, key)?.unwrap_or_default()));
         let (pki_dir, cachedir) = (path("pki_dir")?, path("cachedir")?);
         let data_dir = match agent_text(&opts, "data_dir")? {
@@ -474,6 +470,7 @@ mod tests {
         assert_eq!(config.cachedir, Path::new("/srv/r/cache"));
         assert_eq!(config.str_opt("log_file").as_deref(), Some("/srv/r/var/log/x"));
         assert_eq!(config.data_dir, Path::new("/srv/r/var/lib/agent"));
+        assert_eq!(config.pki_dir, Path::new("/srv/r/etc/salt/pki/minion"));
     }
 
     #[test]

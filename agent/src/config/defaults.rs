@@ -22,7 +22,12 @@ const ROOT_DIR: &str = r"C:\ProgramData\Salt Project\Salt";
 #[cfg(not(windows))]
 const ROOT_DIR: &str = "/";
 
-/// The default options. `pki_dir` has none here: it follows the configuration folder.
+#[cfg(windows)]
+const PKI_DIR: &str = "/conf/pki/minion";
+#[cfg(not(windows))]
+const PKI_DIR: &str = "/etc/salt/pki/minion";
+
+/// The default options. Paths are below `root_dir`, as Salt takes them.
 pub(super) fn options() -> Map {
     let mut opts = Map::new();
     for (key, value) in TEXTS {
@@ -44,6 +49,7 @@ pub(super) fn options() -> Map {
         opts.insert(*key, Value::Nil);
     }
     opts.insert("root_dir", ROOT_DIR);
+    opts.insert("pki_dir", PKI_DIR);
     opts.insert("file_roots", base_roots(&["/srv/salt", "/srv/spm/salt"]));
     opts.insert("pillar_roots", base_roots(&["/srv/pillar", "/srv/spm/pillar"]));
     opts
