@@ -94,22 +94,25 @@ impl RequiredPermission {
     }
 }
 
-/// SELECT on each delivered column and on the cursor, by column.
+/// SELECT on each column that a statement names, by column; what its cursor needs.
 impl Requires for JobSpec {
     fn requirement(&self) -> Requirement {
         let mut requirement = Requirement::new(RequesterKind::SyncJob, self.name.as_str(), &self.connection);
         let Ok(database) = SqlName::new(self.connection.database.clone()) else { return requirement };
-        let mut columns: Vec<SqlName> = self.columns.iter().map(|column| column.name.clone()).collect();
-        match &self.cursor {
-            Cursor::Rowversion(cursor) if !columns.contains(cursor) => columns.push(cursor.clone()),
-            Cursor::Rowversion(_) | Cursor::Digest => {}
-        }
         requirement.permissions.push(RequiredPermission::on_columns(
-            database,
+            database.clone(),
             self.table.clone(),
             Permission::select(),
-            columns,
+            self.read_columns().into_iter().cloned().collect(),
         ));
+        match &self.cursor {
+            Cursor::ChangeTracking => requirement.permissions.push(RequiredPermission::on_object(
+                database,
+                self.table.clone(),
+                Permission::view_change_tracking(),
+            )),
+            Cursor::Rowversion(_) | Cursor::Datetime(_) | Cursor::Digest | Cursor::Full => {}
+        }
         requirement
     }
 }
@@ -126,5 +129,17 @@ mod tests {
         assert_eq!(columns, ["AppointmentID", "Note", "Balance", "RowVer"]);
         assert_eq!((needed.permission.as_str(), needed.database.as_str()), ("SELECT", "Main_OMS"));
         assert_eq!(requirement.by.name, "appointments");
+    }
+
+    #[test]
+    fn a_masked_column_is_not_asked_for_and_change_tracking_is() {
+        let mut spec = crate::sync::spec::tests::spec(&["AppointmentID"]);
+        spec.columns[1].mask = crate::sync::spec::Mask::Null;
+        spec.cursor = Cursor::ChangeTracking;
+        let requirement = spec.requirement();
+        let [select, tracking] = requirement.permissions.as_slice() else { panic!("{requirement:?}") };
+        let columns: Vec<&str> = select.columns.iter().map(SqlName::as_str).collect();
+        assert_eq!(columns, ["AppointmentID", "Balance"]);
+        assert_eq!(tracking.permission.as_str(), "VIEW CHANGE TRACKING");
     }
 }

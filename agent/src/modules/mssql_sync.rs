@@ -11,6 +11,7 @@ use crate::sync::explain;
 use crate::sync::names::JobName;
 use crate::sync::pass::{Ending, PassReport};
 use crate::sync::scheduler::JobStatus;
+use crate::sync::spec::Cursor;
 
 /// The module.
 pub struct MssqlSync;
@@ -43,11 +44,14 @@ impl Module for MssqlSync {
 }
 
 async fn run(name: &JobName, call: &CallContext) -> Result<Value, ModuleError> {
+    let state =
+        call.services.syncs.find(name).await.map_err(|error| ModuleError::Execution(explain(&error)))?;
+    let state = state.ok_or_else(|| ModuleError::Execution(format!("there is no sync job {name}")))?;
     let report = tokio::select! {
         () = call.cancel.cancelled() => return Err(ModuleError::Cancelled),
         report = call.services.syncs.run(name) => report,
     };
-    Ok(Value::Map(shown_report(&report.map_err(ModuleError::Execution)?)))
+    Ok(Value::Map(shown_report(&report.map_err(ModuleError::Execution)?, &state.spec.cursor)))
 }
 
 async fn resnapshot(name: &JobName, call: &CallContext) -> Result<Value, ModuleError> {
@@ -86,7 +90,7 @@ fn shown(job: &JobStatus) -> Map {
     map.insert("phase", state.progress.phase());
     map.insert(
         "watermark",
-        state.progress.watermark().map_or(Value::Nil, |watermark| watermark.to_string().into()),
+        state.progress.watermark().map_or(Value::Nil, |mark| state.spec.cursor.shown_watermark(mark).into()),
     );
     map.insert("epoch", number(state.epoch.get()));
     map.insert("next_sequence", number(state.sequence));
@@ -97,7 +101,9 @@ fn shown(job: &JobStatus) -> Map {
     map.insert("running", last.running);
     map.insert(
         "last_pass",
-        last.report.as_ref().map_or(Value::Nil, |report| Value::Map(shown_report(report))),
+        last.report
+            .as_ref()
+            .map_or(Value::Nil, |report| Value::Map(shown_report(report, &state.spec.cursor))),
     );
     map.insert("last_ended", last.ended.map_or(Value::Nil, moment));
     map.insert("next_run", last.next.map_or(Value::Nil, moment));
@@ -106,19 +112,26 @@ fn shown(job: &JobStatus) -> Map {
     map
 }
 
-fn shown_report(report: &PassReport) -> Map {
+fn shown_report(report: &PassReport, cursor: &Cursor) -> Map {
     let mut map = Map::new();
     map.insert("rows", number(report.rows));
     map.insert("batches", number(report.batches));
+    map.insert("read", number(report.read));
+    map.insert("deletes", number(report.deletes));
     if let Some(reach) = &report.reach {
-        map.insert("bound", reach.bound.to_string());
+        map.insert("bound", cursor.shown_watermark(reach.bound));
         map.insert("held_back", number(reach.held_back()));
+    }
+    if let Some(cause) = &report.cause {
+        map.insert("cause", cause.as_str());
     }
     map.insert(
         "ending",
         match report.ending {
             Ending::CaughtUp => "caught up",
             Ending::SpoolFull => "waits: the spool is full",
+            Ending::GaveWay => "goes on after other jobs",
+            Ending::Quiet => "waits: quiet hours",
         },
     );
     map

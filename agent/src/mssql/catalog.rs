@@ -35,6 +35,8 @@ pub struct ColumnInfo {
     pub scale: u8,
     /// May hold NULL.
     pub nullable: bool,
+    /// Collation of a text column.
+    pub collation: Option<String>,
 }
 
 /// One index.
@@ -119,6 +121,7 @@ fn column(row: &Row) -> Result<ColumnInfo, SqlError> {
         precision: byte(cell(row, 3)?)?,
         scale: byte(cell(row, 4)?)?,
         nullable: integer(cell(row, 5)?) == Some(1),
+        collation: text(cell(row, 6)?),
     })
 }
 
@@ -162,7 +165,7 @@ fn odd() -> SqlError {
     SqlError::Protocol { reason: "the catalog answered with other types than documented".into() }
 }
 
-const COLUMNS: &str = "SELECT c.name, t.name, c.max_length, c.[precision], c.scale, c.is_nullable \
+const COLUMNS: &str = "SELECT c.name, t.name, c.max_length, c.[precision], c.scale, c.is_nullable, c.collation_name \
      FROM sys.columns AS c \
      LEFT JOIN sys.types AS t ON t.user_type_id = c.system_type_id \
      WHERE c.object_id = OBJECT_ID(@P1) ORDER BY c.column_id";
@@ -180,7 +183,15 @@ mod tests {
 
     fn column(type_name: &str, max_length: i64, precision: u8, scale: u8) -> ColumnInfo {
         let type_name = type_name.to_owned();
-        ColumnInfo { name: "c".into(), type_name, max_length, precision, scale, nullable: true }
+        ColumnInfo {
+            name: "c".into(),
+            type_name,
+            max_length,
+            precision,
+            scale,
+            nullable: true,
+            collation: None,
+        }
     }
 
     #[test]

@@ -6,8 +6,11 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// A name that can stand for a SQL Server object, principal, role or column.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct SqlName(String);
 
 /// A refused name.
@@ -99,6 +102,20 @@ pub struct ObjectName {
     pub schema: SqlName,
     /// The table or view.
     pub name: SqlName,
+}
+
+impl TryFrom<String> for SqlName {
+    type Error = NameError;
+
+    fn try_from(name: String) -> Result<Self, NameError> {
+        Self::new(name)
+    }
+}
+
+impl From<SqlName> for String {
+    fn from(name: SqlName) -> Self {
+        name.0
+    }
 }
 
 impl ObjectName {

@@ -50,7 +50,7 @@ async fn present(args: &StateArgs, run: &StateContext) -> Result<StateReturn, Sy
     let opts = &run.services.config.opts;
     let sources = OptionSources { arguments: &args.args, opts, pillar: &run.pillar, taken: &[] };
     let request = JobRequest::read(&args.name, &sources)?;
-    let Checked { spec, warnings } = match request.check().await {
+    let Checked { spec, why, warnings } = match request.check().await {
         Ok(checked) => checked,
         Err(error) if run.mode == RunMode::Test && may_pass_later(&error) => {
             return Ok(unchecked(&request, &error));
@@ -63,11 +63,11 @@ async fn present(args: &StateArgs, run: &StateContext) -> Result<StateReturn, Sy
         StateReturn::ok(format!("Sync job {} is already declared", spec.name))
     } else if run.mode == RunMode::Test {
         StateReturn::would_change(
-            format!("Sync job {} is set to be declared: {}", spec.name, summary(&spec)),
+            format!("Sync job {} is set to be declared: {}", spec.name, summary(&spec, &why)),
             changes,
         )
     } else {
-        let comment = format!("Sync job {} is declared: {}", spec.name, summary(&spec));
+        let comment = format!("Sync job {} is declared: {}", spec.name, summary(&spec, &why));
         run.services.syncs.declare(spec).await?;
         StateReturn::changed(comment, changes)
     };
@@ -115,19 +115,26 @@ fn unchecked(request: &JobRequest, error: &SyncError) -> StateReturn {
     StateReturn::would_change(comment, changes)
 }
 
-fn summary(spec: &JobSpec) -> String {
+fn summary(spec: &JobSpec, why: &str) -> String {
     format!(
-        "{} columns of {} in {}, new rows by {} every {} s, {}",
+        "{} columns of {} in {}, new rows by {} ({why}) {}, {}",
         spec.columns.len(),
         spec.table,
         spec.connection.database,
         spec.cursor.shown(),
-        spec.interval.as_secs_f64(),
+        when(spec),
         match &spec.seal {
             Seal::Recipients(recipients) => format!("sealed for {} recipient(s)", recipients.len()),
             Seal::Plain => "not sealed".to_owned(),
         }
     )
+}
+
+fn when(spec: &JobSpec) -> String {
+    match &spec.timing.cron {
+        Some(line) => format!("at '{line}'"),
+        None => format!("every {} s", spec.timing.interval.as_secs_f64()),
+    }
 }
 
 /// What differs between a declared job and the wanted one; empty when nothing does.
@@ -153,8 +160,9 @@ fn changes(former: Option<&JobState>, spec: &JobSpec) -> Map {
 
 fn facts(spec: &JobSpec) -> Vec<(&'static str, Value)> {
     let connection = &spec.connection;
-    let columns =
-        spec.columns.iter().map(|column| Value::from(format!("{} {}", column.name, column.sql_type)));
+    let columns = spec.columns.iter().map(|column| Value::from(column.shown()));
+    let conditions = spec.filter.iter().map(|condition| Value::from(condition.shown()));
+    let quiet = spec.timing.quiet.iter().map(|hours| Value::from(hours.to_string()));
     let recipients = match &spec.seal {
         Seal::Recipients(recipients) => recipients.iter().map(|key| Value::from(key.as_str())).collect(),
         Seal::Plain => Vec::new(),
@@ -169,7 +177,13 @@ fn facts(spec: &JobSpec) -> Vec<(&'static str, Value)> {
         ("columns", Value::List(columns.collect())),
         ("key", Value::List(spec.key.iter().map(|key| Value::from(key.as_str())).collect())),
         ("cursor", spec.cursor.shown().into()),
-        ("interval", Value::Float(spec.interval.as_secs_f64())),
+        ("filter", Value::List(conditions.collect())),
+        ("sweep", spec.sweep.map_or(Value::Nil, |every| Value::Float(every.as_secs_f64()))),
+        ("overlap", spec.overlap().map_or(Value::Nil, |overlap| Value::Float(overlap.as_secs_f64()))),
+        ("interval", Value::Float(spec.timing.interval.as_secs_f64())),
+        ("cron", spec.timing.cron.as_deref().map_or(Value::Nil, Value::from)),
+        ("quiet_hours", Value::List(quiet.collect())),
+        ("priority", Value::Int(i64::from(spec.timing.priority))),
         ("batch_rows", Value::Int(i64::from(spec.batch_rows))),
         ("recipients", Value::List(recipients)),
     ]

@@ -102,10 +102,12 @@ impl CellKind {
         })
     }
 
-    /// What stands in the SELECT list for the column.
-    pub fn select(self, column: &SqlName) -> String {
+    /// What stands in the SELECT list for the column of the table called `from` (empty, or an alias with its dot).
+    pub fn select(self, column: &SqlName, from: &str) -> String {
         match self {
-            Self::Money(precision) => format!("CAST({0} AS decimal({precision},4)) AS {0}", column.quoted()),
+            Self::Money(precision) => {
+                format!("CAST({from}{0} AS decimal({precision},4)) AS {0}", column.quoted())
+            }
             Self::Bit
             | Self::TinyInt
             | Self::SmallInt
@@ -123,7 +125,7 @@ impl CellKind {
             | Self::DateTime
             | Self::SmallDateTime
             | Self::DateTime2(_)
-            | Self::DateTimeOffset(_) => column.quoted().to_string(),
+            | Self::DateTimeOffset(_) => format!("{from}{}", column.quoted()),
         }
     }
 

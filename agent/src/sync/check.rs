@@ -3,16 +3,23 @@
 //! Refuses what could lose rows or never work (no key, a cursor of the wrong type, a type that cannot be kept, a missing
 //! permission); warns of what works at a price (no index on the cursor).
 
+mod choose;
+mod columns;
+
 use std::time::Duration;
 
 use crate::mssql::catalog::{ColumnInfo, TableInfo};
+use crate::mssql::param::integer;
 use crate::mssql::quote::{ObjectName, SqlName};
-use crate::mssql::{ConnectionOptions, Session};
+use crate::mssql::{ConnectionOptions, Param, Session, SqlError};
 
 use super::SyncError;
 use super::batch::parse_recipients;
 use super::names::JobName;
-use super::spec::{Cursor, JobSpec, Seal, SourceColumn};
+use super::query::probe;
+use super::spec::{Clock, Comparison, Cursor, JobSpec, Mask, Seal, Timing};
+
+pub use choose::{Choice, Tracking};
 
 /// What a state asks for.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,12 +32,26 @@ pub struct JobRequest {
     pub table: ObjectName,
     /// The columns; all when `None`. Key columns are delivered in any case.
     pub columns: Option<Vec<String>>,
+    /// Columns left out of all.
+    pub exclude: Vec<String>,
+    /// Columns and the names they are delivered under.
+    pub rename: Vec<(String, String)>,
+    /// Columns and how they are masked.
+    pub mask: Vec<(String, MaskRequest)>,
+    /// Which rows.
+    pub filter: Vec<ConditionRequest>,
     /// The key columns; the primary key when `None`.
     pub key: Option<Vec<String>>,
     /// How new rows are found.
     pub cursor: CursorRequest,
-    /// From the end of one pass to the start of the next.
-    pub interval: Duration,
+    /// How far before the last pass a datetime cursor begins.
+    pub overlap: Duration,
+    /// What the moments of a datetime cursor are.
+    pub clock: Clock,
+    /// How often every row is looked at.
+    pub sweep: SweepRequest,
+    /// When it runs.
+    pub timing: Timing,
     /// Rows of one page.
     pub batch_rows: u32,
     /// For whom batches are sealed.
@@ -40,12 +61,58 @@ pub struct JobRequest {
 /// How new rows are to be found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CursorRequest {
-    /// By the table's rowversion column, whatever its name.
-    Rowversion,
-    /// By this column, which must be a rowversion.
-    Column(String),
+    /// By whatever fits the table best; a column that was named is used.
+    Auto(Option<String>),
+    /// By this column, or the table's rowversion column whatever its name.
+    Rowversion(Option<String>),
+    /// By Change Tracking.
+    ChangeTracking,
+    /// By this column of moments.
+    Datetime(String),
     /// By comparing digests of all rows.
     Digest,
+    /// By delivering everything.
+    Full,
+}
+
+/// How a column is to be masked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MaskRequest {
+    /// Not delivered at all.
+    Drop,
+    /// Delivered masked.
+    As(Mask),
+}
+
+/// A condition as it was declared.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ConditionRequest {
+    /// The column.
+    pub column: String,
+    /// What must hold of it.
+    pub test: TestRequest,
+}
+
+/// What must hold of a column.
+#[derive(Debug, Clone, PartialEq)]
+pub enum TestRequest {
+    /// It is NULL, or is not.
+    Null(bool),
+    /// It compares so.
+    Compares(Comparison, Param),
+    /// It is one of these.
+    In(Vec<Param>),
+}
+
+/// How often every row is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SweepRequest {
+    /// As the cursor needs it.
+    AsNeeded,
+    /// Never: what the cursor cannot see is not seen.
+    Never,
+    /// So often.
+    Every(Duration),
 }
 
 /// A declaration that holds, and what to know about it.
@@ -53,11 +120,35 @@ pub enum CursorRequest {
 pub struct Checked {
     /// The declaration.
     pub spec: JobSpec,
+    /// Why its cursor is this one.
+    pub why: String,
     /// What works at a price.
     pub warnings: Vec<String>,
 }
 
 impl JobRequest {
+    /// Everything of `table`, as it fits best.
+    pub fn new(name: JobName, connection: ConnectionOptions, table: ObjectName, seal: Seal) -> Self {
+        Self {
+            name,
+            connection,
+            table,
+            columns: None,
+            exclude: Vec::new(),
+            rename: Vec::new(),
+            mask: Vec::new(),
+            filter: Vec::new(),
+            key: None,
+            cursor: CursorRequest::Auto(None),
+            overlap: DEFAULT_OVERLAP,
+            clock: Clock::Local,
+            sweep: SweepRequest::AsNeeded,
+            timing: Timing::every(DEFAULT_INTERVAL),
+            batch_rows: DEFAULT_BATCH_ROWS,
+            seal,
+        }
+    }
+
     /// Logs in as the job will and checks the table.
     ///
     /// # Errors
@@ -73,10 +164,9 @@ impl JobRequest {
             database: self.connection.database.clone(),
             login: self.connection.user.clone(),
         })?;
-        let checked = self.resolve(&table)?;
-        let spec = &checked.spec;
-        let probe = format!("SELECT TOP (0) {} FROM {}", spec.select_list(), spec.table.quoted());
-        session.batch(&probe).await?;
+        let tracking = self.tracking(&mut session).await?;
+        let checked = self.resolve(&table, tracking)?;
+        session.batch(&probe(&checked.spec)).await?;
         session.close().await;
         Ok(checked)
     }
@@ -85,52 +175,55 @@ impl JobRequest {
     ///
     /// # Errors
     /// What makes the job impossible, see [`SyncError`].
-    pub fn resolve(&self, table: &TableInfo) -> Result<Checked, SyncError> {
-        let cursor = self.resolve_cursor(table)?;
+    pub fn resolve(&self, table: &TableInfo, tracking: Tracking) -> Result<Checked, SyncError> {
         let key = self.resolve_key(table)?;
-        let columns = self.resolve_columns(table, &key)?;
-        let warnings = self.warnings(table, cursor);
-        let cursor = match cursor {
-            Some(column) => Cursor::Rowversion(SqlName::new(column.name.clone())?),
-            None => Cursor::Digest,
-        };
+        let Choice { cursor, why } = self.choose(table, &key, tracking)?;
+        if key.is_empty() && cursor != Cursor::Full {
+            return Err(SyncError::NoKey { table: self.table.to_string() });
+        }
         let spec = JobSpec {
             name: self.name.clone(),
             connection: self.connection.clone(),
             table: self.table.clone(),
-            columns,
+            columns: self.resolve_columns(table, &key)?,
             key: key.iter().map(|info| SqlName::new(info.name.clone())).collect::<Result<_, _>>()?,
+            filter: self.resolve_filter(table)?,
+            sweep: self.resolve_sweep(&cursor),
             cursor,
-            interval: self.interval,
+            timing: self.timing.clone(),
             batch_rows: self.batch_rows,
             seal: self.seal.clone(),
         };
-        Ok(Checked { spec, warnings })
+        let warnings = self.warnings(table, &spec);
+        Ok(Checked { spec, why, warnings })
     }
 
-    fn resolve_cursor<'t>(&self, table: &'t TableInfo) -> Result<Option<&'t ColumnInfo>, SyncError> {
-        let column = match &self.cursor {
-            CursorRequest::Digest => return Ok(None),
-            CursorRequest::Column(name) => self.column(table, name)?,
-            CursorRequest::Rowversion => {
-                table.rowversion().ok_or_else(|| SyncError::NoRowversion { table: self.table.to_string() })?
-            }
+    async fn tracking(&self, session: &mut Session) -> Result<Tracking, SyncError> {
+        let table = [Param::Text(self.table.quoted())];
+        let rows = session.query(TRACKING, &table).await?;
+        let number = |at: usize| {
+            let cell = rows.first().map(|row| row.get_column_data(at).map_err(SqlError::from)).transpose();
+            cell.map(|cell| cell.and_then(integer))
         };
-        if column.is_rowversion() {
-            return Ok(Some(column));
-        }
-        Err(SyncError::CursorType {
-            table: self.table.to_string(),
-            column: column.name.clone(),
-            sql_type: column.sql_type(),
+        Ok(match (number(0)?, number(1)?) {
+            (Some(_), Some(1)) => Tracking::On,
+            (None, Some(0)) => Tracking::Unseen,
+            _ => Tracking::Off,
         })
+    }
+
+    fn resolve_sweep(&self, cursor: &Cursor) -> Option<Duration> {
+        match (self.sweep, cursor) {
+            // A digest job is nothing but a sweep, a full job delivers everything anyway.
+            (_, Cursor::Digest | Cursor::Full) | (SweepRequest::Never, _) => None,
+            (SweepRequest::AsNeeded, Cursor::ChangeTracking) => None,
+            (SweepRequest::AsNeeded, Cursor::Rowversion(_) | Cursor::Datetime(_)) => Some(DEFAULT_SWEEP),
+            (SweepRequest::Every(every), _) => Some(every),
+        }
     }
 
     fn resolve_key<'t>(&self, table: &'t TableInfo) -> Result<Vec<&'t ColumnInfo>, SyncError> {
         let names = self.key.as_ref().unwrap_or(&table.primary_key);
-        if names.is_empty() {
-            return Err(SyncError::NoKey { table: self.table.to_string() });
-        }
         let key: Vec<&ColumnInfo> =
             names.iter().map(|name| self.column(table, name)).collect::<Result<_, _>>()?;
         match key.iter().find(|column| column.nullable) {
@@ -141,42 +234,17 @@ impl JobRequest {
         }
     }
 
-    fn resolve_columns(
-        &self,
-        table: &TableInfo,
-        key: &[&ColumnInfo],
-    ) -> Result<Vec<SourceColumn>, SyncError> {
-        let mut infos: Vec<&ColumnInfo> = match &self.columns {
-            None => table.columns.iter().collect(),
-            Some(names) => names.iter().map(|name| self.column(table, name)).collect::<Result<_, _>>()?,
-        };
-        for column in key {
-            if !infos.contains(column) {
-                infos.push(column);
-            }
-        }
-        infos.into_iter().map(|info| self.source_column(info)).collect()
-    }
-
-    fn source_column(&self, info: &ColumnInfo) -> Result<SourceColumn, SyncError> {
-        SourceColumn::of(info)?.ok_or_else(|| SyncError::ColumnType {
-            table: self.table.to_string(),
-            column: info.name.clone(),
-            sql_type: info.sql_type(),
-        })
-    }
-
     fn column<'t>(&self, table: &'t TableInfo, name: &str) -> Result<&'t ColumnInfo, SyncError> {
         let missing = || SyncError::NoColumn { table: self.table.to_string(), column: name.to_owned() };
         table.column(name).ok_or_else(missing)
     }
 
-    fn warnings(&self, table: &TableInfo, cursor: Option<&ColumnInfo>) -> Vec<String> {
+    fn warnings(&self, table: &TableInfo, spec: &JobSpec) -> Vec<String> {
         let mut warnings = Vec::new();
-        if let Some(cursor) = cursor.filter(|cursor| !table.is_indexed(&cursor.name)) {
+        if let Some(cursor) = spec.cursor_column().filter(|cursor| !table.is_indexed(cursor.as_str())) {
             warnings.push(format!(
-                "no index of {} begins with {}, or the login may not see it: every pass reads the whole table",
-                self.table, cursor.name
+                "no index of {} begins with {cursor}, or the login may not see it: every pass reads the whole table",
+                self.table
             ));
         }
         if let Some(key) = &self.key {
@@ -185,94 +253,22 @@ impl JobRequest {
                 warnings.push(format!("no unique index of {} is over ({})", self.table, key.join(", ")));
             }
         }
+        if self.sweep == SweepRequest::Never && matches!(spec.cursor, Cursor::Rowversion(_)) {
+            warnings.push(format!("deletes of {} are not seen: a rowversion does not tell them", self.table));
+        }
         warnings
     }
 }
 
+const TRACKING: &str = "SELECT CHANGE_TRACKING_MIN_VALID_VERSION(OBJECT_ID(@P1)), \
+     HAS_PERMS_BY_NAME(@P1, N'OBJECT', N'VIEW CHANGE TRACKING')";
+/// Ten minutes, as practices know it.
+pub const DEFAULT_INTERVAL: Duration = Duration::from_secs(600);
+/// Rows of one page at most.
+pub const DEFAULT_BATCH_ROWS: u32 = 50_000;
+/// Two hours: the hour that a clock is set back in autumn, and an hour for slow transactions and wrong clocks.
+pub const DEFAULT_OVERLAP: Duration = Duration::from_secs(7200);
+const DEFAULT_SWEEP: Duration = Duration::from_secs(6 * 3600);
+
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::mssql::catalog::IndexInfo;
-
-    fn column(name: &str, type_name: &str, nullable: bool) -> ColumnInfo {
-        let (name, type_name) = (name.to_owned(), type_name.to_owned());
-        ColumnInfo { name, type_name, max_length: 8, precision: 10, scale: 0, nullable }
-    }
-
-    fn table() -> TableInfo {
-        let index = |name: &str, column: &str| IndexInfo {
-            name: name.into(),
-            columns: vec![column.into()],
-            unique: true,
-        };
-        TableInfo {
-            columns: vec![
-                column("PaymentID", "int", false),
-                column("Paid", "datetime", false),
-                column("Shape", "", true),
-                column("Note", "nvarchar", true),
-                column("RowVer", "timestamp", false),
-            ],
-            primary_key: vec!["PaymentID".into()],
-            indexes: vec![index("PK_Payment", "PaymentID"), index("IX_RowVer", "RowVer")],
-        }
-    }
-
-    fn request() -> JobRequest {
-        JobRequest {
-            name: JobName::new("j").unwrap(),
-            connection: ConnectionOptions::read(|_| None).unwrap(),
-            table: ObjectName::parse("Payment").unwrap(),
-            columns: Some(vec!["note".into()]),
-            key: None,
-            cursor: CursorRequest::Rowversion,
-            interval: Duration::from_secs(600),
-            batch_rows: 10,
-            seal: Seal::Plain,
-        }
-    }
-
-    #[test]
-    fn key_and_cursor_are_found_and_the_key_is_delivered() {
-        let checked = request().resolve(&table()).unwrap();
-        let names: Vec<&str> = checked.spec.columns.iter().map(|column| column.name.as_str()).collect();
-        assert_eq!(names, ["Note", "PaymentID"]);
-        assert_eq!(checked.spec.cursor.shown(), "rowversion RowVer");
-        assert!(checked.warnings.is_empty());
-    }
-
-    #[test]
-    fn a_cursor_without_index_is_warned_of() {
-        let mut table = table();
-        table.indexes.pop();
-        let warnings = request().resolve(&table).unwrap().warnings;
-        assert!(warnings[0].contains("begins with RowVer"), "{warnings:?}");
-    }
-
-    #[test]
-    fn a_cursor_of_another_type_is_refused_by_its_type() {
-        let asked = JobRequest { cursor: CursorRequest::Column("Paid".into()), ..request() };
-        let text = asked.resolve(&table()).unwrap_err().to_string();
-        assert_eq!(text, "the cursor column Paid of dbo.Payment is datetime, not rowversion");
-    }
-
-    #[test]
-    fn a_table_without_rowversion_or_key_is_refused() {
-        let mut bare = table();
-        bare.columns.pop();
-        assert!(matches!(request().resolve(&bare), Err(SyncError::NoRowversion { .. })));
-        let mut bare = table();
-        bare.primary_key.clear();
-        assert!(matches!(request().resolve(&bare), Err(SyncError::NoKey { .. })));
-    }
-
-    #[test]
-    fn a_missing_column_a_lossy_type_and_a_nullable_key_are_refused_by_name() {
-        let refused = |asked: JobRequest| asked.resolve(&table()).unwrap_err().to_string();
-        assert!(refused(JobRequest { columns: Some(vec!["Nope".into()]), ..request() }).contains("Nope"));
-        assert!(refused(JobRequest { columns: None, ..request() }).contains("column Shape"));
-        assert!(
-            refused(JobRequest { key: Some(vec!["Note".into()]), ..request() }).contains("may hold NULL")
-        );
-    }
-}
+mod tests;

@@ -1,24 +1,25 @@
-//! The rowversion cursor: how far a job has read, and the statement that reads on.
+//! How far a job has read: what is stored between two passes, and how it moves.
 //!
-//! A snapshot takes its bound before it reads anything and selects only rows below it, in key order; increments begin
-//! exactly at that bound, in (rowversion, key) order. So a row changed while the snapshot runs is left to the
-//! increments, and every version of a row that a pass sees is delivered once. A bound is `MIN_ACTIVE_ROWVERSION()`: rows
-//! of transactions still open lie at or above it and are never passed over (Microsoft, "MIN_ACTIVE_ROWVERSION").
+//! A snapshot takes its bound before it reads anything and goes in key order; increments begin exactly at that bound. So a
+//! row changed while the snapshot runs is left to the increments. A rowversion bound is `MIN_ACTIVE_ROWVERSION()`: rows of
+//! transactions still open lie at or above it and are never passed over (Microsoft, "MIN_ACTIVE_ROWVERSION"). A Change
+//! Tracking bound is `CHANGE_TRACKING_CURRENT_VERSION()`, which counts commits. A datetime bound is the server's clock, and
+//! reading begins an overlap before it. Beside that runs the sweep, which looks at every row in key order on its own
+//! interval, for what the cursor cannot see.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use crate::mssql::Param;
+use crate::store::sync_rows::Hash;
 
-use super::spec::{Cursor, JobSpec};
+/// A value of the cursor: of the rowversion counter, of Change Tracking, or a moment in 100 ns since 0001-01-01.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+pub struct Watermark(u64);
 
-/// A value of the database's rowversion counter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Rowversion(u64);
-
-impl Rowversion {
-    /// From the 8 bytes SQL Server sends, most significant first.
+impl Watermark {
+    /// From the 8 bytes of a rowversion, most significant first.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         bytes.try_into().ok().map(|bytes| Self(u64::from_be_bytes(bytes)))
     }
@@ -39,228 +40,189 @@ impl Rowversion {
         Self(self.0.saturating_sub(1))
     }
 
-    fn param(self) -> Param {
+    /// As a rowversion's bytes.
+    pub fn bytes(self) -> Param {
         Param::Bytes(self.0.to_be_bytes().to_vec())
+    }
+
+    /// As a Change Tracking version.
+    pub fn version(self) -> Param {
+        Param::BigInt(self.0.cast_signed())
+    }
+
+    /// As a `datetime2(7)`, `earlier` units of 100 ns before it.
+    pub fn moment(self, earlier: u64) -> Param {
+        let ticks = self.0.saturating_sub(earlier);
+        let days = u32::try_from(ticks / TICKS_PER_DAY).unwrap_or(u32::MAX);
+        Param::DateTime2(days, ticks % TICKS_PER_DAY, 7)
+    }
+
+    /// From a `datetime2(7)`.
+    pub fn from_moment(days: u32, increments: u64) -> Self {
+        Self(u64::from(days) * TICKS_PER_DAY + increments)
     }
 }
 
-impl fmt::Display for Rowversion {
+impl fmt::Display for Watermark {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "0x{:016X}", self.0)
     }
 }
 
 /// How far a job has read within its epoch.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Progress {
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Progress {
+    /// What the cursor has read.
+    pub reading: Reading,
+    /// What the sweep has looked at.
+    pub sweep: Sweep,
+    /// What a full job delivered last.
+    pub content: Option<Hash>,
+}
+
+/// What the cursor has read.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub enum Reading {
     /// Declared; nothing read.
+    #[default]
     New,
     /// In the snapshot: rows below `bound` with keys up to `after` are read.
     Snapshot {
         /// Taken before the first page.
-        bound: Rowversion,
+        bound: Watermark,
         /// Key of the last row read; empty before the first.
         after: Vec<Param>,
     },
     /// After the snapshot: every row at or below (`after`, `key`) is read.
     Increments {
-        /// Rowversion of the last row read, or the end of what is known to be read.
-        after: Rowversion,
+        /// Cursor value of the last row read, or the end of what is known to be read.
+        after: Watermark,
         /// Key of the last row read; empty when all of `after` is read.
         key: Vec<Param>,
     },
-    /// Reading everything by key and comparing digests: rows with keys up to `after` are compared in this round.
-    Sweep {
-        /// Counts the sweeps of the epoch from 1.
-        round: u64,
-        /// Key of the last row compared; empty before the first.
-        after: Vec<Param>,
-    },
-    /// Between two sweeps: everything that the last one found is delivered.
-    Swept {
-        /// The last sweep.
-        round: u64,
-    },
+    /// Nothing but sweeps.
+    Sweeps,
+    /// Everything, every time.
+    Whole,
 }
 
-/// Where the last row of a page stands.
+/// What the sweep has looked at.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Sweep {
+    /// Counts the sweeps of the epoch from 1; 0 before the first.
+    pub round: u64,
+    /// Key of the last row looked at, empty before the first; nothing between two sweeps.
+    pub after: Option<Vec<Param>>,
+    /// When the one under way or the last one began, in seconds since 1970.
+    pub began: u64,
+    /// When the last one ended, in seconds since 1970.
+    pub ended: u64,
+}
+
+/// Where a row stands.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Position {
-    /// Its rowversion.
-    pub rowversion: Rowversion,
+    /// Its cursor value as it was read, when the cursor has one.
+    pub cursor: Option<Param>,
     /// Its key.
     pub key: Vec<Param>,
 }
 
-/// A statement that reads one page.
-#[derive(Debug, Clone, PartialEq)]
-pub struct PageQuery {
-    /// T-SQL with `@P1 …`.
-    pub sql: String,
-    /// Their values.
-    pub params: Vec<Param>,
+impl Position {
+    /// The cursor value as a watermark; 0 when it is no rowversion and no version.
+    pub fn watermark(&self) -> Watermark {
+        if let Some(Param::Bytes(bytes)) = &self.cursor {
+            return Watermark::from_bytes(bytes).unwrap_or_default();
+        }
+        if let Some(Param::BigInt(version)) = &self.cursor {
+            return Watermark(version.cast_unsigned());
+        }
+        Watermark(0)
+    }
+}
+
+/// What a page is read for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Of the snapshot, in key order.
+    Snapshot,
+    /// What is new, in the order of cursor and key.
+    Increment,
+    /// What may be new, again; the watermark moves when the pass is through.
+    Overlap,
+    /// Everything in key order, to compare or to see what is gone.
+    Sweep,
+    /// Rows that an operator asked for again.
+    Repair,
+}
+
+impl Phase {
+    /// As events and footers name it.
+    pub fn shown(self) -> &'static str {
+        match self {
+            Self::Snapshot => "snapshot",
+            Self::Increment | Self::Overlap => "increment",
+            Self::Sweep => "sweep",
+            Self::Repair => "repair",
+        }
+    }
 }
 
 impl Progress {
+    /// A job at this point of its reading, before any sweep.
+    pub fn at(reading: Reading) -> Self {
+        Self { reading, ..Self::default() }
+    }
+
     /// What is read once the rows up to `last` are delivered.
     #[must_use]
-    pub fn advanced(&self, last: Position) -> Self {
-        match self {
-            Self::New => Self::New,
-            Self::Snapshot { bound, .. } => Self::Snapshot { bound: *bound, after: last.key },
-            Self::Increments { .. } => Self::Increments { after: last.rowversion, key: last.key },
-            Self::Sweep { .. } | Self::Swept { .. } => self.clone(),
+    pub fn advanced(&self, phase: Phase, last: &Position) -> Self {
+        let mut progress = self.clone();
+        match (phase, &mut progress.reading) {
+            (Phase::Snapshot, Reading::Snapshot { after, .. }) => after.clone_from(&last.key),
+            (Phase::Increment, Reading::Increments { after, key }) => {
+                *after = last.watermark();
+                key.clone_from(&last.key);
+            }
+            (Phase::Sweep, _) => progress.sweep.after = Some(last.key.clone()),
+            _ => {}
         }
+        progress
     }
 
-    /// What is read once a page below `bound` came back without filling up.
+    /// What is read once a page below `bound` came back without filling up; a sweep's end is told apart.
     #[must_use]
-    pub fn exhausted(&self, bound: Rowversion) -> Self {
-        match self {
-            Self::New => Self::New,
-            Self::Snapshot { bound, .. } => Self::Increments { after: bound.below(), key: Vec::new() },
-            Self::Increments { .. } => Self::Increments { after: bound.below(), key: Vec::new() },
-            Self::Sweep { .. } | Self::Swept { .. } => self.clone(),
+    pub fn exhausted(&self, phase: Phase, bound: Watermark) -> Self {
+        let mut progress = self.clone();
+        match (phase, &self.reading) {
+            (Phase::Snapshot, Reading::Snapshot { bound, .. }) => {
+                progress.reading = Reading::Increments { after: *bound, key: Vec::new() };
+            }
+            (Phase::Increment, Reading::Increments { .. }) => {
+                progress.reading = Reading::Increments { after: bound, key: Vec::new() };
+            }
+            _ => {}
         }
+        progress
     }
 
-    /// `snapshot` or `increment`, as events and status name it.
+    /// `snapshot`, `increment`, `sweep` or `full`, as status names it.
     pub fn phase(&self) -> &'static str {
-        match self {
-            Self::New | Self::Snapshot { .. } => "snapshot",
-            Self::Increments { .. } => "increment",
-            Self::Sweep { .. } | Self::Swept { .. } => "sweep",
+        match self.reading {
+            Reading::New | Reading::Snapshot { .. } => "snapshot",
+            Reading::Increments { .. } => "increment",
+            Reading::Sweeps => "sweep",
+            Reading::Whole => "full",
         }
     }
 
-    /// The rowversion below which everything is read; `None` until the snapshot is done.
-    pub fn watermark(&self) -> Option<Rowversion> {
-        match self {
-            Self::New | Self::Snapshot { .. } | Self::Sweep { .. } | Self::Swept { .. } => None,
-            Self::Increments { after, .. } => Some(*after),
+    /// The value up to which everything is read; `None` until the snapshot is done.
+    pub fn watermark(&self) -> Option<Watermark> {
+        match self.reading {
+            Reading::New | Reading::Snapshot { .. } | Reading::Sweeps | Reading::Whole => None,
+            Reading::Increments { after, .. } => Some(after),
         }
     }
-
-    /// The round of the sweep; 0 outside sweeps.
-    pub fn round(&self) -> u64 {
-        match self {
-            Self::New | Self::Snapshot { .. } | Self::Increments { .. } => 0,
-            Self::Sweep { round, .. } | Self::Swept { round } => *round,
-        }
-    }
-
-    /// The statement for the next page of at most `rows` rows; `bound` is this pass' bound. `None` for a new job.
-    pub fn page(&self, spec: &JobSpec, bound: Rowversion, rows: u32) -> Option<PageQuery> {
-        let mut params = vec![Param::BigInt(rows.into())];
-        let cursor = match &spec.cursor {
-            Cursor::Rowversion(column) => column.quoted(),
-            Cursor::Digest => return None,
-        };
-        let below =
-            |params: &mut Vec<Param>, bound: Rowversion| format!("{cursor} < {}", rowversion(params, bound));
-        let (filter, order) = match self {
-            Self::New | Self::Sweep { .. } | Self::Swept { .. } => return None,
-            Self::Snapshot { bound, after } => {
-                let mut filter = below(&mut params, *bound);
-                if !after.is_empty() {
-                    filter = format!("{filter} AND {}", beyond(&mut params, &key_terms(spec), after));
-                }
-                (filter, spec.key_list())
-            }
-            Self::Increments { after, key } => {
-                let filter = below(&mut params, bound);
-                let more = increments(&mut params, (&cursor.to_string(), spec), *after, key);
-                (format!("{filter} AND {more}"), format!("{cursor}, {}", spec.key_list()))
-            }
-        };
-        let (columns, table) = (spec.select_list(), spec.table.quoted());
-        let sql = format!(
-            "SELECT TOP (@P1) {columns} FROM {table} WHERE {filter} ORDER BY {order} OPTION (MAXDOP 1)"
-        );
-        Some(PageQuery { sql, params })
-    }
-}
-
-/// The statement that reads on by key alone, for a sweep.
-pub fn sweep_page(spec: &JobSpec, after: &[Param], rows: u32) -> PageQuery {
-    let mut params = vec![Param::BigInt(rows.into())];
-    let filter = match after {
-        [] => String::new(),
-        after => format!(" WHERE {}", beyond(&mut params, &key_terms(spec), after)),
-    };
-    let (columns, table, order) = (spec.select_list(), spec.table.quoted(), spec.key_list());
-    let sql = format!("SELECT TOP (@P1) {columns} FROM {table}{filter} ORDER BY {order} OPTION (MAXDOP 1)");
-    PageQuery { sql, params }
-}
-
-fn increments(
-    params: &mut Vec<Param>,
-    (cursor, spec): (&str, &JobSpec),
-    after: Rowversion,
-    key: &[Param],
-) -> String {
-    if key.is_empty() {
-        return format!("{cursor} > {}", rowversion(params, after));
-    }
-    let mut terms = vec![Term { column: cursor.to_string(), sql_type: Some(ROWVERSION_TYPE.to_owned()) }];
-    terms.extend(key_terms(spec));
-    let mut values = vec![after.param()];
-    values.extend_from_slice(key);
-    beyond(params, &terms, &values)
-}
-
-/// One column of a keyset comparison; a parameter is cast to `sql_type` so that it compares exactly as stored.
-struct Term {
-    column: String,
-    sql_type: Option<String>,
-}
-
-fn key_terms(spec: &JobSpec) -> Vec<Term> {
-    spec.key_columns()
-        .map(|column| Term {
-            column: column.name.quoted().to_string(),
-            sql_type: exact_type(&column.sql_type),
-        })
-        .collect()
-}
-
-/// Integers compare exactly as they come; everything else is cast to the column's own type.
-fn exact_type(sql_type: &str) -> Option<String> {
-    let whole = matches!(sql_type, "tinyint" | "smallint" | "int" | "bigint" | "bit");
-    (!whole).then(|| sql_type.to_owned())
-}
-
-/// `(a, b, …) > (values)` in the form that SQL Server seeks on: `a >= @1 AND (a > @1 OR (a = @1 AND (b > @2 …)))`.
-fn beyond(params: &mut Vec<Param>, terms: &[Term], values: &[Param]) -> String {
-    let names: Vec<String> = terms.iter().zip(values).map(|(term, value)| term.bind(params, value)).collect();
-    let mut nested = String::new();
-    for (term, name) in terms.iter().zip(&names).rev() {
-        let column = &term.column;
-        nested = if nested.is_empty() {
-            format!("{column} > {name}")
-        } else {
-            format!("({column} > {name} OR ({column} = {name} AND {nested}))")
-        };
-    }
-    match (terms.first(), names.first()) {
-        (Some(first), Some(name)) if terms.len() > 1 => format!("{} >= {name} AND {nested}", first.column),
-        _ => nested,
-    }
-}
-
-impl Term {
-    fn bind(&self, params: &mut Vec<Param>, value: &Param) -> String {
-        params.push(value.clone());
-        let name = format!("@P{}", params.len());
-        match &self.sql_type {
-            Some(sql_type) => format!("CAST({name} AS {sql_type})"),
-            None => name,
-        }
-    }
-}
-
-fn rowversion(params: &mut Vec<Param>, value: Rowversion) -> String {
-    Term { column: String::new(), sql_type: Some(ROWVERSION_TYPE.to_owned()) }.bind(params, &value.param())
 }
 
 /// The progress as it is stored: a versioned form apart from the live one.
@@ -272,10 +234,14 @@ pub(crate) enum StoredProgress {
     V1 {
         /// What the numbers mean.
         phase: PhaseV1,
-        /// A rowversion, or the round of a sweep.
+        /// A watermark.
         at: u64,
         /// The last key; empty for none.
         key: Vec<Param>,
+        /// The sweep.
+        sweep: Sweep,
+        /// What a full job delivered last.
+        content: Option<Hash>,
     },
 }
 
@@ -285,38 +251,39 @@ pub(crate) enum PhaseV1 {
     New,
     Snapshot,
     Increments,
-    Sweep,
-    Swept,
+    Sweeps,
+    Whole,
 }
 
 impl From<&Progress> for StoredProgress {
     fn from(progress: &Progress) -> Self {
-        let (phase, at, key) = match progress {
-            Progress::New => (PhaseV1::New, 0, Vec::new()),
-            Progress::Snapshot { bound, after } => (PhaseV1::Snapshot, bound.0, after.clone()),
-            Progress::Increments { after, key } => (PhaseV1::Increments, after.0, key.clone()),
-            Progress::Sweep { round, after } => (PhaseV1::Sweep, *round, after.clone()),
-            Progress::Swept { round } => (PhaseV1::Swept, *round, Vec::new()),
+        let (phase, at, key) = match &progress.reading {
+            Reading::New => (PhaseV1::New, 0, Vec::new()),
+            Reading::Snapshot { bound, after } => (PhaseV1::Snapshot, bound.0, after.clone()),
+            Reading::Increments { after, key } => (PhaseV1::Increments, after.0, key.clone()),
+            Reading::Sweeps => (PhaseV1::Sweeps, 0, Vec::new()),
+            Reading::Whole => (PhaseV1::Whole, 0, Vec::new()),
         };
-        Self::V1 { phase, at, key }
+        Self::V1 { phase, at, key, sweep: progress.sweep.clone(), content: progress.content }
     }
 }
 
 impl From<StoredProgress> for Progress {
     fn from(stored: StoredProgress) -> Self {
-        let StoredProgress::V1 { phase, at, key } = stored;
-        match phase {
-            PhaseV1::New => Self::New,
-            PhaseV1::Snapshot => Self::Snapshot { bound: Rowversion(at), after: key },
-            PhaseV1::Increments => Self::Increments { after: Rowversion(at), key },
-            PhaseV1::Sweep => Self::Sweep { round: at, after: key },
-            PhaseV1::Swept => Self::Swept { round: at },
-        }
+        let StoredProgress::V1 { phase, at, key, sweep, content } = stored;
+        let reading = match phase {
+            PhaseV1::New => Reading::New,
+            PhaseV1::Snapshot => Reading::Snapshot { bound: Watermark(at), after: key },
+            PhaseV1::Increments => Reading::Increments { after: Watermark(at), key },
+            PhaseV1::Sweeps => Reading::Sweeps,
+            PhaseV1::Whole => Reading::Whole,
+        };
+        Self { reading, sweep, content }
     }
 }
 
-/// A rowversion's bytes as SQL Server compares them.
-const ROWVERSION_TYPE: &str = "binary(8)";
+/// Units of 100 ns in a day.
+pub(crate) const TICKS_PER_DAY: u64 = 864_000_000_000;
 
 #[cfg(test)]
 mod tests;

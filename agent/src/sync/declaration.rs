@@ -1,20 +1,31 @@
 //! The arguments of `mssql_sync.present` as a [`JobRequest`].
 //!
-//! `database`, `table`, `columns` (default: all), `key` (default: the primary key), `cursor` (`auto`, `rowversion` or `digest`), `cursor_column`,
-//! `interval` (seconds, default 600), `batch_rows`, `recipients` (default: pillar, then option `agent:sync:recipients`),
-//! `allow_plain`, and connection options. An argument that is not one of these is reported, not ignored.
+//! What: `database`, `table`, `columns` (default: all), `exclude`, `rename` (column: name), `mask` (column: `drop`, `hash`,
+//! `null`, or `truncate: N`), `filter` (a list of `column`, `op`, `value`), `key` (default: the primary key).
+//! How: `cursor` (`auto`, `change_tracking`, `rowversion`, `datetime`, `digest`, `full`), `cursor_column`, `cursor_clock`
+//! (`local`, `utc`), `overlap` (seconds), `sweep` (seconds, or `never`), `batch_rows`.
+//! When: `interval` (seconds, default 600), `cron`, `quiet_hours` (`HH:MM-HH:MM`), `priority` (0 first, default 50).
+//! For whom: `recipients` (default: pillar, then option `agent:sync:recipients`), `allow_plain`. And connection options.
+//! An argument that is not one of these is reported, not ignored.
+
+mod values;
 
 use std::time::Duration;
 
 use states::{Map, Value};
 
-use crate::mssql::arguments::{CONNECTION_ARGUMENTS, OptionSources, scalar};
+use crate::mssql::arguments::{CONNECTION_ARGUMENTS, OptionSources};
 use crate::mssql::quote::ObjectName;
+use crate::schedule::cron::Cron;
 
 use super::SyncError;
-use super::check::{CursorRequest, JobRequest};
+use super::check::{
+    CursorRequest, DEFAULT_BATCH_ROWS, DEFAULT_INTERVAL, DEFAULT_OVERLAP, JobRequest, SweepRequest,
+};
 use super::names::JobName;
-use super::spec::Seal;
+use super::spec::{Clock, QuietHours, Seal, Timing};
+
+use values::{filter, mask, names, pairs, seconds, text, wrong};
 
 impl JobRequest {
     /// Reads the arguments.
@@ -28,16 +39,21 @@ impl JobRequest {
         if connection.database.is_empty() {
             return Err(wrong("database", "given, here or as mssql.database"));
         }
+        let (table, seal) = (ObjectName::parse(&table)?, seal(sources)?);
         Ok(Self {
-            name: JobName::new(name)?,
-            connection,
-            table: ObjectName::parse(&table)?,
             columns: names(args, "columns")?.filter(|names| !is_all(names)),
+            exclude: names(args, "exclude")?.unwrap_or_default(),
+            rename: pairs(args, "rename")?,
+            mask: mask(args)?,
+            filter: filter(args)?,
             key: names(args, "key")?,
             cursor: cursor(args)?,
-            interval: interval(args)?,
+            overlap: seconds(args, "overlap", SHORTEST_OVERLAP)?.unwrap_or(DEFAULT_OVERLAP),
+            clock: clock(args)?,
+            sweep: sweep(args)?,
+            timing: timing(args)?,
             batch_rows: batch_rows(args)?,
-            seal: seal(sources)?,
+            ..Self::new(JobName::new(name)?, connection, table, seal)
         })
     }
 }
@@ -51,32 +67,58 @@ pub fn unknown_arguments(args: &Map) -> Vec<String> {
 }
 
 fn cursor(args: &Map) -> Result<CursorRequest, SyncError> {
-    match (text(args, "cursor")?.as_deref(), text(args, "cursor_column")?) {
-        (None | Some("auto" | "rowversion"), None) => Ok(CursorRequest::Rowversion),
-        (None | Some("auto" | "rowversion"), Some(column)) => Ok(CursorRequest::Column(column)),
+    let column = text(args, "cursor_column")?;
+    match (text(args, "cursor")?.as_deref(), column) {
+        (None | Some("auto"), column) => Ok(CursorRequest::Auto(column)),
+        (Some("rowversion"), column) => Ok(CursorRequest::Rowversion(column)),
+        (Some("datetime"), Some(column)) => Ok(CursorRequest::Datetime(column)),
+        (Some("datetime"), None) => {
+            Err(wrong("cursor_column", "given: the column that holds when a row was last changed"))
+        }
+        (Some("change_tracking"), None) => Ok(CursorRequest::ChangeTracking),
         (Some("digest"), None) => Ok(CursorRequest::Digest),
-        (Some("digest"), Some(_)) => Err(wrong("cursor_column", "left out: a digest has no cursor column")),
-        (Some(other), _) => Err(wrong(
-            "cursor",
-            &format!(
-                "auto, rowversion or digest: '{other}' is not built (name a rowversion column in cursor_column)"
-            ),
-        )),
+        (Some("full"), None) => Ok(CursorRequest::Full),
+        (Some("change_tracking" | "digest" | "full"), Some(_)) => {
+            Err(wrong("cursor_column", "left out: this cursor has no column"))
+        }
+        (Some(_), _) => Err(wrong("cursor", "auto, change_tracking, rowversion, datetime, digest or full")),
     }
 }
 
-fn interval(args: &Map) -> Result<Duration, SyncError> {
-    let expected = || wrong("interval", "a number of seconds of at least 0.1");
-    match args.get("interval") {
-        None | Some(Value::Nil) => Ok(DEFAULT_INTERVAL),
-        Some(value) => {
-            let seconds =
-                value.as_float().or_else(|| value.as_str().and_then(|text| text.trim().parse().ok()));
-            let duration =
-                seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).ok_or_else(expected)?;
-            if duration < SHORTEST_INTERVAL { Err(expected()) } else { Ok(duration) }
+fn clock(args: &Map) -> Result<Clock, SyncError> {
+    match text(args, "cursor_clock")?.as_deref() {
+        None | Some("local") => Ok(Clock::Local),
+        Some("utc") => Ok(Clock::Utc),
+        Some(_) => Err(wrong("cursor_clock", "local or utc")),
+    }
+}
+
+fn sweep(args: &Map) -> Result<SweepRequest, SyncError> {
+    match args.get("sweep") {
+        None | Some(Value::Nil) => Ok(SweepRequest::AsNeeded),
+        Some(Value::Bool(false)) => Ok(SweepRequest::Never),
+        Some(Value::Str(never)) if never == "never" => Ok(SweepRequest::Never),
+        Some(_) => {
+            Ok(seconds(args, "sweep", SHORTEST_INTERVAL)?.map_or(SweepRequest::AsNeeded, SweepRequest::Every))
         }
     }
+}
+
+fn timing(args: &Map) -> Result<Timing, SyncError> {
+    let mut timing = Timing::every(seconds(args, "interval", SHORTEST_INTERVAL)?.unwrap_or(DEFAULT_INTERVAL));
+    timing.cron = text(args, "cron")?;
+    if let Some(line) = &timing.cron {
+        Cron::parse(line).map_err(|error| wrong("cron", &format!("a cron line ({error})")))?;
+    }
+    for hours in names(args, "quiet_hours")?.unwrap_or_default() {
+        let hours = hours.parse::<QuietHours>();
+        timing.quiet.push(hours.map_err(|()| wrong("quiet_hours", "a list of HH:MM-HH:MM"))?);
+    }
+    if let Some(priority) = args.get("priority").filter(|value| !matches!(value, Value::Nil)) {
+        let priority = priority.as_int().and_then(|priority| u8::try_from(priority).ok());
+        timing.priority = priority.ok_or_else(|| wrong("priority", "a whole number from 0 to 255"))?;
+    }
+    Ok(timing)
 }
 
 fn batch_rows(args: &Map) -> Result<u32, SyncError> {
@@ -115,109 +157,36 @@ fn seal(sources: &OptionSources<'_>) -> Result<Seal, SyncError> {
     }
 }
 
-fn text(args: &Map, name: &'static str) -> Result<Option<String>, SyncError> {
-    match args.get(name) {
-        None | Some(Value::Nil) => Ok(None),
-        Some(value) => scalar(value).map(Some).ok_or_else(|| wrong(name, "a text")),
-    }
-}
-
-fn names(args: &Map, name: &'static str) -> Result<Option<Vec<String>>, SyncError> {
-    match args.get(name) {
-        None | Some(Value::Nil) => Ok(None),
-        Some(Value::Str(one)) => Ok(Some(vec![one.clone()])),
-        Some(Value::List(items)) => items
-            .iter()
-            .map(|item| item.as_str().map(str::to_owned).ok_or_else(|| wrong(name, "a list of texts")))
-            .collect::<Result<_, _>>()
-            .map(Some),
-        Some(Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Bytes(_) | Value::Map(_)) => {
-            Err(wrong(name, "a list of texts"))
-        }
-    }
-}
-
 fn is_all(names: &[String]) -> bool {
     matches!(names, [one] if one == "all" || one == "*")
-}
-
-fn wrong(name: &'static str, expected: &str) -> SyncError {
-    SyncError::Argument { name, expected: expected.to_owned() }
 }
 
 const ARGUMENTS: &[&str] = &[
     "name",
     "table",
     "columns",
+    "exclude",
+    "rename",
+    "mask",
+    "filter",
     "key",
     "cursor",
     "cursor_column",
+    "cursor_clock",
+    "overlap",
+    "sweep",
     "interval",
+    "cron",
+    "quiet_hours",
+    "priority",
     "batch_rows",
     "recipients",
     "allow_plain",
 ];
-const DEFAULT_INTERVAL: Duration = Duration::from_secs(600);
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(100);
-const DEFAULT_BATCH_ROWS: u32 = 50_000;
+/// A smalldatetime rounds by half a minute.
+const SHORTEST_OVERLAP: Duration = Duration::from_secs(60);
 const MOST_BATCH_ROWS: u32 = 1_000_000;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read(pairs: &[(&str, Value)]) -> Result<JobRequest, SyncError> {
-        let mut arguments = Map::new();
-        arguments.insert("database", "Main_OMS");
-        arguments.insert("table", "Appointment");
-        for (key, value) in pairs {
-            arguments.insert(*key, value.clone());
-        }
-        let (opts, pillar) =
-            (Map::new(), states::yaml::load("agent: {sync: {recipients: [age1x]}}").unwrap());
-        JobRequest::read(
-            "j",
-            &OptionSources { arguments: &arguments, opts: &opts, pillar: &pillar, taken: &[] },
-        )
-    }
-
-    #[test]
-    fn recipients_come_from_the_pillar_when_not_given() {
-        assert_eq!(read(&[]).unwrap().seal, Seal::Recipients(vec!["age1x".into()]));
-        let own = read(&[("recipients", Value::List(vec!["age1y".into()]))]).unwrap();
-        assert_eq!(own.seal, Seal::Recipients(vec!["age1y".into()]));
-        let none = ("recipients", Value::List(vec![]));
-        assert!(matches!(read(std::slice::from_ref(&none)), Err(SyncError::NoRecipients)));
-        assert_eq!(read(&[none, ("allow_plain", Value::Bool(true))]).unwrap().seal, Seal::Plain);
-    }
-
-    #[test]
-    fn cursors_that_are_not_built_are_refused() {
-        assert!(read(&[("cursor", "auto".into())]).is_ok());
-        let text = read(&[("cursor", "datetime".into())]).unwrap_err().to_string();
-        assert!(text.contains("'datetime' is not built"), "{text}");
-    }
-
-    #[test]
-    fn numbers_are_bounded() {
-        assert_eq!(read(&[]).unwrap().interval, Duration::from_secs(600));
-        assert_eq!(read(&[("interval", Value::Float(0.5))]).unwrap().interval, Duration::from_millis(500));
-        assert!(read(&[("interval", Value::Int(0))]).is_err());
-        assert!(read(&[("interval", Value::Int(-5))]).is_err());
-        assert!(read(&[("batch_rows", Value::Int(0))]).is_err());
-        assert!(read(&[("table", Value::Nil)]).is_err());
-    }
-
-    #[test]
-    fn all_columns_may_be_said_in_words() {
-        assert_eq!(read(&[("columns", "all".into())]).unwrap().columns, None);
-        let some = read(&[("columns", Value::List(vec!["A".into(), "B".into()]))]).unwrap();
-        assert_eq!(some.columns, Some(vec!["A".to_owned(), "B".to_owned()]));
-    }
-
-    #[test]
-    fn a_misspelt_argument_is_named() {
-        let args: Map = [("colums", "x"), ("table", "t"), ("__reqs__", "y")].into_iter().collect();
-        assert_eq!(unknown_arguments(&args), ["colums"]);
-    }
-}
+mod tests;

@@ -68,7 +68,7 @@ pub enum SyncError {
         table: String,
     },
     /// The cursor column is of another type.
-    #[error("the cursor column {column} of {table} is {sql_type}, not rowversion")]
+    #[error("the cursor column {column} of {table} is {sql_type}, not {expected}")]
     CursorType {
         /// Schema and table.
         table: String,
@@ -76,6 +76,32 @@ pub enum SyncError {
         column: String,
         /// Its type.
         sql_type: String,
+        /// What it should be.
+        expected: &'static str,
+    },
+    /// Change Tracking knows rows by their primary key.
+    #[error("changes of {table} are tracked by its primary key: leave `key` out, or choose another cursor")]
+    KeyNotTracked {
+        /// Schema and table.
+        table: String,
+    },
+    /// A mask that makes no sense.
+    #[error("column {column} of {table} is not masked so: {why} masked")]
+    Mask {
+        /// Schema and table.
+        table: String,
+        /// The column.
+        column: String,
+        /// What speaks against it.
+        why: &'static str,
+    },
+    /// Two columns under one name.
+    #[error("two columns of {table} would be delivered as {name}: see `rename`")]
+    NameTaken {
+        /// Schema and table.
+        table: String,
+        /// The name.
+        name: String,
     },
     /// A column's type cannot be kept exactly.
     #[error(
@@ -119,6 +145,45 @@ pub enum SyncError {
         bound: String,
         /// What was read before.
         watermark: String,
+    },
+    /// Change Tracking is not on for the table, or may not be seen.
+    #[error(
+        "changes of table {table} are not tracked in database {database}, or login {login} lacks VIEW CHANGE TRACKING \
+         on it"
+    )]
+    NotTracked {
+        /// Schema and table.
+        table: String,
+        /// The database.
+        database: String,
+        /// Who looked.
+        login: String,
+    },
+    /// Change Tracking has cleaned up what was not read yet.
+    #[error(
+        "changes of {table} after version {since} were cleaned up (the oldest kept is {oldest}): everything is read again"
+    )]
+    ChangesForgotten {
+        /// Schema and table.
+        table: String,
+        /// What was read.
+        since: u64,
+        /// What is kept.
+        oldest: u64,
+    },
+    /// The practice has paused reading.
+    #[error("reading is {pause}")]
+    Paused {
+        /// By whom and since when.
+        pause: String,
+    },
+    /// An audit needs to know what was delivered.
+    #[error(
+        "nothing is known of the rows that sync job {job} delivered: declare it with `sweep` to have them compared"
+    )]
+    NoMarks {
+        /// The job.
+        job: String,
     },
     /// Too much of a table is gone to believe it.
     #[error(
@@ -198,6 +263,7 @@ impl SyncError {
             Self::File { .. }
             | Self::Store(_)
             | Self::Stopped
+            | Self::Paused { .. }
             | Self::Superseded { .. }
             | Self::Fault { .. } => true,
             Self::Options(_)
@@ -213,6 +279,12 @@ impl SyncError {
             | Self::NullableKey { .. }
             | Self::SchemaChanged { .. }
             | Self::WentBack { .. }
+            | Self::KeyNotTracked { .. }
+            | Self::Mask { .. }
+            | Self::NameTaken { .. }
+            | Self::NotTracked { .. }
+            | Self::ChangesForgotten { .. }
+            | Self::NoMarks { .. }
             | Self::Shrunk { .. }
             | Self::NoRecipients
             | Self::Recipient { .. }

@@ -77,12 +77,30 @@ impl Ledger {
             .run(move |tx| {
                 let row = table::job(tx, name.as_str())?;
                 let former = ledger.live(row.ok_or_else(|| SyncError::NoJob { job: name.to_string() })?)?;
-                let state = JobState::begin(former.spec, Epoch::begin(now, Some(former.epoch)));
+                let state = former.next_epoch(now);
                 sync_rows::forget(tx, name.as_str())?;
                 table::put_job(tx, &ledger.row(&state)?)?;
                 Ok(state)
             })
             .await
+    }
+
+    /// Writes `next`, another epoch of the same job, when the job still is at `former`.
+    ///
+    /// # Errors
+    /// [`SyncError::Superseded`] when the job was declared anew meanwhile; the store failed.
+    pub async fn begin(&self, former: &JobState, next: &JobState) -> Result<(), SyncError> {
+        let (row, at) = (self.row(next)?, (former.epoch.get(), former.sequence));
+        let job = row.name.clone();
+        let work = move |tx: &Transaction<'_>| -> Result<bool, StoreError> {
+            let is_there = table::move_progress(tx, &row.name, at, &row.progress)?;
+            if is_there {
+                sync_rows::forget(tx, &row.name)?;
+                table::put_job(tx, &row)?;
+            }
+            Ok(is_there)
+        };
+        if self.store.run(work).await? { Ok(()) } else { Err(SyncError::Superseded { job }) }
     }
 
     /// Removes a declaration; true when there was one. Its undelivered batches stay.
@@ -135,7 +153,7 @@ impl Ledger {
         marks: Vec<Mark>,
     ) -> Result<(), SyncError> {
         let sealed = self.seal_progress(&batch.job, progress)?;
-        let (job, round) = (batch.job.clone(), progress.round());
+        let (job, round) = (batch.job.clone(), progress.sweep.round);
         let work = move |tx: &Transaction<'_>| -> Result<bool, StoreError> {
             let recorded = table::record_batch(tx, &batch, &sealed)?;
             if recorded {
@@ -166,7 +184,7 @@ impl Ledger {
     ) -> Result<(), SyncError> {
         let job = state.spec.name.to_string();
         let sealed = self.seal_progress(&job, progress)?;
-        let (name, at, round) = (job.clone(), (state.epoch.get(), state.sequence), progress.round());
+        let (name, at, round) = (job.clone(), (state.epoch.get(), state.sequence), progress.sweep.round);
         let work = move |tx: &Transaction<'_>| -> Result<bool, StoreError> {
             let moved = table::move_progress(tx, &name, at, &sealed)?;
             if moved {
@@ -326,7 +344,13 @@ impl Ledger {
 
 impl JobState {
     fn begin(spec: JobSpec, epoch: Epoch) -> Self {
-        Self { spec, epoch, sequence: 1, progress: Progress::New, delivered_batches: 0, delivered_rows: 0 }
+        let progress = Progress::default();
+        Self { spec, epoch, sequence: 1, progress, delivered_batches: 0, delivered_rows: 0 }
+    }
+
+    /// The same job at the beginning of its next epoch.
+    pub(super) fn next_epoch(self, now: SystemTime) -> Self {
+        Self::begin(self.spec, Epoch::begin(now, Some(self.epoch)))
     }
 }
 
@@ -357,7 +381,7 @@ mod tests {
     use std::time::{Duration, UNIX_EPOCH};
 
     use super::*;
-    use crate::sync::cursor::Rowversion;
+    use crate::sync::cursor::{Reading, Watermark};
     use crate::sync::spec::tests::spec;
 
     fn ledger() -> (tempfile::TempDir, Ledger) {
@@ -380,7 +404,7 @@ mod tests {
         );
         assert_eq!(ledger.declare(first.clone(), now()).await.unwrap(), Declared::Unchanged);
         let mut faster = first.clone();
-        faster.interval = Duration::from_secs(1);
+        faster.timing.interval = Duration::from_secs(1);
         assert_eq!(ledger.declare(faster, now()).await.unwrap(), Declared::Updated);
         let wider = spec(&["AppointmentID", "Note"]);
         assert_eq!(ledger.declare(wider, now()).await.unwrap(), Declared::Snapshot(Epoch::from(1001)));
@@ -392,7 +416,10 @@ mod tests {
         let declared = spec(&["AppointmentID"]);
         ledger.declare(declared.clone(), now()).await.unwrap();
         let state = ledger.resnapshot(&declared.name, now()).await.unwrap();
-        assert_eq!((state.epoch, state.sequence, &state.progress), (Epoch::from(1001), 1, &Progress::New));
+        assert_eq!(
+            (state.epoch, state.sequence, &state.progress),
+            (Epoch::from(1001), 1, &Progress::default())
+        );
         assert_eq!(ledger.job(&declared.name).await.unwrap(), state);
         let nobody = JobName::new("nobody").unwrap();
         assert!(matches!(ledger.resnapshot(&nobody, now()).await, Err(SyncError::NoJob { .. })));
@@ -407,7 +434,7 @@ mod tests {
         let state = ledger.job(&declared.name).await.unwrap();
         assert_eq!(state.spec, declared);
         let key = vec![Param::Text("Miller-canary".into())];
-        let progress = Progress::Snapshot { bound: Rowversion::new(9), after: key };
+        let progress = Progress::at(Reading::Snapshot { bound: Watermark::new(9), after: key });
         ledger.move_progress(&state, &progress).await.unwrap();
         assert_eq!(ledger.job(&declared.name).await.unwrap().progress, progress);
         for entry in std::fs::read_dir(folder.path()).unwrap() {
@@ -422,7 +449,7 @@ mod tests {
         ledger.declare(spec(&["AppointmentID"]), now()).await.unwrap();
         let former = ledger.job(&spec(&[]).name).await.unwrap();
         ledger.declare(spec(&["AppointmentID", "Note"]), now()).await.unwrap();
-        let outcome = ledger.move_progress(&former, &Progress::New).await;
+        let outcome = ledger.move_progress(&former, &Progress::default()).await;
         assert!(matches!(outcome, Err(SyncError::Superseded { .. })));
     }
 }

@@ -48,6 +48,11 @@ pub(super) fn iso_offset(moment: DateTimeOffset, scale: u8) -> String {
     format!("{}{sign}{:02}:{:02}", iso_ticks(local, scale), size / 60, size % 60)
 }
 
+/// `2026-11-22T10:38:31` from units of 100 ns since 0001-01-01.
+pub(super) fn iso_since_year_1(ticks: u64) -> String {
+    iso_ticks(ticks.cast_signed() - i64::from(DAYS_0001_TO_1970) * TICKS_PER_DAY, 0)
+}
+
 fn iso_ticks(ticks: i64, scale: u8) -> String {
     let (days, of_day) = (ticks.div_euclid(TICKS_PER_DAY), ticks.rem_euclid(TICKS_PER_DAY));
     let day = NaiveDate::default() + TimeDelta::days(days);

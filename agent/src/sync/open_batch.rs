@@ -2,6 +2,8 @@
 //!
 //! Rows travel to the writing thread in record batches through a bounded channel, so memory does not grow with the batch.
 
+use std::borrow::Cow;
+
 use serde_json::json;
 use tiberius::ColumnData;
 use tokio::sync::mpsc;
@@ -12,14 +14,18 @@ use crate::store::sync::BatchRow;
 use super::SyncError;
 use super::batch::{BatchFile, Feed, WrittenFile};
 use super::columns::RowBuffer;
+use super::cursor::Phase;
 use super::ledger::JobState;
 use super::names::BatchId;
 use super::pass::SyncRoom;
-use super::spec::Seal;
+use super::row_digest::mask;
+use super::spec::{Mask, Seal};
 
 /// A batch that is not whole yet. Dropping it removes its file.
 pub(super) struct OpenBatch {
     buffer: RowBuffer,
+    hashed: Vec<usize>,
+    mask_key: ring::hmac::Key,
     bytes: usize,
     feed: mpsc::Sender<Feed>,
     writer: JoinHandle<Result<Result<WrittenFile, SyncError>, JoinError>>,
@@ -27,15 +33,19 @@ pub(super) struct OpenBatch {
 
 /// What the batch event tells beside the file's own figures.
 pub(super) struct News {
-    /// The rowversion up to which rows are in it; none for a sweep.
+    /// What it was read for.
+    pub(super) phase: Phase,
+    /// The cursor's value up to which rows are in it; none for a sweep.
     pub(super) watermark: Option<String>,
     /// How many of its rows are deletes.
     pub(super) deletes: u64,
+    /// Of a full job: whether the epoch is whole with it.
+    pub(super) complete: Option<bool>,
 }
 
 impl OpenBatch {
     /// Opens the next batch of a job.
-    pub(super) fn new(room: &SyncRoom, state: &JobState) -> Self {
+    pub(super) fn new(room: &SyncRoom, state: &JobState, phase: Phase) -> Self {
         let spec = &state.spec;
         let file = BatchFile {
             path: room
@@ -43,23 +53,38 @@ impl OpenBatch {
                 .path(&spec.name.path_component(), &batch_id(state).file_name(is_sealed(&spec.seal))),
             schema: spec.schema(),
             seal: spec.seal.clone(),
-            footer: footer(state),
+            footer: footer(state, phase),
             faults: room.faults.clone(),
         };
         let (feed, receiver) = mpsc::channel(FEED_DEPTH);
         let tasks = room.tasks.clone();
         let work = async move { tasks.blocking(move || file.write(receiver)).await };
         let writer = room.tasks.spawn(format!("sync batch {}", spec.name), work);
-        Self { buffer: RowBuffer::new(spec.schema(), &spec.kinds()), bytes: 0, feed, writer }
+        let masked = spec.columns.iter().enumerate().filter(|(_, column)| column.mask == Mask::Hash);
+        Self {
+            buffer: RowBuffer::new(spec.schema(), &spec.kinds()),
+            hashed: masked.map(|(at, _)| at).collect(),
+            mask_key: room.ledger.hash_key(),
+            bytes: 0,
+            feed,
+            writer,
+        }
     }
 
-    /// Takes one row; `None` cells are NULLs of whatever type their column has.
-    pub(super) async fn push(
+    /// Takes one row and what became of it; `None` cells are NULLs of whatever type their column has.
+    pub(super) async fn push_row(
         &mut self,
+        operation: &'static str,
         cells: impl Iterator<Item = Option<ColumnData<'static>>>,
     ) -> Result<(), SyncError> {
         let before = self.buffer.bytes();
-        self.buffer.push(cells)?;
+        let operation = std::iter::once(Some(ColumnData::String(Some(Cow::Borrowed(operation)))));
+        let (hashed, key) = (&self.hashed, &self.mask_key);
+        let masked = cells.enumerate().map(|(at, cell)| match cell {
+            Some(cell) if hashed.contains(&at) => mask(key, &cell),
+            cell => cell,
+        });
+        self.buffer.push(operation.chain(masked))?;
         self.bytes += self.buffer.bytes() - before;
         if self.buffer.rows() >= CHUNK_ROWS || self.buffer.bytes() >= CHUNK_BYTES {
             self.flush().await?;
@@ -108,13 +133,14 @@ pub(super) fn batch_row(state: &JobState, written: &WrittenFile, news: &News) ->
         "job": spec.name.as_str(),
         "epoch": id.epoch.get(),
         "sequence": id.sequence,
-        "phase": state.progress.phase(),
+        "phase": news.phase.shown(),
         "database": spec.connection.database,
         "table": spec.table.to_string(),
         "rows": written.rows,
         "bytes": written.bytes,
         "sha256": written.sha256,
         "deletes": news.deletes,
+        "complete": news.complete,
         "watermark": news.watermark,
         "sealed": is_sealed(&spec.seal),
         "path": format!("agent/sync/{folder}/{file}"),
@@ -133,15 +159,15 @@ pub(super) fn batch_row(state: &JobState, written: &WrittenFile, news: &News) ->
 }
 
 /// What the Parquet footer tells a reader who has only the file.
-fn footer(state: &JobState) -> Vec<(String, String)> {
+fn footer(state: &JobState, phase: Phase) -> Vec<(String, String)> {
     let pairs = [
         ("agent.job", state.spec.name.to_string()),
         ("agent.epoch", state.epoch.get().to_string()),
         ("agent.sequence", state.sequence.to_string()),
-        ("agent.phase", state.progress.phase().to_owned()),
+        ("agent.phase", phase.shown().to_owned()),
         ("agent.database", state.spec.connection.database.clone()),
         ("agent.table", state.spec.table.to_string()),
-        ("agent.key", state.spec.key_list()),
+        ("agent.key", state.spec.key_list("")),
     ];
     pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
 }
@@ -150,6 +176,10 @@ fn is_sealed(seal: &Seal) -> bool {
     matches!(seal, Seal::Recipients(_))
 }
 
+/// What became of a row: it is new or changed.
+pub(super) const UPSERT: &str = "upsert";
+/// What became of a row: it is gone, or passes the filter no more.
+pub(super) const DELETE: &str = "delete";
 /// Rows of one record batch on its way to the writer.
 const CHUNK_ROWS: usize = 4096;
 const CHUNK_BYTES: usize = 4 << 20;

@@ -1,28 +1,33 @@
-//! One pass of one job: from its stored progress up to a bound taken at the start.
+//! One pass of one job: from its stored progress up to a bound taken at the start, then the sweep when it is due.
 //!
 //! Reads page after page, writes each as a batch and records it with the new progress in one transaction. A pass can be
-//! dropped at any point; the next one starts from what the store says. It never reads above its bound, so it ends.
+//! dropped at any point; the next one starts from what the store says. It never reads above its bound, so it ends. Between
+//! two pages it gives way: to a full spool, to quiet hours, to jobs that wait for the connection.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use chrono::Local;
 
 use crate::config::Config;
+use crate::mssql::Session;
 use crate::mssql::catalog::TableInfo;
-use crate::mssql::param::bytes;
-use crate::mssql::{Session, SqlError};
+use crate::policy::switches::{Switch, Switches};
 use crate::store::Store;
 use crate::tasks::Tasks;
 
 use super::SyncError;
-use super::cursor::{Progress, Rowversion};
-use super::faults::{Faults, Step};
+use super::cursor::Watermark;
+use super::faults::Faults;
+use super::gate::Gate;
 use super::ledger::{JobState, Ledger};
 use super::names::JobName;
 use super::pace::Pace;
-use super::page::read_page;
+use super::query::PageQuery;
+use super::reader::{Reader, Tally};
 use super::spec::Cursor;
 use super::spool::Spool;
-use super::sweep::sweep;
+use super::sweep::Depth;
 
 /// What passes and deliveries share.
 #[derive(Debug, Clone)]
@@ -35,6 +40,10 @@ pub struct SyncRoom {
     pub tasks: Tasks,
     /// The test hook.
     pub faults: Faults,
+    /// How many connections read at the same time.
+    pub gate: Gate,
+    /// The practice's own switches, which outrank every declaration.
+    pub switches: Option<Switches>,
     /// Rung when a batch was recorded.
     pub recorded: Arc<tokio::sync::Notify>,
     /// Rung when a batch was delivered.
@@ -42,16 +51,40 @@ pub struct SyncRoom {
 }
 
 impl SyncRoom {
-    /// The room of this process: the spool lies in the data folder, its bound is the option `agent:sync:spool_max_mb`.
+    /// The room of this process: the spool lies in the data folder, its bound is the option `agent:sync:spool_max_mb`, and
+    /// `agent:sync:connections` (1) jobs read at a time.
     #[must_use]
     pub fn new(config: &Config, store: Arc<Store>, tasks: Tasks) -> Self {
-        let megabytes = config.agent_opt("sync:spool_max_mb").and_then(states::Value::as_int);
-        let megabytes = megabytes.and_then(|given| u64::try_from(given).ok()).unwrap_or(DEFAULT_SPOOL_MB);
+        let number = |name: &str| {
+            let given = config.agent_opt(name).and_then(states::Value::as_int);
+            given.and_then(|given| u64::try_from(given).ok())
+        };
+        let megabytes = number("sync:spool_max_mb").unwrap_or(DEFAULT_SPOOL_MB);
+        let width = number("sync:connections").and_then(|width| usize::try_from(width).ok());
+        let spool = Spool::new(config.data_dir.join("spool"), megabytes << 20);
+        let parts = Self::over(Ledger::new(store), spool, tasks);
+        Self { gate: Gate::new(width.unwrap_or(1)), switches: Some(Switches::new(config)), ..parts }
+    }
+
+    /// # Errors
+    /// [`SyncError::Paused`] when the practice has paused reading.
+    fn check_switch(&self) -> Result<(), SyncError> {
+        match self.switches.as_ref().and_then(|switches| switches.paused(Switch::Sync)) {
+            Some(pause) => Err(SyncError::Paused { pause: pause.to_string() }),
+            None => Ok(()),
+        }
+    }
+
+    /// A room over these parts, for one connection.
+    #[must_use]
+    pub fn over(ledger: Ledger, spool: Spool, tasks: Tasks) -> Self {
         Self {
-            ledger: Ledger::new(store),
-            spool: Spool::new(config.data_dir.join("spool"), megabytes << 20),
+            ledger,
+            spool,
             tasks,
             faults: Faults::default(),
+            gate: Gate::new(1),
+            switches: None,
             recorded: Arc::default(),
             freed: Arc::default(),
         }
@@ -59,33 +92,40 @@ impl SyncRoom {
 }
 
 /// What a pass did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PassReport {
-    /// Rows read into batches.
+    /// Rows read from the server.
+    pub read: u64,
+    /// Rows put into batches, deletes among them.
     pub rows: u64,
+    /// Deletes among them.
+    pub deletes: u64,
     /// Batches recorded.
     pub batches: u64,
-    /// How far it could read; none for a sweep, which reads everything.
+    /// How far it could read; none for jobs that read everything.
     pub reach: Option<Reach>,
+    /// What was committed before is read, when it caught up and nothing held it back.
+    pub began: SystemTime,
+    /// Why it is not up to date although it caught up, in plain words.
+    pub cause: Option<String>,
     /// Why it ended.
     pub ending: Ending,
 }
 
-/// How far a rowversion pass could read.
+/// How far a pass could read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reach {
-    /// The bound it read up to.
-    pub bound: Rowversion,
-    /// The last value the database's counter had given out when the pass began.
-    pub counter: Rowversion,
+    /// The bound it read up to, itself included.
+    pub bound: Watermark,
+    /// How far the bound lies behind the cursor's end because of open transactions.
+    pub behind: u64,
 }
 
 impl Reach {
-    /// How many counter values lie between the bound and the counter's end: 0 unless an open transaction holds the bound
-    /// back.
+    /// How far the bound lies behind the cursor's end: 0 unless an open transaction holds it back.
     #[must_use]
     pub fn held_back(&self) -> u64 {
-        (self.counter.get() + 1).saturating_sub(self.bound.get())
+        self.behind
     }
 }
 
@@ -96,6 +136,22 @@ pub enum Ending {
     CaughtUp,
     /// The spool is full; it goes on when deliveries have made room.
     SpoolFull,
+    /// Others waited for the connection; it goes on after them.
+    GaveWay,
+    /// Quiet hours have begun; it goes on after them.
+    Quiet,
+}
+
+/// A pass under way.
+pub(super) struct Pass<'r> {
+    pub(super) room: &'r SyncRoom,
+    pub(super) session: Session,
+    pub(super) state: JobState,
+    pub(super) pace: Pace,
+    pub(super) tally: Tally,
+    pub(super) reach: Option<Reach>,
+    pub(super) cause: Option<String>,
+    began: Instant,
 }
 
 /// Runs one pass of `job`.
@@ -103,94 +159,129 @@ pub enum Ending {
 /// # Errors
 /// SQL Server, the disk or the store failed; the table is not as declared. What was recorded stays.
 pub async fn run_pass(room: &SyncRoom, job: &JobName) -> Result<PassReport, SyncError> {
-    let mut state = room.ledger.job(job).await?;
-    let mut session = Session::connect(&state.spec.connection).await?;
-    verify(&mut session, &state).await?;
-    if state.spec.cursor == Cursor::Digest {
-        let (swept, ending) = sweep(room, &mut session, &mut state).await?;
-        session.close().await;
-        return Ok(PassReport { rows: swept.rows, batches: swept.batches, reach: None, ending });
+    run(room, job, Want::News).await
+}
+
+/// Runs one pass of `job` and compares every row with what was delivered of it, whether or not its time has come.
+///
+/// # Errors
+/// As [`run_pass`]; [`SyncError::NoMarks`] when nothing is known of the rows delivered.
+pub async fn run_audit(room: &SyncRoom, job: &JobName) -> Result<PassReport, SyncError> {
+    run(room, job, Want::Audit).await
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Want {
+    News,
+    Audit,
+}
+
+async fn run(room: &SyncRoom, job: &JobName, want: Want) -> Result<PassReport, SyncError> {
+    let priority = room.ledger.job(job).await?.spec.timing.priority;
+    let _ticket = room.gate.enter(priority).await;
+    room.check_switch()?;
+    let state = room.ledger.job(job).await?;
+    if want == Want::Audit && !state.spec.keeps_marks() {
+        return Err(SyncError::NoMarks { job: job.to_string() });
     }
-    let report = read_new(room, &mut session, &mut state).await?;
+    let began = SystemTime::now();
+    let session = Session::connect(&state.spec.connection).await?;
+    let mut pass = Pass::new(room, session, state);
+    pass.verify().await?;
+    let ending = match pass.run(want).await {
+        Err(error @ SyncError::ChangesForgotten { .. }) => {
+            tracing::warn!(%job, "sync job begins a new epoch: {error}");
+            pass.state = room.ledger.resnapshot(job, SystemTime::now()).await?;
+            pass.cause = Some(error.to_string());
+            pass.run(want).await?
+        }
+        done => done?,
+    };
+    let began = match pass.state.spec.cursor {
+        // A sweep that went on where it was interrupted knows the rows before that as they were then.
+        Cursor::Digest => UNIX_EPOCH + Duration::from_secs(pass.state.progress.sweep.began),
+        Cursor::Rowversion(_) | Cursor::ChangeTracking | Cursor::Datetime(_) | Cursor::Full => began,
+    };
+    let Pass { session, tally, reach, cause, .. } = pass;
     session.close().await;
-    Ok(report)
+    let Tally { read, rows, deletes, batches } = tally;
+    Ok(PassReport { read, rows, deletes, batches, reach, began, cause, ending })
 }
 
-/// Reads what lies between the progress and a bound taken now.
-async fn read_new(
-    room: &SyncRoom,
-    session: &mut Session,
-    state: &mut JobState,
-) -> Result<PassReport, SyncError> {
-    let (bound, counter) = bound(session).await?;
-    check_direction(state, bound)?;
-    let reach = Some(Reach { bound, counter });
-    let mut report = PassReport { rows: 0, batches: 0, reach, ending: Ending::CaughtUp };
-    if state.progress == Progress::New {
-        let begun = Progress::Snapshot { bound, after: Vec::new() };
-        room.ledger.move_progress(state, &begun).await?;
-        room.faults.pass(Step::Begun)?;
-        state.progress = begun;
-    }
-    let mut pace = Pace::new(state.spec.batch_rows);
-    loop {
-        if room.spool.is_full(room.ledger.depth(None).await?) {
-            report.ending = Ending::SpoolFull;
-            break;
+impl<'r> Pass<'r> {
+    pub(super) fn new(room: &'r SyncRoom, session: Session, state: JobState) -> Self {
+        Self {
+            room,
+            session,
+            pace: Pace::new(state.spec.batch_rows),
+            state,
+            tally: Tally::default(),
+            reach: None,
+            cause: None,
+            began: Instant::now(),
         }
-        let in_snapshot = matches!(state.progress, Progress::Snapshot { .. });
+    }
+
+    async fn run(&mut self, want: Want) -> Result<Ending, SyncError> {
+        match self.state.spec.cursor {
+            Cursor::Full => return self.whole().await,
+            Cursor::Digest => return self.sweep(Depth::Rows).await,
+            Cursor::Rowversion(_) | Cursor::ChangeTracking | Cursor::Datetime(_) => {}
+        }
+        let ending = self.read_new().await?;
+        if ending != Ending::CaughtUp {
+            return Ok(ending);
+        }
+        match want {
+            Want::Audit => self.sweep(Depth::Rows).await,
+            Want::News if self.sweep_is_due() => self.sweep(self.depth()).await,
+            Want::News => Ok(ending),
+        }
+    }
+
+    /// Why the pass must end before the next page; `None` when it may go on.
+    pub(super) async fn must_stop(&mut self) -> Result<Option<Ending>, SyncError> {
+        self.room.check_switch()?;
+        let timing = &self.state.spec.timing;
+        if timing.quiet_for(Local::now().naive_local()).is_some() {
+            return Ok(Some(Ending::Quiet));
+        }
+        if self.began.elapsed() > SLICE && self.room.gate.is_wanted(timing.priority) {
+            return Ok(Some(Ending::GaveWay));
+        }
+        let is_full = self.room.spool.is_full(self.room.ledger.depth(None).await?);
+        Ok(is_full.then_some(Ending::SpoolFull))
+    }
+
+    /// Reads a page and lets the pace know how long it took.
+    pub(super) async fn timed_read(
+        &mut self,
+        reader: &mut Reader<'_>,
+        query: &PageQuery,
+    ) -> Result<(), SyncError> {
         let begun = Instant::now();
-        let page = read_page(room, session, state, (bound, pace.rows())).await?;
-        pace = pace.after(begun.elapsed());
-        report.rows += page.rows;
-        report.batches += page.batches;
-        if page.is_last && !in_snapshot {
-            break;
+        reader.read(&mut self.session, &mut self.state, query).await?;
+        self.pace = self.pace.after(begun.elapsed());
+        Ok(())
+    }
+
+    async fn verify(&mut self) -> Result<(), SyncError> {
+        let spec = &self.state.spec;
+        match TableInfo::read(&mut self.session, &spec.table).await? {
+            Some(table) => spec.verify(&table),
+            None => Err(SyncError::NoTable {
+                table: spec.table.to_string(),
+                database: spec.connection.database.clone(),
+                login: spec.connection.user.clone(),
+            }),
         }
     }
-    Ok(report)
 }
 
-async fn verify(session: &mut Session, state: &JobState) -> Result<(), SyncError> {
-    let spec = &state.spec;
-    match TableInfo::read(session, &spec.table).await? {
-        Some(table) => spec.verify(&table),
-        None => Err(SyncError::NoTable {
-            table: spec.table.to_string(),
-            database: spec.connection.database.clone(),
-            login: spec.connection.user.clone(),
-        }),
-    }
-}
-
-/// The bound of a pass that begins now, and the counter's last value.
-async fn bound(session: &mut Session) -> Result<(Rowversion, Rowversion), SyncError> {
-    let rows = session.query("SELECT MIN_ACTIVE_ROWVERSION(), @@DBTS", &[]).await?;
-    let cell = |at: usize| {
-        let value = rows.first().and_then(|row| row.get_column_data(at).ok()).and_then(bytes);
-        value.and_then(Rowversion::from_bytes)
-    };
-    match (cell(0), cell(1)) {
-        (Some(bound), Some(counter)) => Ok((bound, counter)),
-        _ => Err(SqlError::Protocol { reason: "MIN_ACTIVE_ROWVERSION() is not 8 bytes".into() }.into()),
-    }
-}
-
-/// A counter never runs backwards, unless the database was restored.
-fn check_direction(state: &JobState, bound: Rowversion) -> Result<(), SyncError> {
-    let watermark = match &state.progress {
-        Progress::New | Progress::Sweep { .. } | Progress::Swept { .. } => return Ok(()),
-        Progress::Snapshot { bound, .. } => bound.below(),
-        Progress::Increments { after, .. } => *after,
-    };
-    if watermark < bound {
-        return Ok(());
-    }
-    Err(SyncError::WentBack {
-        database: state.spec.connection.database.clone(),
-        bound: bound.to_string(),
-        watermark: watermark.to_string(),
-    })
+pub(super) fn unix_now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 const DEFAULT_SPOOL_MB: u64 = 2048;
+/// How long a pass reads before it looks whether others wait.
+const SLICE: Duration = Duration::from_secs(5);

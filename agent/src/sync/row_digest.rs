@@ -9,6 +9,7 @@ use tiberius::ColumnData;
 use crate::mssql::Param;
 use crate::store::sync_rows::{HASH_BYTES, Hash};
 
+use super::batch::hex;
 use super::moments::{datetime2_ticks, hundred_nanos};
 
 /// The hash that names a row.
@@ -30,6 +31,17 @@ pub(super) fn digest_cells<'c>(
         feed_cell(&mut context, cell);
     }
     truncated(context)
+}
+
+/// What a masked cell is delivered as; `None` for NULL.
+pub(super) fn mask(key: &hmac::Key, cell: &ColumnData<'static>) -> Option<ColumnData<'static>> {
+    if Param::from_cell(cell).is_ok_and(|value| value.is_none()) {
+        return None;
+    }
+    let mut context = hmac::Context::with_key(key);
+    context.update(b"mask");
+    feed_cell(&mut context, cell);
+    Some(ColumnData::String(Some(hex(context.sign().as_ref()).into())))
 }
 
 fn feed_cell(context: &mut hmac::Context, cell: &ColumnData<'static>) {

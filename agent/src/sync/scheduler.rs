@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use chrono::Local;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -19,7 +20,7 @@ use super::ledger::{Declared, JobState};
 use super::names::{Epoch, JobName};
 use super::pass::{Ending, PassReport, SyncRoom, run_pass};
 use super::sink::Sink;
-use super::spec::JobSpec;
+use super::spec::{JobSpec, Timing};
 use crate::store::sync::SpoolDepth;
 
 /// The jobs of this process.
@@ -178,7 +179,8 @@ impl SyncScheduler {
         let Some(parent) = lock(&self.started).clone() else { return };
         let cancel = parent.child_token();
         let (requests, received) = mpsc::channel(REQUESTS);
-        let job = JobLoop { scheduler: Arc::clone(self), name: spec.name.clone(), interval: spec.interval };
+        let job =
+            JobLoop { scheduler: Arc::clone(self), name: spec.name.clone(), timing: spec.timing.clone() };
         let work = job.run(received, cancel.clone());
         let handle = self.room.tasks.spawn(format!("sync job {}", spec.name), work);
         lock(&self.running).insert(spec.name.clone(), Running { cancel, requests, handle });
@@ -201,7 +203,7 @@ impl SyncScheduler {
 struct JobLoop {
     scheduler: Arc<SyncScheduler>,
     name: JobName,
-    interval: Duration,
+    timing: Timing,
 }
 
 impl JobLoop {
@@ -227,23 +229,27 @@ impl JobLoop {
         self.scheduler.note(&self.name, |last| last.running = true);
         let outcome = run_pass(room, &self.name).await;
         let pause = self.pause_after(&outcome);
+        let ending = outcome.as_ref().map(|report| report.ending).ok();
         let outcome = outcome.map_err(|error| explain(&error));
         self.scheduler.note(&self.name, |last| record(last, &self.name, outcome.clone()));
-        let spool_full = outcome.as_ref().is_ok_and(|report| report.ending == Ending::SpoolFull);
         if let Some(asked) = asked {
             drop(asked.send(outcome));
         }
-        if spool_full {
-            drop(tokio::time::timeout(self.interval, room.freed.notified()).await);
-            return Duration::ZERO;
+        if ending == Some(Ending::SpoolFull) {
+            drop(tokio::time::timeout(self.timing.interval, room.freed.notified()).await);
         }
         pause
     }
 
     fn pause_after(&self, outcome: &Result<PassReport, SyncError>) -> Duration {
+        let now = Local::now();
         match outcome {
-            Err(error) if error.is_retryable() => self.interval.min(RETRY_PAUSE),
-            Ok(_) | Err(_) => self.interval,
+            Ok(PassReport { ending: Ending::SpoolFull | Ending::GaveWay, .. }) => Duration::ZERO,
+            Ok(PassReport { ending: Ending::Quiet, .. }) => {
+                self.timing.quiet_for(now.naive_local()).unwrap_or_default()
+            }
+            Err(error) if error.is_retryable() => self.timing.interval.min(RETRY_PAUSE),
+            Ok(PassReport { ending: Ending::CaughtUp, .. }) | Err(_) => self.timing.pause(now),
         }
     }
 }

@@ -3,19 +3,29 @@
 //! A [`JobSpec`] was checked against the catalog once (see `check`); every pass compares the table with it again before it
 //! reads. The stored form is a versioned enum without the password.
 
+mod column;
+mod filter;
+mod stored;
+mod timing;
+
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::mssql::ConnectionOptions;
 use crate::mssql::catalog::{ColumnInfo, TableInfo};
-use crate::mssql::options::{ServerName, Trust};
 use crate::mssql::quote::{ObjectName, SqlName};
-use crate::mssql::{ConnectionOptions, Encryption};
-use crate::store::{Secret, StoreError};
 
 use super::SyncError;
 use super::cells::CellKind;
+use super::cursor::Watermark;
 use super::names::JobName;
+
+pub use column::{Mask, SourceColumn};
+pub(crate) use filter::all;
+pub use filter::{Comparison, Condition, Test};
+pub(crate) use stored::StoredSpec;
+pub use timing::{QuietHours, Timing};
 
 /// A checked declaration.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,12 +38,16 @@ pub struct JobSpec {
     pub table: ObjectName,
     /// The delivered columns in order; key columns are always among them.
     pub columns: Vec<SourceColumn>,
-    /// Names of the key columns in key order.
+    /// Names of the key columns in key order; none for a job that reads everything every time.
     pub key: Vec<SqlName>,
     /// How new rows are found.
     pub cursor: Cursor,
-    /// From the end of one pass to the start of the next.
-    pub interval: Duration,
+    /// Which rows are delivered.
+    pub filter: Vec<Condition>,
+    /// How often every row is looked at, for what the cursor cannot see.
+    pub sweep: Option<Duration>,
+    /// When it runs.
+    pub timing: Timing,
     /// Rows of one page and at most of one batch.
     pub batch_rows: u32,
     /// For whom batches are sealed.
@@ -41,24 +55,40 @@ pub struct JobSpec {
 }
 
 /// How new rows are found.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Cursor {
     /// By this rowversion column: reads only what is new, does not see deletes.
     Rowversion(SqlName),
+    /// By the database's Change Tracking: reads only what is new, deletes included.
+    ChangeTracking,
+    /// By a column of moments: reads what is younger than the last pass less an overlap, and delivers what differs.
+    Datetime(DatetimeCursor),
     /// By reading everything and comparing digests: needs nothing but SELECT and sees deletes.
     Digest,
+    /// By delivering everything as a new epoch whenever something differs: needs no key.
+    Full,
 }
 
-/// A delivered column.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SourceColumn {
-    /// Its name as the catalog spells it.
-    pub name: SqlName,
+/// A column of moments as a cursor.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DatetimeCursor {
+    /// The column.
+    pub column: SqlName,
     /// Its type in T-SQL.
     pub sql_type: String,
-    /// How it travels.
-    pub kind: CellKind,
-    info: ColumnInfo,
+    /// What its values are.
+    pub clock: Clock,
+    /// How far before the last pass reading begins.
+    pub overlap: Duration,
+}
+
+/// What a moment without offset means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Clock {
+    /// The server's local time.
+    Local,
+    /// UTC.
+    Utc,
 }
 
 /// For whom batches are sealed.
@@ -71,28 +101,24 @@ pub enum Seal {
 }
 
 impl JobSpec {
-    /// The SELECT list: the delivered columns, then the cursor when it is not among them.
-    pub fn select_list(&self) -> String {
-        let mut list: Vec<String> =
-            self.columns.iter().map(|column| column.kind.select(&column.name)).collect();
-        if let Cursor::Rowversion(cursor) = &self.cursor
-            && !self.delivers(cursor)
-        {
-            list.push(cursor.quoted().to_string());
-        }
-        list.join(", ")
-    }
-
-    /// Where the rowversion stands in the SELECT list.
-    pub fn cursor_position(&self) -> usize {
-        let position = |cursor: &SqlName| self.columns.iter().position(|column| column.name == *cursor);
+    /// The cursor's column, when it has one.
+    pub fn cursor_column(&self) -> Option<&SqlName> {
         match &self.cursor {
-            Cursor::Rowversion(cursor) => position(cursor).unwrap_or(self.columns.len()),
-            Cursor::Digest => self.columns.len(),
+            Cursor::Rowversion(column) => Some(column),
+            Cursor::Datetime(cursor) => Some(&cursor.column),
+            Cursor::ChangeTracking | Cursor::Digest | Cursor::Full => None,
         }
     }
 
-    /// Where the key columns stand in the SELECT list, in key order.
+    /// How far before the last pass reading begins; none for cursors that go on exactly.
+    pub fn overlap(&self) -> Option<Duration> {
+        match &self.cursor {
+            Cursor::Datetime(cursor) => Some(cursor.overlap),
+            Cursor::Rowversion(_) | Cursor::ChangeTracking | Cursor::Digest | Cursor::Full => None,
+        }
+    }
+
+    /// Where the key columns stand among the columns, in key order.
     pub fn key_positions(&self) -> Vec<usize> {
         self.key.iter().filter_map(|key| self.columns.iter().position(|column| column.name == *key)).collect()
     }
@@ -103,26 +129,35 @@ impl JobSpec {
     }
 
     /// The key columns as an ORDER BY list.
-    pub fn key_list(&self) -> String {
-        self.key.iter().map(|key| key.quoted().to_string()).collect::<Vec<_>>().join(", ")
+    pub fn key_list(&self, from: &str) -> String {
+        self.key.iter().map(|key| format!("{from}{}", key.quoted())).collect::<Vec<_>>().join(", ")
     }
 
-    /// The Arrow schema of the batches.
+    /// The Arrow schema of the batches: what became of the row, then its columns.
     pub fn schema(&self) -> arrow_schema::SchemaRef {
-        let operation = self.has_operations().then_some((OPERATION, "", CellKind::Text));
-        let columns = self.columns.iter().map(|c| (c.name.as_str(), c.sql_type.as_str(), c.kind));
-        super::cells::schema(operation.into_iter().chain(columns))
+        let operation = std::iter::once((OPERATION, "", CellKind::Text));
+        let columns =
+            self.columns.iter().map(|c| (c.delivered_as.as_str(), c.delivered_type(), c.delivered_kind()));
+        super::cells::schema(operation.chain(columns))
     }
 
     /// How the columns travel, in order.
     pub fn kinds(&self) -> Vec<CellKind> {
-        let operation = self.has_operations().then_some(CellKind::Text);
-        operation.into_iter().chain(self.columns.iter().map(|column| column.kind)).collect()
+        std::iter::once(CellKind::Text).chain(self.columns.iter().map(SourceColumn::delivered_kind)).collect()
     }
 
-    /// True when a batch tells in its first column, [`OPERATION`], what became of each row.
-    pub fn has_operations(&self) -> bool {
-        self.cursor == Cursor::Digest
+    /// True when a read row is compared with what was delivered of it.
+    pub fn compares(&self) -> bool {
+        matches!(self.cursor, Cursor::Datetime(_) | Cursor::Digest)
+    }
+
+    /// True when the store keeps a mark for every delivered row.
+    pub fn keeps_marks(&self) -> bool {
+        match self.cursor {
+            Cursor::Datetime(_) | Cursor::Digest => true,
+            Cursor::Rowversion(_) | Cursor::ChangeTracking => self.sweep.is_some(),
+            Cursor::Full => false,
+        }
     }
 
     /// True when a change from `other` to `self` makes the delivered data something else, so that a new epoch begins.
@@ -132,42 +167,62 @@ impl JobSpec {
             || self.table != other.table
             || self.columns != other.columns
             || self.key != other.key
-            || self.cursor != other.cursor
+            || self.filter != other.filter
+            || self.keeps_marks() != other.keeps_marks()
+            || !self.cursor.continues(&other.cursor)
     }
 
-    /// Compares the table with the declaration.
+    /// Compares the table with the declaration; gives what was added, which does not stop the job.
     ///
     /// # Errors
     /// [`SyncError::SchemaChanged`] with every column that is gone or of another type.
     pub fn verify(&self, table: &TableInfo) -> Result<(), SyncError> {
         let mut differences = Vec::new();
-        for column in &self.columns {
-            match table.column(column.name.as_str()) {
-                None => differences.push(format!("column {} is gone", column.name)),
-                Some(now) if now.sql_type() != column.sql_type => {
-                    differences.push(format!(
-                        "column {} was {}, is {}",
-                        column.name,
-                        column.sql_type,
-                        now.sql_type()
-                    ));
+        for column in self.columns.iter().filter(|column| column.reads()) {
+            differences.extend(difference(table, column.name.as_str(), &column.sql_type));
+        }
+        for condition in &self.filter {
+            differences.extend(difference(table, condition.column.as_str(), &condition.info.sql_type()));
+        }
+        match &self.cursor {
+            Cursor::Rowversion(cursor) => {
+                if !table.column(cursor.as_str()).is_some_and(ColumnInfo::is_rowversion) {
+                    differences.push(format!("column {cursor} is no rowversion any more"));
                 }
-                Some(_) => {}
             }
+            Cursor::Datetime(cursor) => {
+                differences.extend(difference(table, cursor.column.as_str(), &cursor.sql_type));
+            }
+            Cursor::ChangeTracking | Cursor::Digest | Cursor::Full => {}
         }
-        if let Cursor::Rowversion(cursor) = &self.cursor
-            && !table.column(cursor.as_str()).is_some_and(ColumnInfo::is_rowversion)
-        {
-            differences.push(format!("column {cursor} is no rowversion any more"));
-        }
+        differences.dedup();
         if differences.is_empty() {
             return Ok(());
         }
         Err(SyncError::SchemaChanged { table: self.table.to_string(), differences: differences.join(", ") })
     }
 
-    fn delivers(&self, name: &SqlName) -> bool {
-        self.columns.iter().any(|column| column.name == *name)
+    /// The columns that a statement of this job names, in the order of the table: what must be granted.
+    pub fn read_columns(&self) -> Vec<&SqlName> {
+        let mut names: Vec<&SqlName> =
+            self.columns.iter().filter(|column| column.reads()).map(|column| &column.name).collect();
+        let others = self.cursor_column().into_iter().chain(self.filter.iter().map(|c| &c.column));
+        for name in others {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        names
+    }
+}
+
+fn difference(table: &TableInfo, column: &str, sql_type: &str) -> Option<String> {
+    match table.column(column) {
+        None => Some(format!("column {column} is gone")),
+        Some(now) if now.sql_type() != sql_type => {
+            Some(format!("column {column} was {sql_type}, is {}", now.sql_type()))
+        }
+        Some(_) => None,
     }
 }
 
@@ -176,139 +231,36 @@ impl Cursor {
     pub fn shown(&self) -> String {
         match self {
             Self::Rowversion(column) => format!("rowversion {column}"),
+            Self::ChangeTracking => "change_tracking".to_owned(),
+            Self::Datetime(cursor) => format!("datetime {}", cursor.column),
             Self::Digest => "digest".to_owned(),
+            Self::Full => "full".to_owned(),
         }
     }
-}
 
-impl SourceColumn {
-    /// A column as the catalog describes it; `None` when its type cannot be kept exactly.
-    ///
-    /// # Errors
-    /// The catalog gave no usable name.
-    pub fn of(info: &ColumnInfo) -> Result<Option<Self>, SyncError> {
-        let name = SqlName::new(info.name.clone())?;
-        Ok(CellKind::of(info).map(|kind| Self { name, sql_type: info.sql_type(), kind, info: info.clone() }))
+    /// A watermark as this cursor counts.
+    pub fn shown_watermark(&self, watermark: Watermark) -> String {
+        match self {
+            Self::Rowversion(_) => watermark.to_string(),
+            Self::ChangeTracking => watermark.get().to_string(),
+            Self::Datetime(_) => super::moments::iso_since_year_1(watermark.get()),
+            Self::Digest | Self::Full => String::new(),
+        }
     }
-}
 
-/// The declaration as it is stored.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(tag = "version")]
-pub(crate) enum StoredSpec {
-    /// The first form.
-    #[serde(rename = "1")]
-    V1(Box<SpecV1>),
-}
-
-/// First stored form of a declaration.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct SpecV1 {
-    server: ServerName,
-    user: String,
-    database: String,
-    encryption: Encryption,
-    trust: Trust,
-    lock_timeout_ms: u64,
-    schema: String,
-    table: String,
-    columns: Vec<ColumnV1>,
-    key: Vec<String>,
-    /// The rowversion column; none for a digest.
-    cursor: Option<String>,
-    interval_ms: u64,
-    batch_rows: u32,
-    seal: Seal,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-struct ColumnV1 {
-    name: String,
-    type_name: String,
-    max_length: i64,
-    precision: u8,
-    scale: u8,
-    nullable: bool,
-}
-
-impl From<&JobSpec> for StoredSpec {
-    fn from(spec: &JobSpec) -> Self {
-        let connection = &spec.connection;
-        Self::V1(Box::new(SpecV1 {
-            server: connection.server.clone(),
-            user: connection.user.clone(),
-            database: connection.database.clone(),
-            encryption: connection.encryption,
-            trust: connection.trust.clone(),
-            lock_timeout_ms: millis(connection.lock_timeout),
-            schema: spec.table.schema.as_str().to_owned(),
-            table: spec.table.name.as_str().to_owned(),
-            columns: spec.columns.iter().map(|column| ColumnV1::from(&column.info)).collect(),
-            key: spec.key.iter().map(|key| key.as_str().to_owned()).collect(),
-            cursor: match &spec.cursor {
-                Cursor::Rowversion(column) => Some(column.as_str().to_owned()),
-                Cursor::Digest => None,
-            },
-            interval_ms: millis(spec.interval),
-            batch_rows: spec.batch_rows,
-            seal: spec.seal.clone(),
-        }))
-    }
-}
-
-impl StoredSpec {
-    /// The live form, with the password that was stored apart.
-    pub(crate) fn into_spec(self, name: JobName, password: Secret) -> Result<JobSpec, SyncError> {
-        let Self::V1(stored) = self;
-        let columns = stored.columns.into_iter().map(SourceColumn::try_from).collect::<Result<_, _>>()?;
-        Ok(JobSpec {
-            name,
-            connection: ConnectionOptions {
-                server: stored.server,
-                user: stored.user,
-                password,
-                database: stored.database,
-                encryption: stored.encryption,
-                trust: stored.trust,
-                lock_timeout: Duration::from_millis(stored.lock_timeout_ms),
-            },
-            table: ObjectName { schema: SqlName::new(stored.schema)?, name: SqlName::new(stored.table)? },
-            columns,
-            key: stored.key.into_iter().map(SqlName::new).collect::<Result<_, _>>()?,
-            cursor: match stored.cursor {
-                Some(column) => Cursor::Rowversion(SqlName::new(column)?),
-                None => Cursor::Digest,
-            },
-            interval: Duration::from_millis(stored.interval_ms),
-            batch_rows: stored.batch_rows,
-            seal: stored.seal,
-        })
-    }
-}
-
-impl From<&ColumnInfo> for ColumnV1 {
-    fn from(info: &ColumnInfo) -> Self {
-        let ColumnInfo { name, type_name, max_length, precision, scale, nullable } = info.clone();
-        Self { name, type_name, max_length, precision, scale, nullable }
-    }
-}
-
-impl TryFrom<ColumnV1> for SourceColumn {
-    type Error = SyncError;
-
-    fn try_from(stored: ColumnV1) -> Result<Self, SyncError> {
-        let ColumnV1 { name, type_name, max_length, precision, scale, nullable } = stored;
-        let info = ColumnInfo { name, type_name, max_length, precision, scale, nullable };
-        Self::of(&info)?.ok_or(SyncError::Store(StoreError::Form { what: "sync column type" }))
+    /// True when what was read by `former` may be read on by `self`.
+    fn continues(&self, former: &Self) -> bool {
+        match (self, former) {
+            (Self::Datetime(now), Self::Datetime(former)) => {
+                now.column == former.column && now.clock == former.clock
+            }
+            (now, former) => now == former,
+        }
     }
 }
 
 /// Name of the column that holds `upsert` or `delete`.
 pub const OPERATION: &str = "_operation";
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
 
 #[cfg(test)]
 pub(crate) mod tests;

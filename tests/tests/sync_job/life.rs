@@ -6,13 +6,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use agent::mssql::quote::ObjectName;
+use agent::policy::switches::Switches;
 use agent::store::Store;
 use agent::sync::check::{CursorRequest, JobRequest};
 use agent::sync::deliver::deliver_next;
 use agent::sync::faults::{Faults, Step};
 use agent::sync::ledger::Ledger;
 use agent::sync::names::JobName;
-use agent::sync::pass::{PassReport, run_pass};
+use agent::sync::pass::{PassReport, run_audit, run_pass};
 use agent::sync::sink::MasterSink;
 use agent::sync::spec::Seal;
 use agent::sync::spool::Spool;
@@ -28,6 +29,7 @@ pub struct Agent {
     pub identity: age::x25519::Identity,
     pub master: Arc<Master>,
     pub spool_bytes: u64,
+    pub switches: Option<Switches>,
 }
 
 /// The job's name.
@@ -38,49 +40,56 @@ pub fn job() -> JobName {
 impl Agent {
     /// A fresh folder with the job declared over `dbo.Visit` by rowversion, batches of `batch_rows` rows.
     pub async fn declare(sim: &Sim, batch_rows: u32) -> Self {
-        Self::declare_by(sim, batch_rows, CursorRequest::Rowversion).await
+        Self::declare_by(sim, batch_rows, CursorRequest::Rowversion(None)).await
     }
 
     /// The same by another cursor.
     pub async fn declare_by(sim: &Sim, batch_rows: u32, cursor: CursorRequest) -> Self {
+        Self::declare_as(sim, |request| JobRequest { cursor, batch_rows, ..request }).await
+    }
+
+    /// The job as `change` makes it of the plain one.
+    pub async fn declare_as(sim: &Sim, change: impl FnOnce(JobRequest) -> JobRequest) -> Self {
         let agent = Self {
             folder: tempfile::tempdir().unwrap(),
             identity: age::x25519::Identity::generate(),
             master: Arc::default(),
             spool_bytes: u64::MAX,
+            switches: None,
         };
-        let request = JobRequest { cursor, ..agent.request(sim, batch_rows) };
+        let request = change(agent.request(sim, 10));
         let checked = request.check().await.unwrap();
-        assert_eq!(checked.warnings, Vec::<String>::new());
         agent.room(Faults::default()).ledger.declare(checked.spec, SystemTime::now()).await.unwrap();
         agent
     }
 
+    /// Compares every row with what was delivered of it.
+    pub async fn audit(&self) -> PassReport {
+        let room = self.room(Faults::default());
+        let report = run_audit(&room, &job()).await.unwrap();
+        self.deliver(&room).await.unwrap();
+        report
+    }
+
     /// The declaration over `dbo.Visit`.
     pub fn request(&self, sim: &Sim, batch_rows: u32) -> JobRequest {
+        let seal = Seal::Recipients(vec![self.identity.to_public().to_string()]);
+        let table = ObjectName::parse("Visit").unwrap();
         JobRequest {
-            name: job(),
-            connection: sim.connection("Clinic"),
-            table: ObjectName::parse("Visit").unwrap(),
-            columns: None,
-            key: None,
-            cursor: CursorRequest::Rowversion,
-            interval: Duration::from_secs(600),
+            cursor: CursorRequest::Rowversion(None),
             batch_rows,
-            seal: Seal::Recipients(vec![self.identity.to_public().to_string()]),
+            ..JobRequest::new(job(), sim.connection("Clinic"), table, seal)
         }
     }
 
     /// A new process over the folder.
     pub fn room(&self, faults: Faults) -> SyncRoom {
         let store = Arc::new(Store::open(&self.folder.path().join("store.sqlite")).unwrap());
+        let spool = Spool::new(self.spool_folder(), self.spool_bytes);
         SyncRoom {
-            ledger: Ledger::new(store),
-            spool: Spool::new(self.spool_folder(), self.spool_bytes),
-            tasks: Tasks::new(),
             faults,
-            recorded: Arc::default(),
-            freed: Arc::default(),
+            switches: self.switches.clone(),
+            ..SyncRoom::over(Ledger::new(store), spool, Tasks::new())
         }
     }
 

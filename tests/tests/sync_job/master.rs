@@ -40,10 +40,16 @@ impl Master {
         self.files().into_values().flat_map(|sealed| rows(&open(&sealed, identity))).collect()
     }
 
-    /// The last delivered version of each row.
+    /// The last delivered version of each row in the newest epoch.
     pub fn newest(&self, identity: &age::x25519::Identity) -> BTreeMap<(String, i32), Vec<String>> {
-        let newest: HashMap<_, _> =
-            self.versions(identity).into_iter().map(|(branch, id, rest)| ((branch, id), rest)).collect();
+        let files = self.files();
+        let epoch = |path: &str| path.rsplit('/').next().unwrap().split('-').next().unwrap().to_owned();
+        let last = files.keys().map(|path| epoch(path)).max();
+        let versions = files
+            .iter()
+            .filter(|(path, _)| Some(epoch(path)) == last)
+            .flat_map(|(_, sealed)| rows(&open(sealed, identity)));
+        let newest: HashMap<_, _> = versions.map(|(branch, id, rest)| ((branch, id), rest)).collect();
         newest.into_iter().filter_map(|(key, rest)| rest.map(|rest| (key, rest))).collect()
     }
 

@@ -64,8 +64,8 @@ impl Sim {
         let mut session = self.session("Clinic").await;
         for id in first..first + count {
             let sql = format!(
-                "INSERT INTO dbo.Visit (VisitID, Branch, Note, Fee, Balance, Booked, ExternalID) VALUES \
-                 ({id}, N'b{}', N'Zoë {CANARY} {id}', {id}.25, {id}.125, '2026-01-02T03:04:05.007', \
+                "INSERT INTO dbo.Visit (VisitID, Branch, Note, Fee, Balance, Booked, Changed, ExternalID) VALUES \
+                 ({id}, N'b{}', N'Zoë {CANARY} {id}', {id}.25, {id}.125, '2026-01-02T03:04:05.007', SYSDATETIME(), \
                  '6F9619FF-8B86-D011-B42D-00C04FC964FF')",
                 id % 3
             );
@@ -89,7 +89,9 @@ const PASSWORD: &str = "Test-Admin-1";
 
 const SCHEMA: &[&str] = &[
     "CREATE TABLE dbo.Visit (VisitID int NOT NULL, Branch nvarchar(10) NOT NULL, Note nvarchar(100) NULL, \
-     Fee decimal(10,2) NULL, Balance money NULL, Booked datetime NULL, ExternalID uniqueidentifier NULL, \
+     Fee decimal(10,2) NULL, Balance money NULL, Booked datetime NULL, Changed datetime2(3) NULL, \
+     ExternalID uniqueidentifier NULL, \
      RowVer rowversion NOT NULL, CONSTRAINT PK_Visit PRIMARY KEY (Branch, VisitID))",
     "CREATE UNIQUE INDEX IX_Visit_RowVer ON dbo.Visit (RowVer)",
+    "CREATE INDEX IX_Visit_Changed ON dbo.Visit (Changed)",
 ];

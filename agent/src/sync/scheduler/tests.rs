@@ -37,14 +37,8 @@ impl Sink for Notes {
 
 fn scheduler(folder: &Path) -> Arc<SyncScheduler> {
     let store = Arc::new(Store::open(&folder.join("store")).unwrap());
-    Arc::new(SyncScheduler::new(SyncRoom {
-        ledger: Ledger::new(store),
-        spool: Spool::new(folder.join("spool"), u64::MAX),
-        tasks: Tasks::new(),
-        faults: Faults::default(),
-        recorded: Arc::default(),
-        freed: Arc::default(),
-    }))
+    let spool = Spool::new(folder.join("spool"), u64::MAX);
+    Arc::new(SyncScheduler::new(SyncRoom::over(Ledger::new(store), spool, Tasks::new())))
 }
 
 /// A job on a port where nobody listens.
@@ -77,7 +71,7 @@ async fn a_job_without_server_says_so_and_goes_on() {
     assert!(error.contains("cannot be reached"), "{error}");
     let status = scheduler.status(Some(&spec.name)).await.unwrap().remove(0);
     assert_eq!(status.last.error.as_deref(), Some(error.as_str()));
-    assert_eq!(status.state.progress, Progress::New);
+    assert_eq!(status.state.progress, Progress::default());
     assert!(scheduler.remove(&spec.name).await.unwrap());
     assert!(scheduler.run(&spec.name).await.unwrap_err().contains("there is no sync job"));
     scheduler.room.tasks.shutdown(Duration::from_secs(60)).await;
@@ -93,7 +87,7 @@ async fn declaring_the_same_again_leaves_the_running_job_alone() {
     let before = lock(&scheduler.running)[&spec.name].handle.id();
     assert_eq!(scheduler.declare(spec.clone()).await.unwrap(), Declared::Unchanged);
     assert_eq!(lock(&scheduler.running)[&spec.name].handle.id(), before);
-    let faster = JobSpec { interval: Duration::from_secs(5), ..spec.clone() };
+    let faster = JobSpec { timing: Timing::every(Duration::from_secs(5)), ..spec.clone() };
     assert_eq!(scheduler.declare(faster).await.unwrap(), Declared::Updated);
     assert_ne!(lock(&scheduler.running)[&spec.name].handle.id(), before);
     scheduler.room.tasks.shutdown(Duration::from_secs(60)).await;
@@ -120,7 +114,7 @@ async fn a_start_delivers_what_is_recorded_and_removes_what_is_not() {
     std::fs::create_dir_all(folder.path().join("spool/f")).unwrap();
     std::fs::write(folder.path().join("spool/f/known"), "content").unwrap();
     std::fs::write(folder.path().join("spool/f/unknown.part"), "rest").unwrap();
-    first.room.ledger.record(row, &Progress::New, Vec::new()).await.unwrap();
+    first.room.ledger.record(row, &Progress::default(), Vec::new()).await.unwrap();
     drop(first);
     let second = scheduler(folder.path());
     let notes = Arc::new(Notes::default());

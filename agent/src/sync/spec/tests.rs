@@ -1,10 +1,14 @@
 //! A declaration to test with, and its stored form.
 
+use crate::mssql::Param;
+use crate::store::Secret;
+
 use super::*;
 
-fn column(name: &str, type_name: &str, max_length: i64) -> SourceColumn {
-    let (name, type_name) = (name.to_owned(), type_name.to_owned());
-    let info = ColumnInfo { name, type_name, max_length, precision: 10, scale: 0, nullable: false };
+pub(crate) fn column(name: &str, type_name: &str, max_length: i64, collation: Option<&str>) -> SourceColumn {
+    let (name, type_name, collation) = (name.to_owned(), type_name.to_owned(), collation.map(str::to_owned));
+    let info =
+        ColumnInfo { name, type_name, max_length, precision: 10, scale: 0, nullable: false, collation };
     SourceColumn::of(&info).unwrap().unwrap()
 }
 
@@ -15,13 +19,15 @@ pub(crate) fn spec(key: &[&str]) -> JobSpec {
         connection: ConnectionOptions::read(|_| None).unwrap().with_database("Main_OMS"),
         table: ObjectName::parse("Appointment").unwrap(),
         columns: vec![
-            column("AppointmentID", "int", 4),
-            column("Note", "nvarchar", 80),
-            column("Balance", "money", 8),
+            column("AppointmentID", "int", 4, None),
+            column("Note", "nvarchar", 80, None),
+            column("Balance", "money", 8, None),
         ],
         key: key.iter().map(|name| SqlName::new(*name).unwrap()).collect(),
         cursor: Cursor::Rowversion(SqlName::new("RowVer").unwrap()),
-        interval: Duration::from_secs(600),
+        filter: Vec::new(),
+        sweep: None,
+        timing: Timing::every(Duration::from_secs(600)),
         batch_rows: 1000,
         seal: Seal::Plain,
     }
@@ -38,9 +44,35 @@ fn a_declaration_survives_storage_without_its_password() {
 }
 
 #[test]
-fn a_cursor_that_is_not_delivered_comes_last() {
-    let declared = spec(&["AppointmentID"]);
-    assert_eq!((declared.cursor_position(), declared.key_positions()), (3, vec![0]));
+fn everything_declared_survives_storage() {
+    let mut declared = spec(&["AppointmentID"]);
+    declared.columns[1].mask = Mask::Hash;
+    declared.columns[1].delivered_as = "Remark".into();
+    let (column, info) = (declared.columns[0].name.clone(), declared.columns[0].info.clone());
+    let test = Test::In(vec![Param::BigInt(1), Param::BigInt(2)]);
+    declared.filter = vec![Condition { column, test, info }];
+    declared.sweep = Some(Duration::from_secs(60));
+    declared.timing.cron = Some("*/5 * * * *".into());
+    declared.timing.quiet = vec!["22:00-23:00".parse().unwrap()];
+    declared.cursor = Cursor::Datetime(DatetimeCursor {
+        column: SqlName::new("Changed").unwrap(),
+        sql_type: "datetime".into(),
+        clock: Clock::Utc,
+        overlap: Duration::from_secs(7200),
+    });
+    let stored = serde_json::to_string(&StoredSpec::from(&declared)).unwrap();
+    let back: StoredSpec = serde_json::from_str(&stored).unwrap();
+    assert_eq!(back.into_spec(declared.name.clone(), Secret::default()).unwrap(), declared);
+}
+
+#[test]
+fn a_masked_column_is_not_read_or_is_a_text() {
+    let mut declared = spec(&["AppointmentID"]);
+    declared.columns[1].mask = Mask::Null;
+    declared.columns[2].mask = Mask::Hash;
+    let names: Vec<&str> = declared.read_columns().into_iter().map(SqlName::as_str).collect();
+    assert_eq!(names, ["AppointmentID", "Balance", "RowVer"]);
+    assert_eq!(declared.schema().field(3).data_type(), &arrow_schema::DataType::Utf8);
 }
 
 #[test]
@@ -60,7 +92,7 @@ fn a_table_that_changed_is_told_column_by_column() {
 fn only_a_change_of_what_is_read_needs_a_snapshot() {
     let declared = spec(&["AppointmentID"]);
     let mut faster = declared.clone();
-    faster.interval = Duration::from_secs(1);
+    faster.timing.interval = Duration::from_secs(1);
     faster.connection.password = Secret::new("new");
     assert!(!faster.needs_snapshot_after(&declared));
     let mut narrower = declared.clone();
