@@ -1,19 +1,23 @@
-//! The command line: `ehr-sim serve`, and the only place that prints.
+//! The command line: `ehr-sim serve`, `workload` and `fault`, and the only place that prints.
 
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use rand::Rng as _;
-use tiberius::EncryptionLevel;
+
+use connect::Connect;
+use fault::FaultCommand;
 
 use crate::data::{dentrix_enterprise, dolphin, orthotrac};
 use crate::engine::{Engine, EngineOptions};
 use crate::server::{Server, ServerOptions};
 use crate::tds::prelogin::TlsMode;
 use crate::workload::{self, WorkDone, WorkloadOptions};
+
+mod connect;
+mod fault;
 
 /// A strict simulated SQL Server with synthetic EHR databases.
 #[derive(Debug, Parser)]
@@ -29,6 +33,8 @@ enum Command {
     Serve(Serve),
     /// Work on a served database as a front desk does, until a number of changes is made.
     Workload(Workload),
+    /// Bring a fault about on a served database, or end one.
+    Fault(FaultCommand),
 }
 
 #[derive(Debug, Args)]
@@ -67,24 +73,8 @@ struct Serve {
 
 #[derive(Debug, Args)]
 struct Workload {
-    /// Address of the server.
-    #[arg(long, default_value = "127.0.0.1")]
-    host: String,
-    /// Port of the server.
-    #[arg(long, default_value_t = 1433)]
-    port: u16,
-    /// Login to work as.
-    #[arg(long, default_value = "sa")]
-    user: String,
-    /// Its password; also taken from EHR_SIM_SA_PASSWORD.
-    #[arg(long)]
-    password: Option<String>,
-    /// Database to work on.
-    #[arg(long, default_value = "Main_OMS")]
-    database: String,
-    /// Encryption of the connections.
-    #[arg(long, value_enum, default_value = "on")]
-    tls: TlsName,
+    #[command(flatten)]
+    connect: Connect,
     /// Connections at work.
     #[arg(long, default_value_t = 3)]
     desks: u32,
@@ -144,6 +134,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         Command::Serve(serve) => runtime.block_on(serve.run()),
         Command::Workload(workload) => runtime.block_on(workload.run()),
+        Command::Fault(fault) => runtime.block_on(fault.run()),
     }
 }
 
@@ -194,22 +185,8 @@ impl Serve {
 
 impl Workload {
     async fn run(self) -> anyhow::Result<()> {
-        let password = self.password.or_else(|| std::env::var(PASSWORD_VARIABLE).ok());
-        let password = password.context("no password: give --password or set EHR_SIM_SA_PASSWORD")?;
-        let encryption = match self.tls {
-            TlsName::Off => EncryptionLevel::NotSupported,
-            TlsName::Login => EncryptionLevel::Off,
-            TlsName::On => EncryptionLevel::Required,
-        };
-        // Two providers are in the tree; a second call finds the first one's choice, which is the same.
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let done = workload::work(WorkloadOptions {
-            host: self.host,
-            port: self.port,
-            user: self.user,
-            password,
-            database: self.database,
-            encryption,
+            connect: self.connect.options()?,
             desks: self.desks,
             changes: self.changes,
             pause: Duration::from_millis(self.pause_ms),

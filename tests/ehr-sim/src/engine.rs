@@ -11,6 +11,7 @@
 use std::sync::{Arc, Mutex};
 
 use crate::types::{Cancel, EnvChange, LoginRequest, Output, Request, SqlMessage, Stopped};
+pub use fault::{Fault, FaultError, RestartHook};
 pub use load::LoadError;
 
 use instance::{Activity, Connected, Instance};
@@ -21,6 +22,7 @@ mod ast;
 mod bind;
 mod catalog;
 mod exec;
+mod fault;
 mod functions;
 mod instance;
 mod lex;
@@ -125,6 +127,7 @@ impl Engine {
                 transaction: None,
                 row_count: 0,
                 cancel: None,
+                wait: None,
             }),
         });
         Session { core: SessionCore::new(self.instance.clone(), connected, request, context, database) }

@@ -3,6 +3,7 @@
 //! [`types`] is the seam between the wire and the [`engine`]; [`data`] fills an engine with a synthetic EHR.
 
 pub mod cli;
+pub mod client;
 pub mod data;
 pub mod engine;
 pub mod server;

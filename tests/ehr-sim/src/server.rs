@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use rustls::pki_types::CertificateDer;
 use thiserror::Error;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::tds::prelogin::TlsMode;
@@ -76,6 +77,7 @@ pub struct Server {
     address: SocketAddr,
     browser: Option<Browser>,
     shared: Arc<Shared>,
+    restarts: mpsc::Receiver<Duration>,
 }
 
 /// What every connection uses.
@@ -112,7 +114,12 @@ impl Server {
         };
         let shared =
             Arc::new(Shared { backend: Box::new(backend), tls, mode, server_name: Arc::from(server_name) });
-        Ok(Self { listener, address, browser, shared })
+        // A restart asked for while one is waiting is the same restart.
+        let (ask, restarts) = mpsc::channel(1);
+        shared.backend.on_restart(Box::new(move |down| {
+            let _ = ask.try_send(down);
+        }));
+        Ok(Self { listener, address, browser, shared, restarts })
     }
 
     /// The address it listens on.
@@ -133,27 +140,70 @@ impl Server {
     /// Serves until `stop` is ready, then ends every connection.
     pub async fn run(self, stop: impl Future<Output = ()>) {
         tokio::pin!(stop);
-        let mut connections = JoinSet::new();
-        if let Some(browser) = self.browser {
-            connections.spawn(browser.run());
+        let Self { mut listener, address, browser, shared, mut restarts } = self;
+        let mut services = JoinSet::new();
+        if let Some(browser) = browser {
+            services.spawn(browser.run());
         }
         loop {
-            tokio::select! {
+            let mut connections = JoinSet::new();
+            let down = tokio::select! {
+                () = &mut stop => None,
+                down = accept(&listener, &shared, &mut connections, &mut restarts) => Some(down),
+            };
+            connections.shutdown().await;
+            drop(listener);
+            let Some(down) = down else { break };
+            let again = restart(address, shared.clone(), down);
+            listener = tokio::select! {
                 () = &mut stop => break,
-                accepted = self.listener.accept() => match accepted {
-                    Ok((socket, peer)) => {
-                        connections.spawn(serve(socket, peer, self.shared.clone()));
-                    }
+                listener = again => match listener {
+                    Ok(listener) => listener,
                     Err(error) => {
-                        tracing::warn!(%error, "cannot accept a connection");
-                        tokio::time::sleep(ACCEPT_PAUSE).await;
+                        tracing::error!(%error, %address, "cannot listen again after a restart");
+                        break;
                     }
                 },
-                Some(_) = connections.join_next() => {}
-            }
+            };
         }
-        connections.shutdown().await;
+        services.shutdown().await;
     }
+}
+
+/// Accepts connections until a restart is asked for; answers how long to stay down.
+async fn accept(
+    listener: &TcpListener,
+    shared: &Arc<Shared>,
+    connections: &mut JoinSet<()>,
+    restarts: &mut mpsc::Receiver<Duration>,
+) -> Duration {
+    loop {
+        tokio::select! {
+            Some(down) = restarts.recv() => return down,
+            accepted = listener.accept() => match accepted {
+                Ok((socket, peer)) => {
+                    connections.spawn(serve(socket, peer, shared.clone()));
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            },
+            Some(_) = connections.join_next() => {}
+        }
+    }
+}
+
+/// Keeps the port, so that nobody else takes it, but refuses clients until the time is over.
+async fn restart(address: SocketAddr, shared: Arc<Shared>, down: Duration) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    tracing::info!(?down, "restarting");
+    let ended = tokio::task::spawn_blocking(move || shared.backend.restart());
+    ended.await.map_err(io::Error::other)?;
+    tokio::time::sleep(down).await;
+    socket.listen(BACKLOG)
 }
 
 async fn serve(socket: TcpStream, peer: SocketAddr, shared: Arc<Shared>) {
@@ -171,5 +221,6 @@ fn certificate_names(host: &str, server_name: &str) -> Vec<String> {
     names
 }
 
+const BACKLOG: u32 = 1024;
 /// Out of sockets, accepting fails at once again and again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

@@ -12,26 +12,15 @@ use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use serde::Serialize;
 use thiserror::Error;
-use tiberius::{AuthMethod, Client, Config, EncryptionLevel};
-use tokio::net::TcpStream;
 use tokio::task::JoinSet;
-use tokio_util::compat::{Compat, TokioAsyncWriteCompatExt};
+
+use crate::client::{ConnectError, ConnectOptions, Connection, connect};
 
 /// Where the desks work and how much.
 #[derive(Debug, Clone)]
 pub struct WorkloadOptions {
-    /// Server address.
-    pub host: String,
-    /// Server port.
-    pub port: u16,
-    /// Login.
-    pub user: String,
-    /// Its password.
-    pub password: String,
-    /// Database with the practice's tables.
-    pub database: String,
-    /// How much of the connection is encrypted; the certificate is trusted unseen.
-    pub encryption: EncryptionLevel,
+    /// Where to log in; its database has the practice's tables.
+    pub connect: ConnectOptions,
     /// Connections at work.
     pub desks: u32,
     /// Committed changes to make, over all desks.
@@ -81,18 +70,10 @@ impl WorkDone {
 /// Why the desks stopped early.
 #[derive(Debug, Error)]
 pub enum WorkloadError {
-    /// The server cannot be reached.
-    #[error("cannot connect to {host}:{port}")]
-    Connect {
-        /// Address asked for.
-        host: String,
-        /// Port asked for.
-        port: u16,
-        /// The system's reason.
-        #[source]
-        source: std::io::Error,
-    },
-    /// The server refused a login or a statement.
+    /// A desk cannot log in.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// The server refused a statement.
     #[error("the server refused the work of a desk")]
     Sql(#[from] tiberius::error::Error),
     /// There is nothing to work on.
@@ -117,17 +98,15 @@ pub async fn work(options: WorkloadOptions) -> Result<WorkDone, WorkloadError> {
     Ok(total)
 }
 
-type Connection = Client<Compat<TcpStream>>;
-
 async fn desk(
     options: WorkloadOptions,
     number: u64,
     left: Arc<AtomicU64>,
 ) -> Result<WorkDone, WorkloadError> {
-    let mut connection = connect(&options).await?;
+    let mut connection = connect(&options.connect, "Front desk").await?;
     let mut random = StdRng::seed_from_u64(options.seed ^ (number << 32));
     let patients = scalar(&mut connection, LAST_PATIENT).await?;
-    let patients = patients.ok_or_else(|| WorkloadError::Empty(options.database.clone()))?;
+    let patients = patients.ok_or_else(|| WorkloadError::Empty(options.connect.database.clone()))?;
     let mut done = WorkDone::default();
     while take_one(&left) {
         let last = scalar(&mut connection, LAST_APPOINTMENT).await?.unwrap_or(0);
@@ -144,25 +123,6 @@ async fn desk(
 
 fn take_one(left: &AtomicU64) -> bool {
     left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok()
-}
-
-async fn connect(options: &WorkloadOptions) -> Result<Connection, WorkloadError> {
-    let WorkloadOptions { host, port, .. } = options;
-    let mut config = Config::new();
-    config.host(host);
-    config.port(*port);
-    config.database(&options.database);
-    config.application_name("Front desk");
-    config.authentication(AuthMethod::sql_server(&options.user, &options.password));
-    config.encryption(options.encryption);
-    config.trust_cert();
-    let socket = TcpStream::connect((host.as_str(), *port)).await.and_then(|socket| {
-        socket.set_nodelay(true)?;
-        Ok(socket)
-    });
-    let socket =
-        socket.map_err(|source| WorkloadError::Connect { host: host.clone(), port: *port, source })?;
-    Ok(Client::connect(config, socket.compat_write()).await?)
 }
 
 async fn scalar(connection: &mut Connection, statement: &str) -> Result<Option<i32>, WorkloadError> {

@@ -201,3 +201,48 @@ fn kill_ends_idle_and_running_sessions() {
     killer.receive();
     assert!(running.is_ended());
 }
+
+/// Runs `ehr-sim fault` against the simulator.
+fn fault(sim: &Sim, arguments: &[&str]) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ehr-sim"));
+    command.args(["fault", "--port", &sim.port.to_string(), "--tls", "off"]).args(arguments);
+    let output = run(command.env("EHR_SIM_SA_PASSWORD", &sim.password), "");
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Runs a batch that must meet the error, or none.
+fn meets(client: &mut RawClient, batch: &str, error: Option<u32>) {
+    client.batch(batch, 0);
+    let answer = client.receive();
+    let found = error.map(u32::to_le_bytes).map(|bytes| answer.windows(4).any(|window| window == bytes));
+    assert_ne!(found, Some(false), "{batch}: no error {error:?}");
+    assert_eq!(last_done(&answer).1 & 0x2 != 0, error.is_some(), "{batch}");
+}
+
+#[test]
+fn faults_come_and_go_on_command() {
+    let sim = Sim::start(&["--rows", "20", "--tls", "off"]);
+    let address: std::net::SocketAddr = ([127, 0, 0, 1], sim.port).into();
+    let mut desk = RawClient::login(address, &sim.password, 4096);
+    let write = "UPDATE Main_OMS.dbo.Patient SET Phone = '1' WHERE PatientID = 1";
+    fault(&sim, &["fill-log"]);
+    meets(&mut desk, write, Some(9002));
+    fault(&sim, &["free-log"]);
+    meets(&mut desk, write, None);
+    fault(&sim, &["hold-lock", "dbo.Patient"]);
+    meets(&mut desk, &format!("SET LOCK_TIMEOUT 50; {write}"), Some(1222));
+    fault(&sim, &["release-locks"]);
+    meets(&mut desk, write, None);
+    fault(&sim, &["change-schema", "dbo.Patient"]);
+    meets(&mut desk, "UPDATE Main_OMS.dbo.Patient SET AddedByUpgrade = 1", None);
+    meets(&mut desk, "BEGIN TRAN; UPDATE Main_OMS.dbo.Patient SET AddedByUpgrade = 2", None);
+    fault(&sim, &["restart", "--down-ms", "200"]);
+    assert!(desk.is_ended());
+    support::wait_for("the server to listen again", || std::net::TcpStream::connect(address).is_ok());
+    let mut again = RawClient::login(address, &sim.password, 4096);
+    let kept = "IF (SELECT MAX(AddedByUpgrade) FROM Main_OMS.dbo.Patient) <> 1 THROW 50001, 'lost', 1";
+    meets(&mut again, kept, None);
+    let mut idle = RawClient::login(address, &sim.password, 4096);
+    fault(&sim, &["kill", &idle.spid.to_string()]);
+    assert!(idle.is_closed());
+}

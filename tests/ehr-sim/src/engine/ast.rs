@@ -409,6 +409,15 @@ pub enum DatabaseChange {
     Rename(String),
 }
 
+/// What happens to the sessions in a database whose state changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Termination {
+    Wait,
+    NoWait,
+    /// Seconds until they are rolled back; 0 is IMMEDIATE.
+    RollbackAfter(u64),
+}
+
 #[derive(Debug, Clone, PartialEq)]
 pub enum Stmt {
     Select(Box<Query>),
@@ -460,6 +469,7 @@ pub enum Stmt {
     AlterDatabase {
         name: Option<String>,
         change: DatabaseChange,
+        termination: Termination,
     },
     Security(SecurityStmt),
     Declare(Vec<(String, TypeName, Option<Expr>)>),

@@ -117,6 +117,18 @@ impl<'a> Exec<'a> {
         }
     }
 
+    /// Reading a page of a slow disk takes its time.
+    pub fn read_disk(&self) -> Result<()> {
+        let delay = self.session.instance.faults.disk_delay();
+        if delay.is_zero() {
+            return Ok(());
+        }
+        self.session.activity(|a| a.wait = Some(("PAGEIOLATCH_SH", std::time::Instant::now())));
+        self.cancel.wait_timeout(delay);
+        self.session.activity(|a| a.wait = None);
+        self.check_cancelled()
+    }
+
     /// The value of an expression that reads no row.
     pub fn constant(&self, bound: &Bound) -> Result<Datum> {
         self.eval(bound, &NO_ROW)

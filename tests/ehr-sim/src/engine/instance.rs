@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use rand::RngCore;
 
 use super::ast::SecurableClass;
+use super::fault::FaultState;
 use super::message::{self, Result};
 use super::permission::{Grant, GrantState};
 use super::principal::{self, Login, PasswordHash, Principal, PrincipalKind, ServerMetadata, ServerRole};
@@ -55,6 +56,8 @@ pub struct Activity {
     pub transaction: Option<OpenTransaction>,
     pub row_count: i64,
     pub cancel: Option<Cancel>,
+    /// What it waits for besides locks, and since when.
+    pub wait: Option<(&'static str, Instant)>,
 }
 
 /// A session's open transaction.
@@ -74,7 +77,8 @@ pub struct Instance {
     pub locks: LockManager,
     pub clock: CommitClock,
     pub sessions: Mutex<BTreeMap<u16, Arc<Connected>>>,
-    pub started: Moment,
+    started: Mutex<Moment>,
+    pub faults: FaultState,
     transactions: AtomicU64,
     ranges: AtomicU64,
     objects: AtomicI32,
@@ -94,7 +98,8 @@ impl Instance {
             locks: LockManager::default(),
             clock: CommitClock::default(),
             sessions: Mutex::default(),
-            started,
+            started: Mutex::new(started),
+            faults: FaultState::default(),
             transactions: AtomicU64::new(1),
             ranges: AtomicU64::new(1),
             objects: AtomicI32::new(FIRST_OBJECT),
@@ -176,13 +181,40 @@ impl Instance {
         connected
     }
 
+    /// When the instance began.
+    pub fn started(&self) -> Moment {
+        *guard(&self.started)
+    }
+
+    /// A new tempdb, no counts of index use, and a new start time.
+    pub fn begin_anew(&self) {
+        *guard(&self.started) = now();
+        let tempdb = Database::new(2, "tempdb", self.now_datetime(), SA_SID.to_vec(), self.new_metadata(2));
+        let mut databases = self.databases.write().unwrap_or_else(PoisonError::into_inner);
+        for database in databases.iter_mut() {
+            if database.id == 2 {
+                *database = Arc::new(tempdb);
+                break;
+            }
+        }
+        let tables = databases.iter().map(|d| d.metadata.read(None));
+        tables.for_each(|metadata| metadata.tables().for_each(|t| t.usage.clear()));
+    }
+
+    /// Sessions whose current database it is, but one's own.
+    pub fn users_of(&self, database: u16, own: u16) -> Vec<Arc<Connected>> {
+        let sessions = guard(&self.sessions);
+        let inside = |c: &&Arc<Connected>| c.spid != own && guard(&c.activity).database == database;
+        sessions.values().filter(inside).cloned().collect()
+    }
+
     pub fn disconnect(&self, spid: u16) {
         guard(&self.sessions).remove(&spid);
     }
 
     /// Everything a new database starts with: schemas, fixed roles, dbo and guest.
     fn new_metadata(&self, id: u16) -> Metadata {
-        let stamp = as_datetime(self.started);
+        let stamp = as_datetime(self.started());
         let mut metadata = Metadata::default();
         let schemas = [
             (1, "dbo", principal::DBO),

@@ -75,11 +75,21 @@ pub fn check(
     let context =
         SecurityContext { login: login.id, login_name: login.name.clone(), user: None, no_revert: false };
     let wanted = if request.database.is_empty() { &login.default_database } else { &request.database };
-    let database = instance.database(wanted).filter(|d| d.options().online && may_enter(instance, login, d));
+    let open = |d: &Arc<Database>| {
+        let options = d.options();
+        let free = options.user_access != 1 || instance.users_of(d.id, 0).is_empty();
+        options.online && free && may_enter(instance, login, d)
+    };
+    let database = instance.database(wanted).filter(open);
     match database {
         Some(database) => Ok((context, database)),
         None => {
-            let failed = [message::cannot_open_database(wanted), message::login_failed(&request.user)];
+            let cannot = if request.database.is_empty() {
+                message::cannot_open_default()
+            } else {
+                message::cannot_open_database(wanted)
+            };
+            let failed = [cannot, message::login_failed(&request.user)];
             tracing::info!(login = %request.user, state = 38, database = %wanted, "login failed");
             Err(failed.iter().map(SqlError::message).collect())
         }
@@ -106,6 +116,10 @@ fn may_enter(instance: &Instance, login: &principal::Login, database: &Database)
         (super::ast::SecurableClass::Server, 0, 0),
         "CONNECT ANY DATABASE",
     );
+    if database.options().user_access == 2 {
+        let broad = principals.contains(&principal::DBCREATOR);
+        return broad || users.contains(&principal::DB_OWNER);
+    }
     metadata.grants.verdict(&users, on, "CONNECT") == Verdict::Granted || any == Verdict::Granted
 }
 

@@ -237,6 +237,13 @@ errors! {
     doomed() = 3930, 16, 1, "The current transaction cannot be committed and cannot support operations that write to the log file. Roll back the transaction.";
     doomed_at_end() = 3998, 16, 1, "Uncommittable transaction is detected at the end of the batch. The transaction is rolled back.";
     deadlock(spid) = 1205, 13, 51, "Transaction (Process ID {spid}) was deadlocked on lock resources with another process and has been chosen as the deadlock victim. Rerun the transaction.";
+    log_full(database, reason) = 9002, 17, 4, "The transaction log for database '{database}' is full due to '{reason}'.";
+    database_in_use(name) = 5061, 16, 1, "ALTER DATABASE failed because a lock could not be placed on database '{name}'. Try again later.";
+    single_user_busy(name) = 5064, 16, 1, "Changes to the state or options of database '{name}' cannot be made at this time. The database is in single-user mode, and a user is currently connected to it.";
+    option_not_for(name, option) = 5058, 16, 1, "Option '{option}' cannot be set in database '{name}'.";
+    already_single(name) = 924, 14, 1, "Database '{name}' is already open and can only have one user at a time.";
+    restricted(name) = 923, 14, 1, "Database '{name}' is in restricted mode. Only the database owner and members of the dbcreator and sysadmin roles can access it.";
+    cannot_open_default() = 4064, 11, 1, "Cannot open user default database. Login failed.";
     conflicting_hints() = 1047, 15, 1, "Conflicting locking hints specified.";
     readpast_level() = 650, 16, 1, "You can only specify the READPAST lock in the READ COMMITTED or REPEATABLE READ isolation levels.";
     nolock_target() = 1065, 15, 1, "The NOLOCK and READUNCOMMITTED lock hints are not allowed for target tables of INSERT, UPDATE, DELETE or MERGE statements.";

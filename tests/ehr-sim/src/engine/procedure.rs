@@ -8,6 +8,8 @@
 )]
 
 use super::ast::Expr;
+use super::fault::Fault;
+use super::functions::split_name;
 use super::message::{self, Result};
 use super::parse::parse_declarations;
 use super::run::{Ended, Runner};
@@ -27,11 +29,30 @@ pub struct Prepared {
 pub type Arg = Param;
 
 impl Runner<'_> {
-    /// Runs a system procedure. Answers its return status and changed output parameters.
-    pub fn call(&mut self, procedure: &str, mut args: Vec<Arg>) -> Result<(i32, Vec<(u16, Param)>)> {
-        let bare =
-            procedure.rsplit('.').next().unwrap_or(procedure).trim_matches(['[', ']']).to_ascii_lowercase();
-        match bare.as_str() {
+    /// Runs a system procedure, in the database its name says. Answers its return status and changed output parameters.
+    pub fn call(&mut self, procedure: &str, args: Vec<Arg>) -> Result<(i32, Vec<(u16, Param)>)> {
+        let missing = || message::no_procedure(procedure);
+        let name = split_name(procedure).ok_or_else(missing)?;
+        let system = |schema: &str| text::equal(schema, "sys") || text::equal(schema, "dbo");
+        if name.0.len() > 3 || name.schema().is_some_and(|schema| !system(schema)) {
+            return Err(missing());
+        }
+        let home = self.core().database();
+        if let Some(other) = name.database() {
+            self.core().set_database(self.core().open_database(other)?);
+        }
+        let result = self.call_here(&name.object().to_ascii_lowercase(), procedure, args);
+        self.core().set_database(home);
+        result
+    }
+
+    fn call_here(
+        &mut self,
+        bare: &str,
+        procedure: &str,
+        mut args: Vec<Arg>,
+    ) -> Result<(i32, Vec<(u16, Param)>)> {
+        match bare {
             "sp_executesql" => {
                 let statement = required_text(&args, 0, "@stmt", "sp_executesql")?;
                 let declarations = optional_text(&args, 1);
@@ -67,7 +88,24 @@ impl Runner<'_> {
                 removed.map(|_| (0, Vec::new())).ok_or_else(|| message::prepared_missing(handle))
             }
             "sp_reset_connection" => Ok((0, Vec::new())),
+            "xp_ehrsim_fault" => self.fault(&args),
             _ => Err(message::no_procedure(procedure)),
+        }
+    }
+
+    /// `xp_ehrsim_fault @fault, @subject, @milliseconds`, for sysadmin alone.
+    fn fault(&mut self, args: &[Arg]) -> Result<(i32, Vec<(u16, Param)>)> {
+        if !self.core().is_sysadmin() {
+            return Err(message::denied_object("EXECUTE", "xp_ehrsim_fault", "mssqlsystemresource", "sys"));
+        }
+        let name = required_text(args, 0, "@fault", "xp_ehrsim_fault")?;
+        let milliseconds = args.get(2).and_then(|a| a.value.as_i64()).unwrap_or(0);
+        let milliseconds = u64::try_from(milliseconds).unwrap_or(0);
+        let fault = Fault::parse(&name, &optional_text(args, 1), milliseconds);
+        let instance = self.core().instance.clone();
+        match fault.and_then(|fault| super::fault::inject(&instance, &fault, self.cancelled())) {
+            Ok(()) => Ok((0, Vec::new())),
+            Err(error) => Err(message::SqlError::new(50000, 16, 1, error.to_string())),
         }
     }
 

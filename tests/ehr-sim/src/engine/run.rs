@@ -9,17 +9,21 @@
     reason = "only the kinds named differ; all others share the documented default"
 )]
 
+use std::sync::Arc;
+
 use super::ast::{Argument, BinaryOp, Expr, Located, Stmt};
 use super::bind::Binder;
 use super::message::{self, Reach, Result, SqlError};
 use super::parse;
-use super::session::{SessionCore, Variable};
+use super::session::{SessionCore, Settings, Variable};
+use super::storage::database::Database;
 use super::value::arith;
 use super::value::convert::{self, Fit};
 use crate::types::{Cancel, Datum, Done, DoneKind, EnvChange, Output, Param, SqlMessage, SqlType, Stopped};
 
 mod alter;
 mod check;
+mod database;
 mod ddl;
 mod dml;
 mod grant;
@@ -83,6 +87,11 @@ impl<'a> Runner<'a> {
 
     pub fn core(&self) -> &'a SessionCore {
         self.session
+    }
+
+    /// The flag that stops what is running.
+    pub fn cancelled(&self) -> &'a Cancel {
+        self.cancel
     }
 
     /// Runs a batch and sends at least one DONE.
@@ -451,6 +460,7 @@ impl<'a> Runner<'a> {
             ));
         }
         let outer = self.session.variables.replace(variables);
+        let (settings, home) = (self.session.settings.borrow().clone(), self.session.database());
         let tables = self.session.locals.borrow().clone();
         let (kind, loops) = (self.kind, std::mem::take(&mut self.loops));
         self.kind = DoneKind::InProcedure;
@@ -464,6 +474,7 @@ impl<'a> Runner<'a> {
         self.loops = loops;
         self.kind = kind;
         let after = self.session.variables.replace(outer);
+        self.leave_scope(settings, home);
         // Local tables end with their scope.
         self.session.locals.borrow_mut().retain(|name, _| tables.contains_key(name));
         match result {
@@ -471,6 +482,19 @@ impl<'a> Runner<'a> {
             // The error ended the inner scope; the calling one goes on unless the transaction went too.
             Err(error) if error.reported && error.reach == Reach::Batch => Ok((Ended::Returned(1), after)),
             Err(error) => Err(error),
+        }
+    }
+
+    /// Options and the database that text of its own has set end with it; CONTEXT_INFO is the session's.
+    fn leave_scope(&mut self, mut settings: Settings, home: Arc<Database>) {
+        settings.context_info = self.session.settings.borrow().context_info.clone();
+        self.session.settings.replace(settings);
+        self.show_settings();
+        let inner = self.session.database();
+        if inner.id != home.id {
+            let (new, old) = (home.name.clone(), inner.name.clone());
+            self.session.set_database(home);
+            self.env(&EnvChange::Database { new, old });
         }
     }
 }

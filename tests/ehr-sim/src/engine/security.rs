@@ -133,8 +133,24 @@ impl SessionCore {
             ));
         }
         match self.user_in(database) {
-            Some(_) => Ok(()),
+            Some(user) => self.check_user_access(database, user),
             None => Err(message::no_database_access(&self.context().login_name, &database.name)),
+        }
+    }
+
+    /// 924, 923: a database in single-user or restricted mode.
+    fn check_user_access(&self, database: &Database, user: i32) -> Result<()> {
+        match database.options().user_access {
+            1 if !self.instance.users_of(database.id, self.spid).is_empty() => {
+                Err(message::already_single(&database.name))
+            }
+            2 if user != principal::DBO
+                && !self.principals_in(database).contains(&principal::DB_OWNER)
+                && !self.server_principals().contains(&principal::DBCREATOR) =>
+            {
+                Err(message::restricted(&database.name))
+            }
+            _ => Ok(()),
         }
     }
 

@@ -6,6 +6,7 @@ use crate::types::{
 };
 
 mod concurrency;
+mod faults;
 mod profiles;
 mod queries;
 mod security;

@@ -1,12 +1,16 @@
 //! What the wire needs of whatever executes requests: the engine, or a test's own producer of every type and token.
 
-use crate::engine::{Engine, Session};
+use crate::engine::{Engine, RestartHook, Session};
 use crate::types::{Cancel, LoginRequest, Output, Request, SqlMessage, Stopped};
 
 /// Admits clients.
 pub trait Backend: Send + Sync + 'static {
     /// Checks a login. A refusal carries the messages to send, in order.
     fn login(&self, request: LoginRequest) -> Result<Box<dyn BackendSession>, Vec<SqlMessage>>;
+    /// Calls `hook` with how long to stay down when somebody wants the server restarted.
+    fn on_restart(&self, _hook: RestartHook) {}
+    /// Begins anew once the server has closed every connection.
+    fn restart(&self) {}
 }
 
 /// Runs one client's requests, one after another, each on a thread that may block.
@@ -28,6 +32,14 @@ pub trait BackendSession: Send {
 impl Backend for Engine {
     fn login(&self, request: LoginRequest) -> Result<Box<dyn BackendSession>, Vec<SqlMessage>> {
         Engine::login(self, request).map(|session| Box::new(session) as Box<dyn BackendSession>)
+    }
+
+    fn on_restart(&self, hook: RestartHook) {
+        Engine::on_restart(self, hook);
+    }
+
+    fn restart(&self) {
+        Engine::restart(self);
     }
 }
 

@@ -140,6 +140,7 @@ fn databases(exec: &Exec<'_>, _: &Arc<Database>) -> Result<Vec<Row>> {
             _ => 3,
         };
         let state = if options.online { (0, "ONLINE") } else { (6, "OFFLINE") };
+        let log = d.log_reuse_wait();
         let snapshot = if options.allow_snapshot || d.id <= 4 { (1, "ON") } else { (0, "OFF") };
         let values = [
             text_value(&d.name),
@@ -168,8 +169,8 @@ fn databases(exec: &Exec<'_>, _: &Arc<Database>) -> Result<Vec<Row>> {
             bit(false),
             bit(false),
             bit(false),
-            Datum::TinyInt(0),
-            text_value("NOTHING"),
+            Datum::TinyInt(log.0),
+            text_value(log.1),
             Datum::TinyInt(0),
             text_value("NONE"),
         ];
@@ -211,9 +212,9 @@ fn servers(exec: &Exec<'_>, _: &Arc<Database>) -> Result<Vec<Row>> {
 fn sys_info(exec: &Exec<'_>, _: &Arc<Database>) -> Result<Vec<Row>> {
     require_server(exec, "VIEW SERVER STATE")?;
     let instance = &exec.session.instance;
-    let up = (exec.now.total() - instance.started.total()) / 10_000;
+    let up = (exec.now.total() - instance.started().total()) / 10_000;
     let cpus = std::thread::available_parallelism().map_or(1, |n| n.get() as i32);
-    Ok(vec![row([int(cpus), date(as_datetime(instance.started)), Datum::Null, Datum::BigInt(up as i64)])])
+    Ok(vec![row([int(cpus), date(as_datetime(instance.started())), Datum::Null, Datum::BigInt(up as i64)])])
 }
 
 fn tracked_databases(exec: &Exec<'_>, _: &Arc<Database>) -> Result<Vec<Row>> {

@@ -4,6 +4,7 @@
 //! (300). Facts: the page of each view.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{Definition, NAME, TEXT60, bit, date, int, optional, require_server, row, text_value};
 use crate::engine::exec::Exec;
@@ -12,6 +13,7 @@ use crate::engine::message::Result;
 use crate::engine::storage::database::Database;
 use crate::engine::storage::guard;
 use crate::engine::storage::lock::{LockView, Mode, Resource};
+use crate::engine::value::temporal;
 use crate::types::{Datum, Length, Row, SqlType};
 
 const INT: SqlType = SqlType::Int;
@@ -188,6 +190,17 @@ fn sessions(exec: &Exec<'_>, _: &Arc<Database>) -> Result<Vec<Row>> {
     Ok(seen(exec).iter().map(one).collect())
 }
 
+fn milliseconds(duration: Duration) -> i32 {
+    i32::try_from(duration.as_millis()).unwrap_or(i32::MAX)
+}
+
+/// Milliseconds since the request began.
+fn elapsed(exec: &Exec<'_>, activity: &Activity) -> i32 {
+    let begun = temporal::moment(&Datum::DateTime(activity.request_start));
+    let ticks = begun.map_or(0, |begun| exec.now.total() - begun.total());
+    i32::try_from(ticks.max(0) / 10_000).unwrap_or(i32::MAX)
+}
+
 fn waits(exec: &Exec<'_>) -> Vec<LockView> {
     exec.session.instance.locks.view().into_iter().filter(|l| !l.granted).collect()
 }
@@ -216,16 +229,18 @@ fn requests(exec: &Exec<'_>, _: &Arc<Database>) -> Result<Vec<Row>> {
             Datum::SmallInt(s.spid as i16),
             int(0),
             date(a.request_start),
-            text_value(if wait.is_some() { "suspended" } else { "running" }),
+            text_value(if wait.is_some() || a.wait.is_some() { "suspended" } else { "running" }),
             text_value(a.command),
             Datum::SmallInt(a.database as i16),
             Datum::SmallInt(wait.and_then(|w| w.blocked_by).unwrap_or(0) as i16),
-            optional(wait, |w| text_value(wait_type(w))),
-            int(0),
+            wait.map(wait_type).or(a.wait.map(|(name, _)| name.to_owned())).map_or(Datum::Null, text_value),
+            int(milliseconds(
+                wait.map_or_else(|| a.wait.map_or(Duration::ZERO, |w| w.1.elapsed()), |w| w.waited),
+            )),
             text_value(wait.map_or(String::new(), |w| describe(&w.resource))),
             Datum::BigInt(a.transaction.as_ref().map_or(0, |t| t.id.0 as i64)),
             int(0),
-            int(0),
+            int(elapsed(exec, a)),
             int(i32::from(a.transaction.is_some())),
         ])
     };
@@ -331,11 +346,21 @@ fn waiting_tasks(exec: &Exec<'_>, _: &Arc<Database>) -> Result<Vec<Row>> {
     let one = |lock: &LockView| {
         row([
             Datum::SmallInt(lock.spid as i16),
-            Datum::BigInt(0),
+            Datum::BigInt(i64::from(milliseconds(lock.waited))),
             text_value(wait_type(lock)),
             Datum::SmallInt(lock.blocked_by.unwrap_or(0) as i16),
             text_value(describe(&lock.resource)),
         ])
     };
-    Ok(waits(exec).iter().map(one).collect())
+    let latched = |(s, a): (Arc<Connected>, Activity)| {
+        let (name, since) = a.wait?;
+        Some(row([
+            Datum::SmallInt(s.spid as i16),
+            Datum::BigInt(i64::from(milliseconds(since.elapsed()))),
+            text_value(name),
+            Datum::Null,
+            Datum::Null,
+        ]))
+    };
+    Ok(waits(exec).iter().map(one).chain(seen(exec).into_iter().filter_map(latched)).collect())
 }

@@ -84,6 +84,7 @@ impl Exec<'_> {
         let mut size = FIRST_PAGE;
         loop {
             self.check_cancelled()?;
+            self.read_disk()?;
             rows.clear();
             let end = source.table.page(range, &mut after, read, size, &mut rows);
             for (key, row) in &rows {

@@ -5,7 +5,7 @@
 #![expect(clippy::wildcard_enum_match_arm, reason = "a token that fits no rule is refused as it stands")]
 
 use super::Parser;
-use crate::engine::ast::{AlterTable, CreateIndex, DatabaseChange, ObjectKind, Stmt};
+use crate::engine::ast::{AlterTable, CreateIndex, DatabaseChange, ObjectKind, Stmt, Termination};
 use crate::engine::lex::Tok;
 use crate::engine::message::{self, Result};
 
@@ -132,19 +132,30 @@ impl Parser<'_> {
         if self.accept("MODIFY") {
             self.expect("NAME")?;
             self.expect_symbol("=")?;
-            return Ok(Stmt::AlterDatabase { name, change: DatabaseChange::Rename(self.identifier()?) });
+            let change = DatabaseChange::Rename(self.identifier()?);
+            return Ok(Stmt::AlterDatabase { name, change, termination: Termination::Wait });
         }
         self.expect("SET")?;
         let change = self.database_option()?;
-        if self.accept("WITH") && !self.accept("NO_WAIT") {
-            self.expect("ROLLBACK")?;
-            if !self.accept("IMMEDIATE") {
-                self.expect("AFTER")?;
-                self.integer()?;
-                self.accept("SECONDS");
-            }
+        let termination = self.termination()?;
+        Ok(Stmt::AlterDatabase { name, change, termination })
+    }
+
+    fn termination(&mut self) -> Result<Termination> {
+        if !self.accept("WITH") {
+            return Ok(Termination::Wait);
         }
-        Ok(Stmt::AlterDatabase { name, change })
+        if self.accept("NO_WAIT") {
+            return Ok(Termination::NoWait);
+        }
+        self.expect("ROLLBACK")?;
+        if self.accept("IMMEDIATE") {
+            return Ok(Termination::RollbackAfter(0));
+        }
+        self.expect("AFTER")?;
+        let seconds = self.integer()?;
+        self.accept("SECONDS");
+        u64::try_from(seconds).map(Termination::RollbackAfter).map_err(|_| self.unexpected())
     }
 
     fn database_option(&mut self) -> Result<DatabaseChange> {

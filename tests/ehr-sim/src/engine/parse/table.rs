@@ -7,7 +7,8 @@
 use super::Parser;
 use crate::engine::ast::{Action, ColumnDef, ConstraintKind, Expr, Name, TableConstraint, TypeName};
 use crate::engine::lex::Tok;
-use crate::engine::message::Result;
+use crate::engine::message::{self, Result};
+use crate::engine::value::text::COLLATION;
 
 impl Parser<'_> {
     /// `( column definitions and constraints )`
@@ -64,7 +65,11 @@ impl Parser<'_> {
         } else if self.accept("IDENTITY") {
             column.identity = Some(self.identity_arguments()?);
         } else if self.accept("COLLATE") {
-            self.identifier()?;
+            let line = self.line();
+            let collation = self.identifier()?;
+            if !["DATABASE_DEFAULT", COLLATION].iter().any(|held| held.eq_ignore_ascii_case(&collation)) {
+                return Err(message::not_supported(format!("COLLATE {collation}")).at(line));
+            }
         } else if self.accept("ROWGUIDCOL") || self.accept("SPARSE") {
         } else {
             return self.column_constraint(column);

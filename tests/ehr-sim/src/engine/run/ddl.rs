@@ -1,4 +1,4 @@
-//! CREATE, ALTER and DROP of tables, indexes, views, schemas and databases.
+//! CREATE, ALTER and DROP of tables, indexes, views and schemas.
 //!
 //! Metadata changes take the database's metadata lock to the end of the transaction and go with it if it rolls
 //! back. A changed table is a successor of the old one with its rows rewritten.
@@ -15,9 +15,10 @@
 use std::sync::Arc;
 
 use super::Runner;
+use super::dml::check_log;
 use super::table::{key_positions, new_table, push_index};
 use crate::engine::ast::{
-    ColumnDef, CreateIndex, DatabaseChange, Name, ObjectKind, Query, SecurableClass, Stmt, TableConstraint,
+    ColumnDef, CreateIndex, Name, ObjectKind, Query, SecurableClass, Stmt, TableConstraint,
 };
 use crate::engine::bind::Binder;
 use crate::engine::exec::Exec;
@@ -50,7 +51,9 @@ impl Runner<'_> {
             Stmt::DropDatabase { names, if_exists } => {
                 names.iter().try_for_each(|name| self.drop_database(name, *if_exists))
             }
-            Stmt::AlterDatabase { name, change } => self.alter_database(name.as_deref(), change),
+            Stmt::AlterDatabase { name, change, termination } => {
+                self.alter_database(name.as_deref(), change, *termination)
+            }
             _ => Err(message::not_supported("statement")),
         }
     }
@@ -63,6 +66,7 @@ impl Runner<'_> {
         change: impl FnOnce(&mut Metadata) -> Result<T>,
     ) -> Result<T> {
         self.check_writable()?;
+        check_log(database)?;
         exec.lock(Resource::Metadata(database.id), Mode::Exclusive)?;
         let mut metadata = (*exec.metadata(database)).clone();
         let answer = change(&mut metadata)?;
@@ -430,87 +434,6 @@ impl Runner<'_> {
                 Ok(())
             })
         })
-    }
-
-    fn create_database(&mut self, name: &str) -> Result<()> {
-        self.outside_transaction("CREATE DATABASE")?;
-        if !self.session.has_server_permission("CREATE ANY DATABASE") {
-            return Err(message::denied_statement("CREATE DATABASE", "master"));
-        }
-        let server = self.session.server();
-        let login = self.session.context().login;
-        let sid = server.logins.get(&login).map(|l| l.sid.clone()).unwrap_or_default();
-        self.session.instance.create_database(name, sid).map(drop)
-    }
-
-    /// 226: not inside a transaction of several statements.
-    fn outside_transaction(&self, what: &str) -> Result<()> {
-        if self.session.tran_count() == 0 {
-            return Ok(());
-        }
-        let text = format!("{what} statement not allowed within multi-statement transaction.");
-        Err(message::SqlError::new(226, 16, 6, text))
-    }
-
-    fn drop_database(&mut self, name: &str, if_exists: bool) -> Result<()> {
-        self.outside_transaction("DROP DATABASE")?;
-        let missing = || message::cannot_drop("database", name);
-        let Some(database) = self.session.instance.database(name) else {
-            return if if_exists { Ok(()) } else { Err(missing()) };
-        };
-        if !self.session.has_permission(&database, On::DATABASE, "CONTROL") {
-            return Err(missing());
-        }
-        if database.id <= 4 {
-            let text = format!("Cannot drop the database '{name}' because it is a system database.");
-            return Err(message::SqlError::new(3708, 16, 1, text));
-        }
-        let sessions = crate::engine::storage::guard(&self.session.instance.sessions);
-        let used =
-            sessions.values().any(|s| crate::engine::storage::guard(&s.activity).database == database.id);
-        drop(sessions);
-        if used {
-            let text = format!("Cannot drop database \"{name}\" because it is currently in use.");
-            return Err(message::SqlError::new(3702, 16, 3, text));
-        }
-        self.session.instance.remove_database(database.id);
-        Ok(())
-    }
-
-    fn alter_database(&mut self, name: Option<&str>, change: &DatabaseChange) -> Result<()> {
-        self.outside_transaction("ALTER DATABASE")?;
-        let refused = |name: &str| {
-            let text = format!(
-                "User does not have permission to alter database '{name}', the database does not exist, or the database is not in a state that allows access checks."
-            );
-            message::SqlError::new(5011, 14, 5, text)
-        };
-        let database = match name {
-            Some(name) => self.session.instance.database(name).ok_or_else(|| refused(name))?,
-            None => self.session.database(),
-        };
-        let server = self.session.has_server_permission("ALTER ANY DATABASE");
-        if !server && !self.session.has_permission(&database, On::DATABASE, "ALTER") {
-            return Err(refused(&database.name));
-        }
-        let mut options = database.options.write().unwrap_or_else(std::sync::PoisonError::into_inner);
-        match change {
-            DatabaseChange::ReadCommittedSnapshot(on) => options.read_committed_snapshot = *on,
-            DatabaseChange::AllowSnapshot(on) => options.allow_snapshot = *on,
-            DatabaseChange::ReadOnly(on) => options.read_only = *on,
-            DatabaseChange::Online(on) => options.online = *on,
-            DatabaseChange::SingleUser(None) => options.user_access = 0,
-            DatabaseChange::SingleUser(Some(single)) => options.user_access = if *single { 1 } else { 2 },
-            DatabaseChange::Recovery(model) => options.recovery.clone_from(model),
-            DatabaseChange::CompatibilityLevel(level) => {
-                options.compatibility_level = u8::try_from(*level).unwrap_or(options.compatibility_level);
-            }
-            DatabaseChange::ChangeTracking { on, retention_minutes, auto_cleanup } => {
-                return self.track_database(&database, *on, (*retention_minutes, *auto_cleanup));
-            }
-            DatabaseChange::Rename(_) => return Err(message::not_supported("MODIFY NAME")),
-        }
-        Ok(())
     }
 
     /// A table to alter, under its schema lock: 4902 when it is missing or not ours to alter.

@@ -95,6 +95,7 @@ impl Runner<'_> {
 
     /// Writes a new row: waits for rows in its way, refuses duplicates.
     pub(super) fn put_new(&self, exec: &Exec<'_>, target: &Target, row: &Row) -> Result<Key> {
+        check_log(&target.database)?;
         let table = &target.table;
         loop {
             let busy = {
@@ -131,6 +132,7 @@ impl Runner<'_> {
         old: &Row,
         new: &Row,
     ) -> Result<()> {
+        check_log(&target.database)?;
         let table = &target.table;
         if table.moves(old, new) {
             self.put(target, &mut table.write(), key, None);
@@ -255,6 +257,14 @@ impl Runner<'_> {
         self.session.set_row_count(count as i64);
         self.done(Some(count), command);
     }
+}
+
+/// 9002 when nothing more can be logged.
+pub fn check_log(database: &Database) -> Result<()> {
+    if database.is_log_full() {
+        return Err(message::log_full(&database.name, database.log_reuse_wait().1));
+    }
+    Ok(())
 }
 
 /// Column positions of a list; all writable columns when it is empty.

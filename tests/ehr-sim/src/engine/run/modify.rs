@@ -11,7 +11,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::dml::{BoundOutput, Target};
+use super::dml::{BoundOutput, Target, check_log};
 use super::{Command, Runner};
 use crate::engine::ast::{BinaryOp, Cte, Delete, Expr, From, Hint, Name, SetClause, Top, Update};
 use crate::engine::bind::{Binder, WriteTarget, conjuncts, implicit};
@@ -110,6 +110,7 @@ impl Runner<'_> {
             binder.check_permissions()?;
             let mut outputs = Vec::new();
             let count = runner.each_found(exec, &found, &mut |runner, key, _, old| {
+                check_log(&found.target.database)?;
                 runner.check_children(exec, &found.target, old, None, 0)?;
                 runner.put(&found.target, &mut found.target.table.write(), key, None);
                 outputs.extend(runner.output_row(exec, output.as_ref(), Some(old), None)?);
@@ -137,6 +138,7 @@ impl Runner<'_> {
             if metadata.tables().any(referenced) {
                 return Err(message::truncate_referenced(name));
             }
+            check_log(&target.database)?;
             let mut data = target.table.write();
             let keys: Vec<Key> = data.rows.keys().cloned().collect();
             for key in keys {

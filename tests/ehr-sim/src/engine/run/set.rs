@@ -51,15 +51,19 @@ impl Runner<'_> {
             }
             SetOption::Accepted | SetOption::IdentityInsert(..) => {}
         }
-        let (isolation, lock_timeout, priority) =
-            (isolation_code(settings.isolation), settings.lock_timeout, settings.deadlock_priority);
         drop(settings);
-        self.session.activity(|a| {
-            a.isolation = isolation;
-            a.lock_timeout = lock_timeout;
-            a.deadlock_priority = priority;
-        });
+        self.show_settings();
         Ok(())
+    }
+
+    /// Lets other sessions see the settings in force.
+    pub(super) fn show_settings(&self) {
+        let settings = self.session.settings.borrow();
+        self.session.activity(|a| {
+            a.isolation = isolation_code(settings.isolation);
+            a.lock_timeout = settings.lock_timeout;
+            a.deadlock_priority = settings.deadlock_priority;
+        });
     }
 
     fn set_identity_insert(&mut self, name: &crate::engine::ast::Name, on: bool) -> Result<()> {

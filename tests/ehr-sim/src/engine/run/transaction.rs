@@ -173,10 +173,23 @@ pub enum End {
     Rollback,
 }
 
+/// A commit waits until its log records are on disk; nothing interrupts that.
+fn flush_log(core: &crate::engine::session::SessionCore) {
+    let delay = core.instance.faults.disk_delay();
+    if !delay.is_zero() {
+        core.activity(|a| a.wait = Some(("WRITELOG", std::time::Instant::now())));
+        crate::types::Cancel::new().wait_timeout(delay);
+        core.activity(|a| a.wait = None);
+    }
+}
+
 /// Ends the session's transaction: its rows, its holdback, its snapshot, its locks.
 pub fn end_transaction(core: &crate::engine::session::SessionCore, end: End) {
     let Some(transaction) = core.transaction.borrow_mut().take() else { return };
     let (id, snapshot) = (transaction.id, transaction.snapshot);
+    if end == End::Commit && transaction.cost() > 0 {
+        flush_log(core);
+    }
     match end {
         End::Commit => transaction.commit(&core.instance.clock, &core.instance.server, core.instance.now()),
         End::Rollback => transaction.rollback(&core.instance.server),

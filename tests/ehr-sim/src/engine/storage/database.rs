@@ -1,6 +1,7 @@
 //! A database: its metadata, options, and the rowversion counter with its holdback.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 
 use super::cell::Versioned;
@@ -20,6 +21,8 @@ pub struct Database {
     pub metadata: Versioned<Metadata>,
     pub options: RwLock<DatabaseOptions>,
     stamps: Mutex<Stamps>,
+    /// No room is left in the transaction log.
+    log_full: AtomicBool,
     pub tracking: Arc<Mutex<DatabaseTracking>>,
 }
 
@@ -70,12 +73,30 @@ impl Database {
             metadata: Versioned::new(metadata),
             options: RwLock::default(),
             stamps: Mutex::new(Stamps { last: FIRST_STAMP, active: BTreeMap::new() }),
+            log_full: AtomicBool::new(false),
             tracking: Arc::default(),
         }
     }
 
     pub fn options(&self) -> DatabaseOptions {
         self.options.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+
+    pub fn set_log_full(&self, full: bool) {
+        self.log_full.store(full, Ordering::Relaxed);
+    }
+
+    pub fn is_log_full(&self) -> bool {
+        self.log_full.load(Ordering::Relaxed)
+    }
+
+    /// Why the log cannot be used again: code and name of `sys.databases`.
+    pub fn log_reuse_wait(&self) -> (u8, &'static str) {
+        match (self.is_log_full(), self.options().recovery.as_str()) {
+            (false, _) => (0, "NOTHING"),
+            (true, "SIMPLE") => (4, "ACTIVE_TRANSACTION"),
+            (true, _) => (2, "LOG_BACKUP"),
+        }
     }
 
     /// Draws the next rowversion for a row that `txn` writes now.

@@ -107,6 +107,8 @@ pub struct LockView {
     pub spid: u16,
     pub granted: bool,
     pub blocked_by: Option<u16>,
+    /// How long it has been waited for.
+    pub waited: Duration,
 }
 
 #[derive(Default)]
@@ -122,6 +124,7 @@ struct Waiting {
     priority: i32,
     cost: usize,
     victim: bool,
+    since: Instant,
     wake: Arc<Condvar>,
 }
 
@@ -211,13 +214,15 @@ impl LockManager {
                     spid: spid(txn),
                     granted: true,
                     blocked_by: None,
+                    waited: Duration::ZERO,
                 });
             }
         }
         for (txn, waiting) in &inner.waiting {
             let blocked_by = inner.blockers(*txn).first().map(&spid);
             let resource = waiting.resource.clone();
-            list.push(LockView { resource, mode: waiting.mode, spid: spid(txn), granted: false, blocked_by });
+            let (mode, spid, waited) = (waiting.mode, spid(txn), waiting.since.elapsed());
+            list.push(LockView { resource, mode, spid, granted: false, blocked_by, waited });
         }
         list
     }
@@ -281,6 +286,7 @@ impl Inner {
             priority: waiter.priority,
             cost: waiter.cost,
             victim: false,
+            since: Instant::now(),
             wake: wake.clone(),
         };
         self.waiting.insert(waiter.txn, waiting);

@@ -54,6 +54,10 @@ impl TableUsage {
         count.last = Some(now);
     }
 
+    pub fn clear(&self) {
+        guard(&self.0).clear();
+    }
+
     pub fn all(&self) -> Vec<(i32, IndexUsage)> {
         guard(&self.0).iter().map(|(id, usage)| (*id, *usage)).collect()
     }

@@ -244,3 +244,32 @@ fn index_use_is_counted_once_a_statement() {
     );
     assert_eq!(ok(&mut s, USAGE), ["1|2|1|1|2|1", "2|1|0|0|1|1"]);
 }
+
+#[test]
+fn text_of_its_own_has_its_own_database_and_options() {
+    let (_, mut s) = clinic();
+    assert_eq!(
+        ok(&mut s, "EXEC master.sys.sp_executesql N'SELECT DB_NAME()'; SELECT DB_NAME()"),
+        ["master", "Clinic"]
+    );
+    assert_eq!(
+        ok(
+            &mut s,
+            "EXEC ('USE master; SET LOCK_TIMEOUT 5; SET XACT_ABORT ON'); SELECT DB_NAME(), @@LOCK_TIMEOUT, @@OPTIONS & 16384"
+        ),
+        ["Clinic|-1|0"]
+    );
+    assert_eq!(
+        ok(&mut s, "EXEC sp_executesql N'SET CONTEXT_INFO 0x01'; SELECT SUBSTRING(CONTEXT_INFO(), 1, 1)"),
+        ["0x01"]
+    );
+    assert_eq!(fails(&mut s, "EXEC Nowhere.sys.sp_executesql N'SELECT 1'").0, 911);
+    assert_eq!(fails(&mut s, "EXEC other.sp_executesql N'SELECT 1'").0, 2812);
+}
+
+#[test]
+fn bytes_become_integers_as_they_are() {
+    let (_, mut s) = clinic();
+    let shown = "SELECT CAST(0xFFFFFFFF AS int), CAST(0x0102030405 AS int), CAST(0xFF AS smallint), CAST(0x1FF AS tinyint)";
+    assert_eq!(ok(&mut s, shown), ["-1|33752069|255|255"]);
+}

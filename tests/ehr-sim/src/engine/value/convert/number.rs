@@ -39,6 +39,16 @@ pub fn to_number(value: &Datum, to: SqlType) -> Result<Datum> {
 }
 
 fn integer(value: &Datum, to: SqlType) -> Result<Datum> {
+    if let Datum::Binary(_) | Datum::RowVersion(_) = value {
+        // Bytes are taken as they are: the last ones that fit, sign included.
+        let n = to_i64(value).unwrap_or(0);
+        return Ok(match to {
+            SqlType::TinyInt => Datum::TinyInt(n as u8),
+            SqlType::SmallInt => Datum::SmallInt(n as i16),
+            SqlType::Int => Datum::Int(n as i32),
+            _ => Datum::BigInt(n),
+        });
+    }
     let n = to_i64(value).ok_or_else(|| overflow_into(value, to))?;
     let fits = match to {
         SqlType::TinyInt => u8::try_from(n).map(Datum::TinyInt).ok(),
