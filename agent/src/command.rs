@@ -12,7 +12,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{config::Config, policy};
+use crate::{config::Config, environment, policy};
 
 /// What to run.
 #[derive(Clone, Debug)]
@@ -138,6 +138,12 @@ fn prepared(request: &Request) -> Command {
             command
         }
     };
+    for (name, value) in environment::changed() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
     command.envs(&request.env).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     command.stdin(if request.stdin.is_some() { Stdio::piped() } else { Stdio::null() });
     if let Some(cwd) = &request.cwd {

@@ -15,15 +15,20 @@ use thiserror::Error;
 use crate::{
     channel::{LinkError, MasterLink},
     config::Config,
+    tasks::Tasks,
 };
 
 mod digest;
 mod local;
 mod push;
 mod remote;
+mod source_hash;
+mod web;
 
 pub use digest::{hash_file, hex};
 pub use push::push;
+pub use source_hash::SourceHash;
+pub use web::{WebError, WebFiles, is_web};
 
 /// A path on the file server: relative, forward slashes, no way out of the root.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -104,6 +109,7 @@ pub enum FileClientError {
 #[derive(Clone)]
 pub struct FileClient {
     source: Source,
+    web: WebFiles,
 }
 
 #[derive(Clone)]
@@ -115,13 +121,13 @@ enum Source {
 impl FileClient {
     /// The client that the configuration asks for.
     #[must_use]
-    pub fn new(config: &Arc<Config>, link: Arc<dyn MasterLink>) -> Self {
+    pub fn new(config: &Arc<Config>, link: Arc<dyn MasterLink>, tasks: Tasks) -> Self {
         let source = if config.local {
             Source::Local(local::Roots::new(Arc::clone(config), "file_roots"))
         } else {
             Source::Master(remote::Remote::new(link, config.cachedir.join("files")))
         };
-        Self { source }
+        Self { source, web: WebFiles::new(&config.cachedir, tasks) }
     }
 
     /// A local file with the content of `salt://path`, fetched when it is not there or not current.
@@ -136,6 +142,75 @@ impl FileClient {
         match &self.source {
             Source::Local(roots) => Ok(roots.find(saltenv, path)),
             Source::Master(remote) => remote.cache_file(saltenv, path).await,
+        }
+    }
+
+    /// A local file with what a web address holds.
+    ///
+    /// # Errors
+    /// See [`WebError`].
+    pub async fn cache_web(
+        &self,
+        saltenv: &str,
+        url: &str,
+        wanted: Option<&SourceHash>,
+    ) -> Result<PathBuf, WebError> {
+        self.web.cache(saltenv, url, wanted).await
+    }
+
+    /// Where a web address's file is kept, there or not.
+    #[must_use]
+    pub fn web_place(&self, saltenv: &str, url: &str) -> PathBuf {
+        self.web.place(saltenv, url)
+    }
+
+    /// Every folder of a saltenv, sorted.
+    ///
+    /// # Errors
+    /// See [`FileClientError`].
+    pub async fn dirs(&self, saltenv: &str) -> Result<Vec<String>, FileClientError> {
+        match &self.source {
+            Source::Local(roots) => roots.dirs(saltenv),
+            Source::Master(remote) => remote.dirs(saltenv).await,
+        }
+    }
+
+    /// The folders of a saltenv that hold nothing, sorted.
+    ///
+    /// # Errors
+    /// See [`FileClientError`].
+    pub async fn empty_dirs(&self, saltenv: &str) -> Result<Vec<String>, FileClientError> {
+        let (files, dirs) = (self.list(saltenv, "").await?, self.dirs(saltenv).await?);
+        let within = |dir: &str, path: &String| {
+            path.len() > dir.len() && path[dir.len()..].starts_with('/') && path.starts_with(dir)
+        };
+        let holds = |dir: &String| files.iter().chain(&dirs).any(|path| within(dir, path));
+        Ok(dirs.iter().filter(|dir| !holds(dir)).cloned().collect())
+    }
+
+    /// The symbolic links of a saltenv below a prefix, with what they lead to.
+    ///
+    /// # Errors
+    /// See [`FileClientError`].
+    pub async fn symlinks(
+        &self,
+        saltenv: &str,
+        prefix: &str,
+    ) -> Result<Vec<(String, String)>, FileClientError> {
+        match &self.source {
+            Source::Local(roots) => roots.symlinks(saltenv, prefix),
+            Source::Master(remote) => remote.symlinks(saltenv, prefix).await,
+        }
+    }
+
+    /// The mode of `salt://path`.
+    ///
+    /// # Errors
+    /// See [`FileClientError`].
+    pub async fn mode(&self, saltenv: &str, path: &SaltPath) -> Result<Option<u32>, FileClientError> {
+        match &self.source {
+            Source::Local(roots) => Ok(roots.find(saltenv, path).and_then(|file| local::mode(&file))),
+            Source::Master(remote) => remote.mode(saltenv, path).await,
         }
     }
 
@@ -210,8 +285,9 @@ pub fn replace(path: &Path, content: &[u8]) -> std::io::Result<()> {
 
 /// The local pillar roots of `--local`, as a file server.
 #[must_use]
-pub fn pillar_roots(config: &Arc<Config>) -> FileClient {
-    FileClient { source: Source::Local(local::Roots::new(Arc::clone(config), "pillar_roots")) }
+pub fn pillar_roots(config: &Arc<Config>, tasks: Tasks) -> FileClient {
+    let source = Source::Local(local::Roots::new(Arc::clone(config), "pillar_roots"));
+    FileClient { source, web: WebFiles::new(&config.cachedir, tasks) }
 }
 
 #[cfg(test)]

@@ -60,7 +60,7 @@ impl Services {
     #[must_use]
     pub fn new(config: Arc<Config>, link: Arc<dyn MasterLink>, store: Arc<Store>, tasks: Tasks) -> Arc<Self> {
         Arc::new(Self {
-            files: FileClient::new(&config, Arc::clone(&link)),
+            files: FileClient::new(&config, Arc::clone(&link), tasks.clone()),
             schedule: Schedule::of(&config),
             syncs: Arc::new(SyncScheduler::new(SyncRoom::new(&config, Arc::clone(&store), tasks.clone()))),
             config,

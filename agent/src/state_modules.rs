@@ -7,19 +7,30 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use futures_util::future::BoxFuture;
-use states::{Map, StateReturn, Value};
+use states::{LowChunk, Map, StateReturn, Value};
 use tokio_util::sync::CancellationToken;
 
-use crate::services::Services;
+use crate::{
+    modules::{CallContext, ModuleError},
+    services::Services,
+};
 
+mod archive;
 mod cmd;
+mod environ;
+mod event;
 mod file;
+mod grains;
+mod http;
+mod module;
 mod mssql_database;
 mod mssql_grant;
 mod mssql_login;
 mod mssql_role;
 mod mssql_sync;
 mod mssql_user;
+mod schedule;
+mod service;
 mod test;
 
 /// Whether a state may change anything.
@@ -44,6 +55,28 @@ pub struct StateArgs {
     pub saltenv: String,
     /// Everything else the chunk gives to the function.
     pub args: Map,
+    /// What `require` names, as state module and ID or name.
+    pub require: Vec<(String, String)>,
+}
+
+impl StateArgs {
+    /// An argument that is there and not nothing.
+    #[must_use]
+    pub fn given(&self, key: &str) -> Option<&Value> {
+        self.args.get(key).filter(|value| !value.is_nil())
+    }
+
+    /// An argument's truth, as Python sees it.
+    #[must_use]
+    pub fn flag(&self, key: &str, default: bool) -> bool {
+        self.given(key).map_or(default, Value::is_truthy)
+    }
+
+    /// An argument as text.
+    #[must_use]
+    pub fn text(&self, key: &str) -> Option<String> {
+        self.given(key).map(ToString::to_string)
+    }
 }
 
 /// What a state function sees of its run.
@@ -56,8 +89,28 @@ pub struct StateContext {
     pub pillar: Arc<Value>,
     /// The grains of this run.
     pub grains: Arc<Value>,
+    /// Every chunk of the run.
+    pub low: Arc<Vec<LowChunk>>,
     /// Cancelled when the job is killed or the process ends.
     pub cancel: CancellationToken,
+}
+
+impl StateContext {
+    /// Calls an execution module function, as Salt's states do.
+    ///
+    /// # Errors
+    /// What the function refused with.
+    pub async fn execute(&self, fun: &str, args: Vec<Value>, kwargs: Map) -> Result<Value, ModuleError> {
+        let call = CallContext::new(Arc::clone(&self.services), self.cancel.clone())
+            .with_pillar(Arc::clone(&self.pillar));
+        self.services.modules.call(fun, args, kwargs, &call).await
+    }
+
+    /// Whether there is such an execution module function.
+    #[must_use]
+    pub fn offers(&self, fun: &str) -> bool {
+        self.services.modules.find(fun).is_some()
+    }
 }
 
 /// A Salt state module.
@@ -81,14 +134,22 @@ pub trait StateModule: Send + Sync {
 #[must_use]
 pub fn built_in() -> Vec<Box<dyn StateModule>> {
     vec![
+        Box::new(archive::Archive),
         Box::new(cmd::Cmd),
+        Box::new(environ::Environ),
+        Box::new(event::Event),
         Box::new(file::File),
+        Box::new(grains::Grains),
+        Box::new(http::Http),
+        Box::new(module::ModuleState),
         Box::new(mssql_database::MssqlDatabase),
         Box::new(mssql_grant::MssqlGrant),
         Box::new(mssql_login::MssqlLogin),
         Box::new(mssql_role::MssqlRole),
         Box::new(mssql_sync::MssqlSync),
         Box::new(mssql_user::MssqlUser),
+        Box::new(schedule::Schedule),
+        Box::new(service::Service),
         Box::new(test::Test),
     ]
 }

@@ -7,8 +7,8 @@
 use std::{sync::Arc, time::Instant};
 
 use states::{
-    Answer, Compiler, LowState, Map, Question, RenderContext, Request, Run, RunOptions, Series, Sources,
-    StateFunctions, StateReturn, Step, Timing, Value,
+    Answer, Compiler, LowState, Map, Question, RenderContext, Request, RequisiteKind, Run, RunOptions,
+    Series, Sources, StateFunctions, StateReturn, Step, Timing, Value,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -146,6 +146,7 @@ impl Prepared {
         let functions: Arc<dyn StateFunctions> = Arc::new(Known(Arc::clone(&self.services)));
         let failhard = self.context.opts.get("failhard").is_some_and(Value::is_truthy);
         let options = RunOptions { test: self.mode == RunMode::Test, failhard, series: self.context.series };
+        let chunks = Arc::new(low.chunks.clone());
         let mut run = Run::new(low, functions, options);
         let grains = Arc::new(self.context.grains.clone());
         let pillar = Arc::new(self.context.pillar.clone());
@@ -167,6 +168,7 @@ impl Prepared {
                         mode: if call.test { RunMode::Test } else { RunMode::Apply },
                         pillar: Arc::clone(&pillar),
                         grains: Arc::clone(&grains),
+                        low: Arc::clone(&chunks),
                         cancel: self.cancel.clone(),
                     };
                     let ret = self.call_chunk(*call, &context).await;
@@ -182,7 +184,10 @@ impl Prepared {
             return StateReturn::failed(format!("State '{}.{fun}' was not found", chunk.state));
         };
         tracing::debug!(id = chunk.id, state = chunk.state, fun, "state starts");
+        let require = chunk.targets(RequisiteKind::Require);
+        let require = require.map(|target| (target.state.clone(), target.name.clone())).collect();
         let args = StateArgs {
+            require,
             name: chunk.name,
             id: chunk.id,
             sls: chunk.sls,

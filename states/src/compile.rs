@@ -14,7 +14,7 @@ mod order;
 mod top;
 mod verify;
 
-pub(crate) use fnmatch::fnmatch;
+pub use fnmatch::fnmatch;
 pub(crate) use low::BAD_NAME;
 #[cfg(test)]
 pub(crate) use order::alone;

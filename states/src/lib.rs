@@ -19,7 +19,7 @@ mod source;
 mod value;
 pub mod yaml;
 
-pub use compile::{Compiler, HighState, compile};
+pub use compile::{Compiler, HighState, compile, fnmatch};
 pub use jinja::{Jinja, RenderError, TESTS, TemplateSpec, filter_names};
 pub use low::{LowChunk, LowState, Order, Requisite, RequisiteKind, Target};
 pub use render::{SlsFile, render_sls};

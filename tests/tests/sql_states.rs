@@ -47,8 +47,10 @@ impl Minion {
         let (module, function) = fun.split_once('.').unwrap();
         let args = states::yaml::load(args).unwrap().as_map().cloned().unwrap_or_default();
         let (name, id) = (name.to_owned(), "id".to_owned());
-        let args = StateArgs { name, id, sls: "test".into(), saltenv: "base".into(), args };
+        let args =
+            StateArgs { name, id, sls: "test".into(), saltenv: "base".into(), args, require: Vec::new() };
         let context = StateContext {
+            low: Arc::default(),
             services: Arc::clone(&self.services),
             mode,
             pillar: Arc::new(Value::Map(Map::new())),

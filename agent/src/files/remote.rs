@@ -73,6 +73,38 @@ impl Remote {
         Ok(paths)
     }
 
+    pub(super) async fn dirs(&self, saltenv: &str) -> Result<Vec<String>, FileClientError> {
+        let load: Map = [("saltenv", saltenv), ("prefix", "")].into_iter().collect();
+        let reply = self.link.request("_dir_list", load).await.map_err(|error| failed("", error))?;
+        let mut paths = texts(&reply);
+        paths.sort();
+        Ok(paths)
+    }
+
+    pub(super) async fn symlinks(
+        &self,
+        saltenv: &str,
+        prefix: &str,
+    ) -> Result<Vec<(String, String)>, FileClientError> {
+        let load: Map = [("saltenv", saltenv), ("prefix", prefix)].into_iter().collect();
+        let reply = self.link.request("_symlink_list", load).await.map_err(|error| failed(prefix, error))?;
+        let links = reply.as_map().into_iter().flat_map(Map::iter);
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        let mut links: Vec<(String, String)> =
+            links.filter_map(|(link, to)| Some((text(link)?, text(to)?))).collect();
+        links.sort();
+        Ok(links)
+    }
+
+    /// The mode of a file on the master.
+    pub(super) async fn mode(&self, saltenv: &str, path: &SaltPath) -> Result<Option<u32>, FileClientError> {
+        let load: Map = [("path", path.as_str()), ("saltenv", saltenv)].into_iter().collect();
+        let reply =
+            self.link.request("_file_find", load).await.map_err(|error| failed(path.as_str(), error))?;
+        let mode = reply.get("stat").and_then(Value::as_list).and_then(|stat| stat.first()?.as_i64());
+        Ok(mode.and_then(|mode| u32::try_from(mode & 0o7777).ok()))
+    }
+
     pub(super) async fn envs(&self) -> Result<Vec<String>, FileClientError> {
         let reply = self.link.request("_file_envs", Map::new()).await.map_err(|error| failed("", error))?;
         Ok(texts(&reply))

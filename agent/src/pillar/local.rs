@@ -37,7 +37,10 @@ pub(super) async fn compile(
     let functions: Arc<dyn Functions> =
         Arc::new(FunctionBridge::new(Arc::clone(services), runtime.clone(), &context));
     let sources = Sources {
-        files: Arc::new(FileBridge::over(files::pillar_roots(&services.config), runtime)),
+        files: Arc::new(FileBridge::over(
+            files::pillar_roots(&services.config, services.tasks.clone()),
+            runtime,
+        )),
         functions,
         states: Arc::new(NoStates),
         matcher: matcher(services, &context),

@@ -1,4 +1,4 @@
-//! Salt's `file` state module: files with a given content and mode.
+//! Salt's `file` state module.
 //!
 //! `managed` makes one [`plan::Plan`] and applies exactly it; with `test=True` the plan alone makes the return. Files
 //! are replaced in one step, never half written. Paths are held to the local policy (`agent: writable_paths`).
@@ -10,16 +10,26 @@ use futures_util::future::BoxFuture;
 use states::{StateReturn, Value};
 
 use crate::{
-    policy,
+    command,
+    files::{hash_file, is_web},
+    modules, policy,
     state_modules::{RunMode, StateArgs, StateContext, StateModule},
 };
 
+mod append;
 mod content;
-mod diff;
+mod directory;
+mod disk;
+mod edit;
+mod links;
+mod moves;
 mod options;
 mod plan;
+mod recurse;
+mod serialize;
 
-use options::Options;
+pub(super) use disk::{Owner, is_there, remove, walk};
+use options::{Options, Source};
 use plan::Plan;
 
 /// The module.
@@ -31,7 +41,27 @@ impl StateModule for File {
     }
 
     fn functions(&self) -> &'static [&'static str] {
-        &["absent", "exists", "managed", "missing"]
+        &[
+            "absent",
+            "append",
+            "blockreplace",
+            "copy",
+            "directory",
+            "exists",
+            "keyvalue",
+            "line",
+            "managed",
+            "missing",
+            // A file is checked before it is put in place, so the run leaves `check_cmd` to this module.
+            "mod_run_check_cmd",
+            "prepend",
+            "recurse",
+            "rename",
+            "replace",
+            "serialize",
+            "symlink",
+            "touch",
+        ]
     }
 
     fn call<'a>(
@@ -42,9 +72,22 @@ impl StateModule for File {
     ) -> BoxFuture<'a, StateReturn> {
         Box::pin(async move {
             let done = match fun {
-                "managed" => managed(args, run).await,
                 "absent" => absent(args, run),
+                "append" => append::append(args, run).await,
+                "blockreplace" => edit::blockreplace(args, run).await,
+                "copy" => moves::copy(args, run),
+                "directory" => directory::directory(args, run).await,
                 "exists" | "missing" => presence(fun, args),
+                "keyvalue" => edit::keyvalue(args, run),
+                "line" => edit::line(args, run),
+                "managed" => managed(args, run).await,
+                "prepend" => append::prepend(args, run).await,
+                "recurse" => recurse::recurse(args, run).await,
+                "rename" => moves::rename(args, run),
+                "replace" => edit::replace(args, run),
+                "serialize" => serialize::serialize(args, run),
+                "symlink" => links::symlink(args, run),
+                "touch" => moves::touch(args, run),
                 _ => Err(format!("State 'file.{fun}' was not found")),
             };
             done.unwrap_or_else(StateReturn::failed)
@@ -53,35 +96,117 @@ impl StateModule for File {
 }
 
 async fn managed(args: &StateArgs, run: &StateContext) -> Result<StateReturn, String> {
-    let options = Options::read(args)?;
+    let mut options = Options::read(args)?;
+    if !options.create && !expanded(&args.name).is_file() {
+        return Ok(StateReturn::ok(format!("File {} is not present and is not set for creation", args.name)));
+    }
+    disk::Owner::of(options.user.as_deref(), options.group.as_deref())?;
     let path = target(&args.name)?;
     if path.is_dir() {
         return Err(format!("Specified target {} is a directory", args.name));
     }
     let dry = run.mode == RunMode::Test;
-    if !options.create && !path.is_file() {
-        return Ok(StateReturn::ok(format!("File {} is not present and is not set for creation", args.name)));
-    }
     allowed(run, &path)?;
+    if is_current(&options, args, run, &path).await {
+        options.replace = false;
+    }
     let content = match content::wanted(&options, args, run).await {
         Err(why) if dry => return Err(why.trim_start_matches("Unable to manage file: ").to_owned()),
         other => other?,
     };
-    let name = args.name.clone();
-    let planned = run.services.tasks.blocking(move || Plan::make(name, path, content, &options)).await;
+    if options.keep_mode {
+        options.mode = content.mode;
+    }
+    let (name, check) = (args.name.clone(), options.check_cmd.clone());
+    let planned = run.services.tasks.blocking(move || Plan::make(name, path, content.bytes, &options)).await;
     let plan = planned.map_err(|error| format!("Unable to manage file: {error}"))??;
     if dry {
         return Ok(plan.predicted());
     }
-    let applied = run.services.tasks.blocking(move || plan.apply()).await;
+    if let Some(check) = check.filter(|_| !plan.is_nothing())
+        && let Some(refusal) = refused(&check, &plan, args, run).await?
+    {
+        return Ok(refusal);
+    }
+    let cachedir = run.services.config.cachedir.clone();
+    let applied = run.services.tasks.blocking(move || plan.apply(&cachedir)).await;
     applied.map_err(|error| format!("Unable to manage file: {error}"))?
+}
+
+/// Whether the file is what a web source promises, so that nothing need be fetched.
+async fn is_current(options: &Options, args: &StateArgs, run: &StateContext, path: &Path) -> bool {
+    let Source::Files(sources) = &options.source else { return false };
+    let Some(source) = sources.first().filter(|source| is_web(source)) else { return false };
+    if !options.replace || options.template.is_some() || options.source_hash.is_none() || !path.is_file() {
+        return false;
+    }
+    let Ok(Some(wanted)) = content::expected(source, options, args, run).await else { return false };
+    hash_file(path, wanted.kind()).is_ok_and(|held| held.as_deref() == Some(wanted.hash()))
+}
+
+/// Runs `check_cmd` on a copy of the new content; the return when it says no.
+async fn refused(
+    check: &str,
+    plan: &Plan,
+    args: &StateArgs,
+    run: &StateContext,
+) -> Result<Option<StateReturn>, String> {
+    let failed = |error: &dyn ToString| format!("Unable to check_cmd file: {}", error.to_string());
+    let Some(content) = plan.new_content() else { return Ok(None) };
+    let ending = args.text("tmp_ext").unwrap_or_default();
+    let folder = args.text("tmp_dir").map_or_else(std::env::temp_dir, PathBuf::from);
+    let file =
+        tempfile::Builder::new().suffix(&ending).tempfile_in(folder).map_err(|error| failed(&error))?;
+    std::fs::write(file.path(), content).map_err(|error| failed(&error))?;
+    let line = format!("{check} {}", file.path().display());
+    let request = modules::cmd::request(&line.into(), &states::Map::new(), false)?;
+    let output =
+        command::run(&run.services.config, request, &run.cancel).await.map_err(|error| failed(&error))?;
+    if output.retcode == 0 {
+        return Ok(None);
+    }
+    let parts = ["check_cmd execution failed", &output.stdout, &output.stderr];
+    let said = parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n");
+    let mut ret = StateReturn::failed(said);
+    ret.extra.insert("skip_watch", true);
+    Ok(Some(ret))
+}
+
+/// A local file with the `source` of a state of another module, fetched and checked by its `source_hash`.
+pub(super) async fn cached_source(args: &StateArgs, run: &StateContext) -> Result<PathBuf, String> {
+    let known = ["source", "source_hash", "source_hash_name", "skip_verify"];
+    let map = known.iter().filter_map(|key| Some((*key, args.given(key)?.clone()))).collect();
+    let own = StateArgs { args: map, ..args.clone() };
+    let options = Options::read(&own)?;
+    content::cached(&options, &own, run).await
+}
+
+/// Gives a path to an owner; whether it had another.
+pub(super) fn give(path: &Path, owner: Owner) -> std::io::Result<bool> {
+    let held = disk::held_owner(path);
+    let differs = owner.user.is_some_and(|user| held.user != Some(user))
+        || owner.group.is_some_and(|group| held.group != Some(group));
+    if differs {
+        disk::set_owner(path, owner)?;
+    }
+    Ok(differs)
+}
+
+/// A name with `~` for the own user's folder.
+fn expanded(name: &str) -> PathBuf {
+    match (name.strip_prefix('~'), std::env::var_os("HOME")) {
+        (Some(rest), Some(home)) if rest.is_empty() || rest.starts_with('/') => {
+            PathBuf::from(home).join(rest.trim_start_matches('/'))
+        }
+        (_, _) => PathBuf::from(name),
+    }
 }
 
 fn target(name: &str) -> Result<PathBuf, String> {
     if name.is_empty() {
         return Err("Destination file name is required".to_owned());
     }
-    let path = PathBuf::from(name);
+    let path = expanded(name);
     if path.is_absolute() { Ok(path) } else { Err(format!("Specified file {name} is not an absolute path")) }
 }
 
@@ -102,9 +227,10 @@ fn absent(args: &StateArgs, run: &StateContext) -> Result<StateReturn, String> {
     if run.mode == RunMode::Test {
         return Ok(StateReturn::would_change(format!("{kind} {name} is set for removal"), changes));
     }
-    allowed(run, &path)?;
-    let removed = if found.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
-    removed.map_err(|error| format!("Failed to remove {name}: {error}"))?;
+    // A link's own place counts, not where it leads.
+    let place = if found.is_symlink() { path.parent().unwrap_or(&path) } else { &path };
+    allowed(run, place)?;
+    disk::remove(&path).map_err(|error| format!("Failed to remove {name}: {error}"))?;
     let kind = if found.is_dir() { "directory" } else { "file" };
     Ok(StateReturn::changed(format!("Removed {kind} {name}"), changes))
 }

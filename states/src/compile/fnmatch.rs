@@ -1,7 +1,7 @@
 //! Python's `fnmatch`: `*`, `?`, `[seq]`, `[!seq]`.
 
 /// Whether a name matches a shell pattern, whole and case-sensitive.
-pub(crate) fn fnmatch(name: &str, pattern: &str) -> bool {
+pub fn fnmatch(name: &str, pattern: &str) -> bool {
     if !pattern.contains(['*', '?', '[']) {
         return name == pattern;
     }

@@ -143,6 +143,13 @@ impl Execution {
         }
         let full = format!("{}.{}", self.chunk.state, self.fun());
         if functions.exists(&full) {
+            // A module that checks by itself gets the commands as an argument.
+            if functions.exists(&format!("{}.mod_run_check_cmd", self.chunk.state))
+                && let Some(command) = self.chunk.keywords.get("check_cmd")
+            {
+                self.chunk.args.insert("check_cmd", command.clone());
+                self.checks = Checks::default();
+            }
             self.phase = Phase::Guards;
             return;
         }

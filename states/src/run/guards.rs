@@ -211,7 +211,7 @@ fn command_options(chunk: &LowChunk) -> Map {
 }
 
 /// The commands of `check_cmd`.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Checks {
     commands: VecDeque<String>,
     verdict: Option<bool>,

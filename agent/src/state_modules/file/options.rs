@@ -6,6 +6,7 @@
 
 use states::{Map, Value};
 
+use super::disk::octal;
 use crate::state_modules::StateArgs;
 
 /// Where the content comes from.
@@ -28,6 +29,8 @@ pub(super) enum Source {
 pub(super) struct Options {
     pub(super) source: Source,
     pub(super) mode: Option<u32>,
+    /// The mode is that of the source.
+    pub(super) keep_mode: bool,
     pub(super) dir_mode: Option<u32>,
     pub(super) user: Option<String>,
     pub(super) group: Option<String>,
@@ -41,6 +44,12 @@ pub(super) struct Options {
     pub(super) newline: bool,
     pub(super) allow_empty: bool,
     pub(super) new_file_diff: bool,
+    pub(super) follow_symlinks: bool,
+    pub(super) backup: bool,
+    pub(super) check_cmd: Option<String>,
+    pub(super) source_hash: Option<Value>,
+    pub(super) source_hash_name: Option<String>,
+    pub(super) skip_verify: bool,
 }
 
 impl Options {
@@ -59,19 +68,19 @@ impl Options {
             return Err("The 'encoding' option of file.managed supports only utf-8 on this minion".to_owned());
         }
         let source = source(args)?;
-        let mode = match text("mode") {
-            Some(mode) if mode == "keep" => {
-                return Err("Mode preservation ('keep') is not supported by this minion".to_owned());
-            }
-            Some(_) if cfg!(windows) => {
-                return Err("The 'mode' option is not supported on Windows".to_owned());
-            }
-            mode => mode.map(|mode| octal(&mode)).transpose()?,
-        };
+        if given("mode").is_some() && cfg!(windows) {
+            return Err("The 'mode' option is not supported on Windows".to_owned());
+        }
+        let keep_mode = text("mode").is_some_and(|mode| mode.to_lowercase() == "keep");
+        if keep_mode && !matches!(source, Source::Files(_) | Source::None) {
+            return Err("Mode preservation cannot be used in combination with 'contents', 'contents_pillar', or 'contents_grains'".to_owned());
+        }
+        let mode = text("mode").filter(|_| !keep_mode).map(|mode| octal(&mode)).transpose()?;
         let replace = flag("replace", true) && source != Source::None;
         Ok(Self {
             source,
             mode,
+            keep_mode,
             dir_mode: text("dir_mode").map(|mode| octal(&mode)).transpose()?,
             user: text("user"),
             group: text("group"),
@@ -85,6 +94,12 @@ impl Options {
             newline: flag("contents_newline", true),
             allow_empty: flag("allow_empty", true),
             new_file_diff: flag("new_file_diff", false),
+            follow_symlinks: flag("follow_symlinks", true),
+            backup: backup(given("backup"))?,
+            check_cmd: text("check_cmd"),
+            source_hash: given("source_hash").filter(|hash| hash.is_truthy()).cloned(),
+            source_hash_name: text("source_hash_name"),
+            skip_verify: flag("skip_verify", false),
         })
     }
 }
@@ -123,7 +138,7 @@ fn names(value: &Value) -> Vec<String> {
     }
 }
 
-fn variables(args: &StateArgs) -> Result<Map, String> {
+pub(super) fn variables(args: &StateArgs) -> Result<Map, String> {
     let mut variables = Map::new();
     for (key, refusal) in
         [("defaults", "Defaults must be formed as a dict"), ("context", "Context must be formed as a dict")]
@@ -141,25 +156,26 @@ fn variables(args: &StateArgs) -> Result<Map, String> {
     Ok(variables)
 }
 
-/// A mode as Salt normalises it: digits are octal, however they were written.
-fn octal(mode: &str) -> Result<u32, String> {
-    let digits = mode.trim_start_matches("0o");
-    u32::from_str_radix(digits, 8)
-        .ok()
-        .filter(|mode| *mode <= 0o7777)
-        .ok_or_else(|| format!("The mode {mode:?} is not an octal number"))
+/// Whether a copy of the old file is kept on this machine.
+fn backup(given: Option<&Value>) -> Result<bool, String> {
+    match given.map(ToString::to_string).as_deref() {
+        None | Some("" | "False") => Ok(false),
+        Some("minion" | "both") => Ok(true),
+        Some("master") => {
+            Err("Backups of files can be kept on this machine only: set 'backup' to minion".to_owned())
+        }
+        Some(_) => Ok(false),
+    }
 }
 
 /// Arguments that would be dangerous to ignore.
 const REFUSED: &[&str] = &[
     "attrs",
-    "backup",
     "ignore_comment_characters",
     "ignore_ordering",
     "ignore_whitespace",
     "selinux",
     "signature",
-    "source_hash",
     "source_hash_sig",
     "win_deny_perms",
     "win_owner",

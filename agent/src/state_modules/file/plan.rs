@@ -2,16 +2,18 @@
 
 use std::{
     fs, io,
-    io::Write,
     path::{Path, PathBuf},
 };
 
 use states::{Map, StateReturn, Value};
 
 use super::{
-    diff,
+    disk::{
+        self, Owner, dir_mode, held_mode, held_owner, is_link, make_folders, mode_text, set_mode, set_owner,
+    },
     options::{Options, Source},
 };
+use crate::text_edit::diff;
 
 /// The one plan that test and apply share.
 #[derive(Debug)]
@@ -26,15 +28,9 @@ pub(super) struct Plan {
     makedirs: Option<u32>,
     mode: Option<u32>,
     owner: Owner,
+    backup: bool,
     changes: Map,
     predicted: Map,
-}
-
-/// Numbers to set, when they differ.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-struct Owner {
-    user: Option<u32>,
-    group: Option<u32>,
 }
 
 impl Plan {
@@ -45,7 +41,8 @@ impl Plan {
         content: Option<Vec<u8>>,
         options: &Options,
     ) -> Result<Self, String> {
-        let path = fs::canonicalize(&path).unwrap_or(path);
+        let replaced_link = is_link(&path) && !options.follow_symlinks;
+        let path = if replaced_link { path } else { fs::canonicalize(&path).unwrap_or(path) };
         let unreadable = |error: io::Error| format!("Unable to manage file: {}: {error}", path.display());
         let existed = path.exists();
         let current =
@@ -62,6 +59,11 @@ impl Plan {
                 let key = if options.new_file_diff { "diff" } else { "newfile" };
                 predicted.insert(key, if options.new_file_diff { shown } else { name.clone() });
                 Some(content.unwrap_or_default())
+            }
+            (true, Some(content)) if replaced_link => {
+                changes.insert("diff", REPLACED_LINK);
+                predicted.insert("diff", REPLACED_LINK);
+                Some(content)
             }
             (true, Some(content)) if current.as_ref() != Some(&content) => {
                 let old = current.unwrap_or_default();
@@ -83,6 +85,7 @@ impl Plan {
             replaces: options.replace,
             mode: None,
             owner: Owner::default(),
+            backup: options.backup && existed && !replaced_link,
             changes,
             predicted,
         };
@@ -92,17 +95,10 @@ impl Plan {
     }
 
     fn decide_owner(&mut self, options: &Options) -> Result<(), String> {
-        if cfg!(windows) {
-            return Ok(());
-        }
-        let user = options.user.as_deref().map(|user| number(user, "/etc/passwd").ok_or(user)).transpose();
-        let user = user.map_err(|user| format!("User {user} is not available "))?;
-        let group =
-            options.group.as_deref().map(|group| number(group, "/etc/group").ok_or(group)).transpose();
-        let group = group.map_err(|group| format!("Group {group} is not available"))?;
-        let (held_user, held_group) = held_owner(&self.path);
-        self.owner.user = user.filter(|user| held_user != Some(*user));
-        self.owner.group = group.filter(|group| held_group != Some(*group));
+        let wanted = Owner::of(options.user.as_deref(), options.group.as_deref())?;
+        let held = held_owner(&self.path);
+        self.owner.user = wanted.user.filter(|user| held.user != Some(*user));
+        self.owner.group = wanted.group.filter(|group| held.group != Some(*group));
         for (key, wanted, name) in
             [("user", self.owner.user, &options.user), ("group", self.owner.group, &options.group)]
         {
@@ -131,7 +127,7 @@ impl Plan {
         };
         let wanted = options.mode.or_else(|| held.is_none().then_some(0o644));
         if let Some(mode) = wanted.filter(|mode| *mode != held.unwrap_or(starts) && !cfg!(windows)) {
-            let text = format!("{mode:04o}");
+            let text = mode_text(mode);
             self.changes.insert("mode", text.as_str());
             if self.existed {
                 self.predicted.insert("mode", text);
@@ -139,6 +135,16 @@ impl Plan {
         }
         // A replaced file keeps its mode.
         self.mode = wanted.or(held);
+    }
+
+    /// Whether anything would be written or set.
+    pub(super) fn is_nothing(&self) -> bool {
+        self.write.is_none() && self.changes.is_empty()
+    }
+
+    /// The content that would be written.
+    pub(super) fn new_content(&self) -> Option<&[u8]> {
+        self.write.as_deref()
     }
 
     /// What `test=True` returns.
@@ -157,7 +163,7 @@ impl Plan {
     }
 
     /// Makes the changes of this plan, and no others.
-    pub(super) fn apply(self) -> Result<StateReturn, String> {
+    pub(super) fn apply(self, cachedir: &Path) -> Result<StateReturn, String> {
         let name = &self.name;
         let failed = |error: io::Error| format!("Failed to commit change: {error}");
         let folder = self.path.parent().unwrap_or(Path::new("/"));
@@ -165,8 +171,11 @@ impl Plan {
             let Some(mode) = self.makedirs else { return Err("Parent directory not present".to_owned()) };
             make_folders(folder, mode).map_err(failed)?;
         }
+        if self.backup && self.write.is_some() {
+            disk::backup_minion(cachedir, &self.path).map_err(failed)?;
+        }
         match &self.write {
-            Some(content) => replace(&self.path, content, self.mode).map_err(failed)?,
+            Some(content) => disk::replace(&self.path, content, self.mode).map_err(failed)?,
             None => set_mode(&self.path, self.mode).map_err(failed)?,
         }
         set_owner(&self.path, self.owner).map_err(failed)?;
@@ -190,97 +199,5 @@ fn new_file(content: &[u8], options: &Options) -> String {
     }
 }
 
-/// The mode of folders made for a file: the file's, with the right to enter where there is any right.
-fn dir_mode(mode: Option<u32>) -> u32 {
-    let Some(mode) = mode else { return 0o755 };
-    [6, 3, 0].into_iter().fold(0, |whole, shift| {
-        let part = (mode >> shift) & 7;
-        whole | ((if part == 0 { 0 } else { part | 1 }) << shift)
-    })
-}
-
-/// Writes beside the file and moves the result over it.
-fn replace(path: &Path, content: &[u8], mode: Option<u32>) -> io::Result<()> {
-    let mut file = tempfile::NamedTempFile::new_in(path.parent().unwrap_or(Path::new("/")))?;
-    file.write_all(content)?;
-    set_mode(file.path(), Some(mode.unwrap_or(0o644)))?;
-    let (user, group) = held_owner(path);
-    set_owner(file.path(), Owner { user, group })?;
-    file.as_file().sync_all()?;
-    file.persist(path).map_err(|error| error.error)?;
-    Ok(())
-}
-
-#[cfg(unix)]
-fn held_mode(path: &Path) -> Option<u32> {
-    use std::os::unix::fs::PermissionsExt;
-    fs::metadata(path).ok().map(|found| found.permissions().mode() & 0o7777)
-}
-
-#[cfg(unix)]
-fn held_owner(path: &Path) -> (Option<u32>, Option<u32>) {
-    use std::os::unix::fs::MetadataExt;
-    fs::metadata(path).map_or((None, None), |found| (Some(found.uid()), Some(found.gid())))
-}
-
-#[cfg(unix)]
-fn set_mode(path: &Path, mode: Option<u32>) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    match mode {
-        Some(mode) if held_mode(path) != Some(mode) => {
-            fs::set_permissions(path, fs::Permissions::from_mode(mode))
-        }
-        _ => Ok(()),
-    }
-}
-
-#[cfg(unix)]
-fn set_owner(path: &Path, owner: Owner) -> io::Result<()> {
-    if held_owner(path) == (owner.user, owner.group) || owner == Owner::default() {
-        return Ok(());
-    }
-    std::os::unix::fs::chown(path, owner.user, owner.group)
-}
-
-#[cfg(unix)]
-fn make_folders(folder: &Path, mode: u32) -> io::Result<()> {
-    use std::os::unix::fs::DirBuilderExt;
-    fs::DirBuilder::new().recursive(true).mode(mode).create(folder)
-}
-
-#[cfg(not(unix))]
-fn held_mode(_path: &Path) -> Option<u32> {
-    None
-}
-
-#[cfg(not(unix))]
-fn held_owner(_path: &Path) -> (Option<u32>, Option<u32>) {
-    (None, None)
-}
-
-#[cfg(not(unix))]
-fn set_mode(_path: &Path, _mode: Option<u32>) -> io::Result<()> {
-    Ok(())
-}
-
-#[cfg(not(unix))]
-fn set_owner(_path: &Path, _owner: Owner) -> io::Result<()> {
-    Ok(())
-}
-
-#[cfg(not(unix))]
-fn make_folders(folder: &Path, _mode: u32) -> io::Result<()> {
-    fs::create_dir_all(folder)
-}
-
-/// The number of a user or group: a number, or a name in the system's table.
-fn number(name: &str, table: &str) -> Option<u32> {
-    if let Ok(number) = name.parse() {
-        return Some(number);
-    }
-    let table = fs::read_to_string(table).ok()?;
-    let line = table.lines().find(|line| line.split(':').next() == Some(name))?;
-    line.split(':').nth(2)?.parse().ok()
-}
-
+const REPLACED_LINK: &str = "Replace symbolic link with regular file";
 const HIDDEN: &str = "<show_changes=False>";
