@@ -3,7 +3,7 @@
 //! The service writes a small file when its link changes; the store is read directly, so the queue is right even
 //! when the service does not run.
 
-use std::{collections::BTreeMap, fs, io, path::PathBuf};
+use std::{collections::BTreeMap, fs, io, path::PathBuf, time::SystemTime};
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -12,7 +12,8 @@ use crate::{
     config::Config,
     minion::STORE_FILE,
     policy::switches::{Pause, Switch, Switches},
-    store::{Store, StoreError, jobs},
+    store::{Store, StoreError, jobs, sync},
+    sync::note::Note,
     version,
 };
 
@@ -34,6 +35,22 @@ pub struct Status {
     /// What the practice has paused: `sync`, `writes`.
     #[serde(default)]
     pub paused: BTreeMap<String, Pause>,
+    /// How each sync job stands.
+    #[serde(default)]
+    pub syncs: BTreeMap<String, SyncStatus>,
+}
+
+/// How a sync job stands.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct SyncStatus {
+    /// Seconds since the moment up to which everything is read.
+    pub age_seconds: Option<u64>,
+    /// What keeps it from being fresher.
+    pub behind_because: Option<String>,
+    /// Batches that wait for the sink.
+    pub spool_batches: u64,
+    /// Their bytes.
+    pub spool_bytes: u64,
 }
 
 /// What the service writes about itself.
@@ -103,6 +120,7 @@ pub fn of_store(config: &Config, store: &Store) -> Result<Status, StatusError> {
     let service = read_service(config);
     let (waiting_returns, unfinished) =
         store.with(|tx| Ok::<_, StoreError>((jobs::waiting(tx)?, jobs::unfinished(tx)?)))?;
+    let syncs = store.with(syncs)?;
     Ok(Status {
         id: config.id.to_string(),
         version: version::LINE.to_owned(),
@@ -111,7 +129,25 @@ pub fn of_store(config: &Config, store: &Store) -> Result<Status, StatusError> {
         waiting_returns,
         unfinished_jobs: unfinished.len(),
         paused: paused(config),
+        syncs,
     })
+}
+
+fn syncs(tx: &rusqlite::Transaction<'_>) -> Result<BTreeMap<String, SyncStatus>, StoreError> {
+    let mut syncs = BTreeMap::new();
+    for (job, text) in sync::notes(tx)? {
+        // A note of another version of the agent is replaced by the next pass.
+        let note: Note = serde_json::from_str(&text).unwrap_or_default();
+        let depth = sync::depth(tx, Some(&job))?;
+        let status = SyncStatus {
+            age_seconds: note.age(SystemTime::now()).map(|age| age.as_secs()),
+            behind_because: note.cause().map(str::to_owned),
+            spool_batches: depth.batches,
+            spool_bytes: depth.bytes,
+        };
+        syncs.insert(job, status);
+    }
+    Ok(syncs)
 }
 
 fn paused(config: &Config) -> BTreeMap<String, Pause> {

@@ -54,6 +54,11 @@ pub fn status(status: &Status, json: bool) {
     for (what, pause) in &status.paused {
         println!("{:18}{pause}", format!("{what}:"));
     }
+    for (job, sync) in &status.syncs {
+        let age = sync.age_seconds.map_or("nothing read yet".to_owned(), |age| format!("{age} s old"));
+        let cause = sync.behind_because.as_deref().map(|cause| format!(", {cause}")).unwrap_or_default();
+        println!("sync {job}: {age}, {} batches wait{cause}", sync.spool_batches);
+    }
 }
 
 /// Prints how a switch stands after it was moved, and whether it moved.

@@ -1,17 +1,19 @@
 //! The `mssql_sync` module: sync jobs looked at and run on demand.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use futures_util::future::BoxFuture;
 use states::{Map, Value};
 
 use crate::modules::{Arguments, CallContext, FunctionSpec, Module, ModuleError};
-use crate::sync::explain;
+use crate::mssql::Param;
+use crate::mssql::arguments::scalar;
 use crate::sync::names::JobName;
-use crate::sync::pass::{Ending, PassReport};
+use crate::sync::pass::{Ending, PassReport, Want};
 use crate::sync::scheduler::JobStatus;
 use crate::sync::spec::Cursor;
+use crate::sync::{Repair, explain, metrics};
 
 /// The module.
 pub struct MssqlSync;
@@ -33,8 +35,10 @@ impl Module for MssqlSync {
     ) -> BoxFuture<'a, Result<Value, ModuleError>> {
         Box::pin(async move {
             match fun {
-                "run" => run(&name(&args)?.ok_or_else(missing)?, call).await,
-                "resnapshot" => resnapshot(&name(&args)?.ok_or_else(missing)?, call).await,
+                "run" => run(&name(&args)?.ok_or_else(missing)?, Want::News, call).await,
+                "audit" => run(&name(&args)?.ok_or_else(missing)?, Want::Audit, call).await,
+                "resnapshot" => resnapshot(&name(&args)?.ok_or_else(missing)?, &args, call).await,
+                "metrics" => metrics(call).await,
                 "status" => status(name(&args)?, call).await,
                 "list" => list(call).await,
                 _ => Err(ModuleError::NotAvailable { fun: format!("mssql_sync.{fun}") }),
@@ -43,21 +47,62 @@ impl Module for MssqlSync {
     }
 }
 
-async fn run(name: &JobName, call: &CallContext) -> Result<Value, ModuleError> {
+async fn run(name: &JobName, want: Want, call: &CallContext) -> Result<Value, ModuleError> {
     let state =
         call.services.syncs.find(name).await.map_err(|error| ModuleError::Execution(explain(&error)))?;
     let state = state.ok_or_else(|| ModuleError::Execution(format!("there is no sync job {name}")))?;
     let report = tokio::select! {
         () = call.cancel.cancelled() => return Err(ModuleError::Cancelled),
-        report = call.services.syncs.run(name) => report,
+        report = call.services.syncs.run_for(name, want) => report,
     };
     Ok(Value::Map(shown_report(&report.map_err(ModuleError::Execution)?, &state.spec.cursor)))
 }
 
-async fn resnapshot(name: &JobName, call: &CallContext) -> Result<Value, ModuleError> {
+async fn resnapshot(name: &JobName, args: &Arguments, call: &CallContext) -> Result<Value, ModuleError> {
+    if let Some(repair) = repair(args)? {
+        return run(name, Want::Repair(repair), call).await;
+    }
     let epoch = call.services.syncs.resnapshot(name).await;
     let epoch = epoch.map_err(|error| ModuleError::Execution(explain(&error)))?;
     Ok([("epoch", number(epoch.get()))].into_iter().collect::<Map>().into())
+}
+
+/// What is to be read again, when it is not everything.
+fn repair(args: &Arguments) -> Result<Option<Repair>, ModuleError> {
+    let given = |name: &str| Some(args.get(name)).filter(|value| !matches!(value, Value::Nil));
+    let end =
+        |name: &'static str| given(name).map(|value| key(value).ok_or_else(|| no_key(name))).transpose();
+    match (given("keys"), end("from_key")?, end("to_key")?) {
+        (None, None, None) => Ok(None),
+        (Some(Value::List(keys)), None, None) if !keys.is_empty() => {
+            let keys = keys.iter().map(|one| key(one).ok_or_else(|| no_key("keys")));
+            Ok(Some(Repair::Keys(keys.collect::<Result<_, _>>()?)))
+        }
+        (Some(one), None, None) => Ok(Some(Repair::Keys(vec![key(one).ok_or_else(|| no_key("keys"))?]))),
+        (None, from, to) => Ok(Some(Repair::Range(from, to))),
+        (Some(_), _, _) => {
+            Err(ModuleError::Invocation("give either keys, or from_key and to_key".to_owned()))
+        }
+    }
+}
+
+/// A key as one writes it: a scalar, or a list of scalars in the order of the key's columns.
+fn key(value: &Value) -> Option<Vec<Param>> {
+    let one = |value: &Value| scalar(value).map(Param::Text);
+    match value.as_list() {
+        Some(parts) => parts.iter().map(one).collect(),
+        None => one(value).map(|part| vec![part]),
+    }
+}
+
+fn no_key(name: &str) -> ModuleError {
+    ModuleError::Invocation(format!(
+        "the argument '{name}' must be a key: a value, or a list of values for a key of several columns"
+    ))
+}
+
+async fn metrics(call: &CallContext) -> Result<Value, ModuleError> {
+    Ok(metrics::text(&jobs(None, call).await?, SystemTime::now()).into())
 }
 
 async fn status(only: Option<JobName>, call: &CallContext) -> Result<Value, ModuleError> {
@@ -98,6 +143,18 @@ fn shown(job: &JobStatus) -> Map {
     map.insert("delivered_rows", number(state.delivered_rows));
     map.insert("spool_batches", number(job.spool.batches));
     map.insert("spool_bytes", number(job.spool.bytes));
+    let age = job.note.age(SystemTime::now());
+    map.insert(
+        "fresh_as_of",
+        job.note.fresh.map_or(Value::Nil, |at| moment(UNIX_EPOCH + Duration::from_secs(at))),
+    );
+    map.insert("age_seconds", age.map_or(Value::Nil, |age| number(age.as_secs())));
+    map.insert("behind_because", job.note.cause().map_or(Value::Nil, Value::from));
+    map.insert("rows_per_second", number(job.note.rate()));
+    map.insert(
+        "added_columns",
+        Value::List(job.note.added.iter().map(|column| Value::from(column.as_str())).collect()),
+    );
     map.insert("running", last.running);
     map.insert(
         "last_pass",
@@ -107,7 +164,7 @@ fn shown(job: &JobStatus) -> Map {
     );
     map.insert("last_ended", last.ended.map_or(Value::Nil, moment));
     map.insert("next_run", last.next.map_or(Value::Nil, moment));
-    map.insert("error", last.error.as_deref().map_or(Value::Nil, Value::from));
+    map.insert("error", job.note.error.as_deref().map_or(Value::Nil, Value::from));
     map.insert("delivery", job.delivery_trouble.as_deref().map_or(Value::Nil, Value::from));
     map
 }
@@ -158,9 +215,20 @@ fn moment(at: SystemTime) -> Value {
 const FUNCTIONS: &[FunctionSpec] = &[
     FunctionSpec { name: "list", signature: "", doc: "The names of the sync jobs declared on this minion." },
     FunctionSpec {
-        name: "resnapshot",
+        name: "audit",
         signature: "name",
-        doc: "Reads and delivers everything of a sync job again, under a new epoch.",
+        doc: "Compares every row of a sync job with what was delivered of it, and delivers what differs.",
+    },
+    FunctionSpec {
+        name: "metrics",
+        signature: "",
+        doc: "The figures of all sync jobs in Prometheus' text format.",
+    },
+    FunctionSpec {
+        name: "resnapshot",
+        signature: "name, keys=None, from_key=None, to_key=None",
+        doc: "Reads and delivers everything of a sync job again, under a new epoch; or the rows with these keys, or of a \
+              range of keys, within the epoch.",
     },
     FunctionSpec {
         name: "run",

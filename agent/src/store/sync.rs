@@ -32,6 +32,10 @@ pub(super) const MIGRATIONS: &[&str] = &["
         event     TEXT NOT NULL,     -- JSON of the batch event
         UNIQUE (job, epoch, sequence)
     ) STRICT;
+    CREATE TABLE sync_note (
+        job       TEXT PRIMARY KEY REFERENCES sync_job (name) ON DELETE CASCADE,
+        note      TEXT NOT NULL      -- JSON of how the job stands
+    ) STRICT;
 "];
 
 /// A declared job.
@@ -93,9 +97,12 @@ pub struct SpoolDepth {
 /// SQLite refused a statement.
 pub fn put_job(tx: &Transaction<'_>, row: &JobRow) -> Result<(), StoreError> {
     tx.execute(
-        "INSERT OR REPLACE INTO sync_job
+        "INSERT INTO sync_job
              (name, spec, password, epoch, sequence, progress, delivered_batches, delivered_rows)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+         ON CONFLICT (name) DO UPDATE SET spec = excluded.spec, password = excluded.password, epoch = excluded.epoch,
+             sequence = excluded.sequence, progress = excluded.progress,
+             delivered_batches = excluded.delivered_batches, delivered_rows = excluded.delivered_rows",
         params![
             row.name,
             row.spec,
@@ -211,6 +218,36 @@ pub fn batch_delivered(tx: &Transaction<'_>, batch: &BatchRow) -> Result<(), Sto
             params![batch.job, batch.epoch.cast_signed(), batch.rows.cast_signed()],
         )?;
     }
+    Ok(())
+}
+
+/// How a job stood after its last pass, as JSON.
+///
+/// # Errors
+/// SQLite refused a statement.
+pub fn note(tx: &Transaction<'_>, job: &str) -> Result<Option<String>, StoreError> {
+    Ok(tx.query_row("SELECT note FROM sync_note WHERE job = ?1", [job], |row| row.get(0)).optional()?)
+}
+
+/// Every job's note, by name.
+///
+/// # Errors
+/// SQLite refused a statement.
+pub fn notes(tx: &Transaction<'_>) -> Result<Vec<(String, String)>, StoreError> {
+    let mut statement = tx.prepare("SELECT job, note FROM sync_note ORDER BY job")?;
+    Ok(statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?)
+}
+
+/// Writes how a declared job stands.
+///
+/// # Errors
+/// SQLite refused a statement.
+pub fn put_note(tx: &Transaction<'_>, job: &str, note: &str) -> Result<(), StoreError> {
+    tx.execute(
+        "INSERT INTO sync_note (job, note) SELECT name, ?2 FROM sync_job WHERE name = ?1
+         ON CONFLICT (job) DO UPDATE SET note = excluded.note",
+        [job, note],
+    )?;
     Ok(())
 }
 

@@ -18,7 +18,6 @@ pub(super) const MIGRATIONS: &[&str] = &["
         round  INTEGER NOT NULL,  -- of the last sweep that saw it
         PRIMARY KEY (job, row)
     ) STRICT, WITHOUT ROWID;
-    CREATE INDEX sync_row_round ON sync_row (job, round);
 "];
 
 /// Bytes of a hash.
@@ -93,9 +92,8 @@ pub fn put(tx: &Transaction<'_>, job: &str, round: u64, marks: &[Mark]) -> Resul
 /// # Errors
 /// SQLite refused a statement.
 pub fn unseen(tx: &Transaction<'_>, job: &str, round: u64, limit: u32) -> Result<Vec<Unseen>, StoreError> {
-    let mut statement = tx.prepare_cached(
-        "SELECT row, key FROM sync_row WHERE job = ?1 AND round < ?2 ORDER BY round, row LIMIT ?3",
-    )?;
+    let mut statement =
+        tx.prepare_cached("SELECT row, key FROM sync_row WHERE job = ?1 AND round < ?2 LIMIT ?3")?;
     let found = statement.query_map(params![job, round.cast_signed(), limit], |row| {
         Ok(Unseen { row: row.get(0)?, key: row.get(1)? })
     })?;

@@ -186,6 +186,7 @@ impl JobRequest {
             connection: self.connection.clone(),
             table: self.table.clone(),
             columns: self.resolve_columns(table, &key)?,
+            known: table.columns.iter().map(|info| info.name.clone()).collect(),
             key: key.iter().map(|info| SqlName::new(info.name.clone())).collect::<Result<_, _>>()?,
             filter: self.resolve_filter(table)?,
             sweep: self.resolve_sweep(&cursor),

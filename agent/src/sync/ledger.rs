@@ -16,6 +16,7 @@ use crate::store::{Secret, Store, StoreError};
 use super::SyncError;
 use super::cursor::{Progress, StoredProgress};
 use super::names::{Epoch, JobName};
+use super::note::Note;
 use super::spec::{JobSpec, StoredSpec};
 
 /// The sync tables, in live types. Clones share the store.
@@ -245,6 +246,26 @@ impl Ledger {
     fn unseal_key(&self, name: &JobName, sealed: &[u8]) -> Result<Vec<Param>, SyncError> {
         let clear = self.store.unseal(&row_purpose(name), sealed)?;
         serde_json::from_slice(&clear).map_err(|_| form("row key"))
+    }
+
+    /// How the job stood after its last pass.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn note(&self, name: &JobName) -> Result<Option<Note>, SyncError> {
+        let job = name.to_string();
+        let text: Option<String> = self.store.run(move |tx| table::note(tx, &job)).await?;
+        // A note of another version of the agent is replaced by the next pass.
+        Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
+    }
+
+    /// Writes how the job stands, when it is still declared.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn put_note(&self, name: &JobName, note: &Note) -> Result<(), SyncError> {
+        let (job, text) = (name.to_string(), serde_json::to_string(note).map_err(|_| form("sync note"))?);
+        Ok(self.store.run(move |tx| table::put_note(tx, &job, &text)).await?)
     }
 
     /// The batch to deliver next.

@@ -18,13 +18,16 @@ use crate::tasks::Tasks;
 
 use super::SyncError;
 use super::cursor::Watermark;
+use super::error::explain;
 use super::faults::Faults;
 use super::gate::Gate;
 use super::ledger::{JobState, Ledger};
 use super::names::JobName;
+use super::note::Note;
 use super::pace::Pace;
 use super::query::PageQuery;
 use super::reader::{Reader, Tally};
+use super::repair::Repair;
 use super::spec::Cursor;
 use super::spool::Spool;
 use super::sweep::Depth;
@@ -106,6 +109,10 @@ pub struct PassReport {
     pub reach: Option<Reach>,
     /// What was committed before is read, when it caught up and nothing held it back.
     pub began: SystemTime,
+    /// How long it took, the wait for its turn left out.
+    pub took: Duration,
+    /// What was added to the table since the job was declared.
+    pub added: Vec<String>,
     /// Why it is not up to date although it caught up, in plain words.
     pub cause: Option<String>,
     /// Why it ended.
@@ -154,26 +161,30 @@ pub(super) struct Pass<'r> {
     began: Instant,
 }
 
-/// Runs one pass of `job`.
+/// What a pass is run for.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Want {
+    /// What is new.
+    News,
+    /// What is new, and every row compared with what was delivered of it, whether or not its time has come.
+    Audit,
+    /// Rows delivered again.
+    Repair(Repair),
+}
+
+/// Runs one pass of `job` and notes how the job stands.
 ///
 /// # Errors
 /// SQL Server, the disk or the store failed; the table is not as declared. What was recorded stays.
-pub async fn run_pass(room: &SyncRoom, job: &JobName) -> Result<PassReport, SyncError> {
-    run(room, job, Want::News).await
-}
-
-/// Runs one pass of `job` and compares every row with what was delivered of it, whether or not its time has come.
-///
-/// # Errors
-/// As [`run_pass`]; [`SyncError::NoMarks`] when nothing is known of the rows delivered.
-pub async fn run_audit(room: &SyncRoom, job: &JobName) -> Result<PassReport, SyncError> {
-    run(room, job, Want::Audit).await
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Want {
-    News,
-    Audit,
+pub async fn run_pass(room: &SyncRoom, job: &JobName, want: Want) -> Result<PassReport, SyncError> {
+    let outcome = run(room, job, want).await;
+    if let Err(SyncError::NoJob { .. } | SyncError::Superseded { .. } | SyncError::Fault { .. }) = outcome {
+        return outcome;
+    }
+    let told = outcome.as_ref().map_err(|error| explain(error));
+    let note = Note::after(room.ledger.note(job).await?, told, SystemTime::now());
+    room.ledger.put_note(job, &note).await?;
+    outcome
 }
 
 async fn run(room: &SyncRoom, job: &JobName, want: Want) -> Result<PassReport, SyncError> {
@@ -184,11 +195,11 @@ async fn run(room: &SyncRoom, job: &JobName, want: Want) -> Result<PassReport, S
     if want == Want::Audit && !state.spec.keeps_marks() {
         return Err(SyncError::NoMarks { job: job.to_string() });
     }
-    let began = SystemTime::now();
+    let (began, clock) = (SystemTime::now(), Instant::now());
     let session = Session::connect(&state.spec.connection).await?;
     let mut pass = Pass::new(room, session, state);
-    pass.verify().await?;
-    let ending = match pass.run(want).await {
+    let added = pass.verify().await?;
+    let ending = match pass.run(want.clone()).await {
         Err(error @ SyncError::ChangesForgotten { .. }) => {
             tracing::warn!(%job, "sync job begins a new epoch: {error}");
             pass.state = room.ledger.resnapshot(job, SystemTime::now()).await?;
@@ -205,7 +216,8 @@ async fn run(room: &SyncRoom, job: &JobName, want: Want) -> Result<PassReport, S
     let Pass { session, tally, reach, cause, .. } = pass;
     session.close().await;
     let Tally { read, rows, deletes, batches } = tally;
-    Ok(PassReport { read, rows, deletes, batches, reach, began, cause, ending })
+    let took = clock.elapsed();
+    Ok(PassReport { read, rows, deletes, batches, reach, began, took, cause, added, ending })
 }
 
 impl<'r> Pass<'r> {
@@ -223,6 +235,9 @@ impl<'r> Pass<'r> {
     }
 
     async fn run(&mut self, want: Want) -> Result<Ending, SyncError> {
+        if let Want::Repair(repair) = want {
+            return self.repair(repair).await;
+        }
         match self.state.spec.cursor {
             Cursor::Full => return self.whole().await,
             Cursor::Digest => return self.sweep(Depth::Rows).await,
@@ -232,10 +247,12 @@ impl<'r> Pass<'r> {
         if ending != Ending::CaughtUp {
             return Ok(ending);
         }
-        match want {
-            Want::Audit => self.sweep(Depth::Rows).await,
-            Want::News if self.sweep_is_due() => self.sweep(self.depth()).await,
-            Want::News => Ok(ending),
+        if want == Want::Audit {
+            self.sweep(Depth::Rows).await
+        } else if self.sweep_is_due() {
+            self.sweep(self.depth()).await
+        } else {
+            Ok(ending)
         }
     }
 
@@ -265,7 +282,8 @@ impl<'r> Pass<'r> {
         Ok(())
     }
 
-    async fn verify(&mut self) -> Result<(), SyncError> {
+    /// Compares the table with the declaration; gives the columns that were added to it.
+    async fn verify(&mut self) -> Result<Vec<String>, SyncError> {
         let spec = &self.state.spec;
         match TableInfo::read(&mut self.session, &spec.table).await? {
             Some(table) => spec.verify(&table),

@@ -129,6 +129,52 @@ pub fn null_page(spec: &JobSpec, cursor: &DatetimeCursor, after: &[Param], rows:
     ordered(spec, params, &filters, &spec.key_list(""))
 }
 
+/// A span of keys, both ends included; open where there is none.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct KeyRange {
+    /// The first key.
+    pub from: Option<Vec<Param>>,
+    /// The last key.
+    pub to: Option<Vec<Param>>,
+}
+
+/// A page of the rows in `range` beyond `after`, in key order.
+pub fn range_page(spec: &JobSpec, range: &KeyRange, after: &[Param], rows: u32) -> PageQuery {
+    let mut params = vec![Param::BigInt(rows.into())];
+    let mut filters = filter(spec, &mut params);
+    if let Some(from) = &range.from {
+        let beyond = beyond(&mut params, &key_terms(spec, ""), from);
+        filters.push(format!("({beyond} OR {})", is_key(spec, &mut params, from)));
+    }
+    filters.extend(beyond_key(spec, &mut params, after));
+    if let Some(to) = &range.to {
+        filters.push(format!("NOT ({})", beyond(&mut params, &key_terms(spec, ""), to)));
+    }
+    let (select, layout) = select(spec, "");
+    let sql = format!(
+        "SELECT TOP (@P1) {select} FROM {}{} ORDER BY {} OPTION (MAXDOP 1)",
+        spec.table.quoted(),
+        clause(&filters),
+        spec.key_list("")
+    );
+    PageQuery { sql, params, layout }
+}
+
+/// These keys in the types of their columns.
+pub fn typed_keys(spec: &JobSpec, keys: &[Vec<Param>]) -> PageQuery {
+    let mut params = Vec::new();
+    let mut rows = Vec::new();
+    for key in keys {
+        let mut cells = Vec::new();
+        for (column, value) in spec.key_columns().zip(key) {
+            params.push(value.clone());
+            cells.push(format!("CAST(@P{} AS {})", params.len(), column.key_type()));
+        }
+        rows.push(format!("SELECT {}", cells.join(", ")));
+    }
+    PageQuery { sql: rows.join(" UNION ALL "), params, layout: Layout::default() }
+}
+
 /// Everything, in no order.
 pub fn whole(spec: &JobSpec) -> PageQuery {
     let mut params = Vec::new();

@@ -18,7 +18,8 @@ use super::deliver::{self, DeliveryTrouble};
 use super::error::explain;
 use super::ledger::{Declared, JobState};
 use super::names::{Epoch, JobName};
-use super::pass::{Ending, PassReport, SyncRoom, run_pass};
+use super::note::Note;
+use super::pass::{Ending, PassReport, SyncRoom, Want, run_pass};
 use super::sink::Sink;
 use super::spec::{JobSpec, Timing};
 use crate::store::sync::SpoolDepth;
@@ -38,7 +39,10 @@ struct Running {
     handle: JoinHandle<()>,
 }
 
-type Request = oneshot::Sender<Result<PassReport, String>>;
+struct Request {
+    want: Want,
+    answer: oneshot::Sender<Result<PassReport, String>>,
+}
 
 /// How the last pass of a job went, in this process.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -64,6 +68,8 @@ pub struct JobStatus {
     pub spool: SpoolDepth,
     /// The last pass.
     pub last: LastPass,
+    /// How it stands.
+    pub note: Note,
     /// Why deliveries do not go on.
     pub delivery_trouble: Option<String>,
 }
@@ -132,19 +138,27 @@ impl SyncScheduler {
         Ok(state.epoch)
     }
 
-    /// Runs a pass of `name` now and waits for it.
+    /// Runs a pass of `name` for what is new and waits for it.
     ///
     /// # Errors
     /// No such job, or why the pass failed.
     pub async fn run(&self, name: &JobName) -> Result<PassReport, String> {
+        self.run_for(name, Want::News).await
+    }
+
+    /// Runs a pass of `name` for `want` and waits for it.
+    ///
+    /// # Errors
+    /// No such job, or why the pass failed.
+    pub async fn run_for(&self, name: &JobName, want: Want) -> Result<PassReport, String> {
         self.room.ledger.job(name).await.map_err(|error| explain(&error))?;
         let requests = lock(&self.running).get(name).map(|running| running.requests.clone());
         let Some(requests) = requests else {
-            return run_pass(&self.room, name).await.map_err(|error| explain(&error));
+            return run_pass(&self.room, name, want).await.map_err(|error| explain(&error));
         };
         let (answer, report) = oneshot::channel();
         let gone = |_| format!("sync job {name} was declared anew or removed meanwhile");
-        requests.send(answer).await.map_err(|_| gone(()))?;
+        requests.send(Request { want, answer }).await.map_err(|_| gone(()))?;
         report.await.map_err(|_| gone(()))?
     }
 
@@ -160,7 +174,8 @@ impl SyncScheduler {
             }
             let spool = self.room.ledger.depth(Some(&state.spec.name)).await?;
             let last = lock(&self.statuses).get(&state.spec.name).cloned().unwrap_or_default();
-            jobs.push(JobStatus { state, spool, last, delivery_trouble: self.trouble.reason() });
+            let note = self.room.ledger.note(&state.spec.name).await?.unwrap_or_default();
+            jobs.push(JobStatus { state, spool, last, note, delivery_trouble: self.trouble.reason() });
         }
         Ok(jobs)
     }
@@ -227,13 +242,14 @@ impl JobLoop {
     async fn pass(&self, asked: Option<Request>) -> Duration {
         let room = &self.scheduler.room;
         self.scheduler.note(&self.name, |last| last.running = true);
-        let outcome = run_pass(room, &self.name).await;
+        let (want, answer) = asked.map_or((Want::News, None), |asked| (asked.want, Some(asked.answer)));
+        let outcome = run_pass(room, &self.name, want).await;
         let pause = self.pause_after(&outcome);
         let ending = outcome.as_ref().map(|report| report.ending).ok();
         let outcome = outcome.map_err(|error| explain(&error));
         self.scheduler.note(&self.name, |last| record(last, &self.name, outcome.clone()));
-        if let Some(asked) = asked {
-            drop(asked.send(outcome));
+        if let Some(answer) = answer {
+            drop(answer.send(outcome));
         }
         if ending == Some(Ending::SpoolFull) {
             drop(tokio::time::timeout(self.timing.interval, room.freed.notified()).await);

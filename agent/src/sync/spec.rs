@@ -38,6 +38,8 @@ pub struct JobSpec {
     pub table: ObjectName,
     /// The delivered columns in order; key columns are always among them.
     pub columns: Vec<SourceColumn>,
+    /// Every column that the table had when the job was declared, delivered or not.
+    pub known: Vec<String>,
     /// Names of the key columns in key order; none for a job that reads everything every time.
     pub key: Vec<SqlName>,
     /// How new rows are found.
@@ -176,7 +178,7 @@ impl JobSpec {
     ///
     /// # Errors
     /// [`SyncError::SchemaChanged`] with every column that is gone or of another type.
-    pub fn verify(&self, table: &TableInfo) -> Result<(), SyncError> {
+    pub fn verify(&self, table: &TableInfo) -> Result<Vec<String>, SyncError> {
         let mut differences = Vec::new();
         for column in self.columns.iter().filter(|column| column.reads()) {
             differences.extend(difference(table, column.name.as_str(), &column.sql_type));
@@ -197,7 +199,8 @@ impl JobSpec {
         }
         differences.dedup();
         if differences.is_empty() {
-            return Ok(());
+            let new = table.columns.iter().filter(|info| !self.known.contains(&info.name));
+            return Ok(new.map(|info| format!("{} {}", info.name, info.sql_type())).collect());
         }
         Err(SyncError::SchemaChanged { table: self.table.to_string(), differences: differences.join(", ") })
     }

@@ -137,7 +137,7 @@ impl Pass<'_> {
     }
 
     /// Which of these rows are in the table after all.
-    async fn look_up(&mut self, rows: &[(Hash, Vec<Param>)]) -> Result<HashSet<Hash>, SyncError> {
+    pub(super) async fn look_up(&mut self, rows: &[(Hash, Vec<Param>)]) -> Result<HashSet<Hash>, SyncError> {
         let keys: Vec<Vec<Param>> = rows.iter().map(|(_, key)| key.clone()).collect();
         let query = rows_of(&self.state.spec, &keys, true);
         let hash_key = self.room.ledger.hash_key();

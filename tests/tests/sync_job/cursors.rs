@@ -183,3 +183,47 @@ async fn the_practices_switch_stops_reading() {
     switches.resume(Switch::Sync).unwrap();
     assert_eq!(agent.live(Faults::default()).await.unwrap().rows, 5);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_are_delivered_again_by_key_and_by_range() {
+    use agent::mssql::Param;
+    use agent::sync::Repair;
+    use agent::sync::pass::Want;
+    let sim = Sim::start().await;
+    sim.book(1, 25).await;
+    let agent = Agent::declare(&sim, 4).await;
+    agent.live(Faults::default()).await.unwrap();
+    let text = |part: &str| Param::Text(part.to_owned());
+    let keys = vec![vec![text("b1"), text("7")], vec![text("b1"), text("4")], vec![text("b2"), text("999")]];
+    sim.batch("DELETE FROM dbo.Visit WHERE VisitID = 4").await;
+    let again = agent.live_for(Want::Repair(Repair::Keys(keys))).await.unwrap();
+    assert_eq!(
+        (again.rows, again.deletes),
+        (3, 2),
+        "one that is there, one that is gone, one that never was"
+    );
+    check_content(&sim, &agent, "by key").await;
+    let range = Repair::Range(Some(vec![text("b1"), text("7")]), Some(vec![text("b2"), text("5")]));
+    let again = agent.live_for(Want::Repair(range)).await.unwrap();
+    assert_eq!(again.rows, 9, "b1: 7, 10, 13, 16, 19, 22, 25; b2: 2, 5");
+    check_content(&sim, &agent, "by range").await;
+    check_sequences(&agent, "repairs");
+    let half = agent.live_for(Want::Repair(Repair::Keys(vec![vec![text("b1")]]))).await.unwrap_err();
+    assert!(half.contains("a value for each column of the key ([Branch], [VisitID])"), "{half}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_added_column_is_told_and_a_failure_is_noted() {
+    let sim = Sim::start().await;
+    sim.book(1, 3).await;
+    let agent = Agent::declare(&sim, 10).await;
+    agent.live(Faults::default()).await.unwrap();
+    sim.batch("ALTER TABLE dbo.Visit ADD Room nvarchar(10) NULL").await;
+    agent.live(Faults::default()).await.unwrap();
+    assert_eq!(agent.note().await.added, ["Room nvarchar(10)"]);
+    sim.batch("ALTER TABLE dbo.Visit DROP COLUMN Note").await;
+    agent.live(Faults::default()).await.unwrap_err();
+    let note = agent.note().await;
+    assert!(note.cause().unwrap().contains("column Note is gone"), "{note:?}");
+    assert!(note.fresh.is_some());
+}

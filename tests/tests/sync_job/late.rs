@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use agent::mssql::Session;
 use agent::sync::check::CursorRequest;
 use agent::sync::faults::Faults;
+use agent::sync::pass::Want;
 
 use crate::cursors::track;
 use crate::life::Agent;
@@ -114,7 +115,7 @@ async fn a_change_column_that_lies_is_found_by_the_sweep() {
     assert_eq!(seen.rows, 2, "a clock that is ahead and a missing stamp are seen at once");
     assert_eq!(agent.live(Faults::default()).await.unwrap().rows, 0, "and once");
     sim.batch("DELETE FROM dbo.Visit WHERE VisitID = 3").await;
-    let swept = agent.audit().await;
+    let swept = agent.live_for(Want::Audit).await.unwrap();
     assert_eq!((swept.rows, swept.deletes), (2, 1), "the lying stamp, and the delete");
     check_content(&sim, &agent, "swept").await;
 }
@@ -134,7 +135,11 @@ async fn who_holds_a_rowversion_back_is_told() {
     let cause = held.cause.unwrap();
     assert!(cause.contains(&format!("held back by session {spid}, open since ")), "{cause}");
     assert!(cause.contains("login sa"), "{cause}");
+    let note = agent.note().await;
+    assert_eq!(note.cause(), Some(cause.as_str()));
+    assert!(note.fresh.is_some_and(|fresh| fresh <= note.ended), "as fresh as the pass before");
     late.batch("COMMIT TRANSACTION").await.unwrap();
     let then = agent.live(Faults::default()).await.unwrap();
     assert_eq!((then.rows, then.cause), (1, None));
+    assert_eq!(agent.note().await.cause(), None);
 }

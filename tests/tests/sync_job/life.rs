@@ -13,7 +13,8 @@ use agent::sync::deliver::deliver_next;
 use agent::sync::faults::{Faults, Step};
 use agent::sync::ledger::Ledger;
 use agent::sync::names::JobName;
-use agent::sync::pass::{PassReport, run_audit, run_pass};
+use agent::sync::note::Note;
+use agent::sync::pass::{PassReport, Want, run_pass};
 use agent::sync::sink::MasterSink;
 use agent::sync::spec::Seal;
 use agent::sync::spool::Spool;
@@ -63,12 +64,17 @@ impl Agent {
         agent
     }
 
-    /// Compares every row with what was delivered of it.
-    pub async fn audit(&self) -> PassReport {
+    /// Runs one pass for `want`, delivers everything.
+    pub async fn live_for(&self, want: Want) -> Result<PassReport, String> {
         let room = self.room(Faults::default());
-        let report = run_audit(&room, &job()).await.unwrap();
-        self.deliver(&room).await.unwrap();
-        report
+        let report = run_pass(&room, &job(), want).await.map_err(|error| explain(&error))?;
+        self.deliver(&room).await?;
+        Ok(report)
+    }
+
+    /// How the job stands.
+    pub async fn note(&self) -> Note {
+        self.room(Faults::default()).ledger.note(&job()).await.unwrap().unwrap()
     }
 
     /// The declaration over `dbo.Visit`.
@@ -98,7 +104,7 @@ impl Agent {
         let room = self.room(faults);
         let known = room.ledger.batches().await.map_err(|error| explain(&error))?;
         room.spool.clean(&known).map_err(|error| explain(&error))?;
-        let passed = run_pass(&room, &job()).await;
+        let passed = run_pass(&room, &job(), Want::News).await;
         let delivered = self.deliver(&room).await;
         room.tasks.shutdown(Duration::from_secs(30)).await;
         if let Err(SyncError::Fault { step }) = &passed {

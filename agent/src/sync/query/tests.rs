@@ -164,3 +164,24 @@ fn rows_are_asked_for_by_their_whole_key() {
          ([AppointmentID] = @P3 AND [Note] = CAST(@P4 AS nvarchar(40)))) OPTION (MAXDOP 1)"
     );
 }
+
+#[test]
+fn a_range_of_keys_includes_both_ends() {
+    let key = |id: i32, note: &str| Some(vec![Param::Int(id), Param::Text(note.into())]);
+    let range = KeyRange { from: key(1, "a"), to: key(2, "b") };
+    let page = range_page(&spec(&["AppointmentID", "Note"]), &range, &[], 10);
+    let (a, b) = ("CAST(@P3 AS nvarchar(40))", "CAST(@P7 AS nvarchar(40))");
+    let wanted = format!(
+        "WHERE ([AppointmentID] >= @P2 AND ([AppointmentID] > @P2 OR ([AppointmentID] = @P2 AND [Note] > {a})) OR \
+         ([AppointmentID] = @P4 AND [Note] = CAST(@P5 AS nvarchar(40)))) AND NOT ([AppointmentID] >= @P6 AND \
+         ([AppointmentID] > @P6 OR ([AppointmentID] = @P6 AND [Note] > {b}))) ORDER BY"
+    );
+    assert!(page.sql.contains(&wanted), "{}", page.sql);
+}
+
+#[test]
+fn keys_are_turned_into_their_columns_types_by_the_server() {
+    let keys = [vec![Param::Text("7".into())], vec![Param::BigInt(8)]];
+    let query = typed_keys(&spec(&["AppointmentID"]), &keys);
+    assert_eq!(query.sql, "SELECT CAST(@P1 AS int) UNION ALL SELECT CAST(@P2 AS int)");
+}

@@ -103,6 +103,11 @@ impl SourceColumn {
         exactly(&self.info, value)
     }
 
+    /// The type that a key value is cast to and read as.
+    pub(crate) fn key_type(&self) -> String {
+        self.null_type()
+    }
+
     fn null_type(&self) -> String {
         match self.sql_type.as_str() {
             "rowversion" => "binary(8)".to_owned(),

@@ -23,6 +23,7 @@ pub(crate) fn spec(key: &[&str]) -> JobSpec {
             column("Note", "nvarchar", 80, None),
             column("Balance", "money", 8, None),
         ],
+        known: ["AppointmentID", "Note", "Balance", "RowVer"].map(str::to_owned).to_vec(),
         key: key.iter().map(|name| SqlName::new(*name).unwrap()).collect(),
         cursor: Cursor::Rowversion(SqlName::new("RowVer").unwrap()),
         filter: Vec::new(),
@@ -86,6 +87,16 @@ fn a_table_that_changed_is_told_column_by_column() {
     assert!(text.contains("column Note was nvarchar(40), is nvarchar(50)"), "{text}");
     assert!(text.contains("column Balance is gone"), "{text}");
     assert!(text.contains("RowVer is no rowversion"), "{text}");
+}
+
+#[test]
+fn an_added_column_is_told_and_stops_nothing() {
+    let declared = spec(&["AppointmentID"]);
+    let mut columns: Vec<ColumnInfo> = declared.columns.iter().map(|c| c.info.clone()).collect();
+    columns.push(column("RowVer", "timestamp", 8, None).info);
+    columns.push(column("Room", "nvarchar", 20, None).info);
+    let table = TableInfo { columns, primary_key: vec![], indexes: vec![] };
+    assert_eq!(declared.verify(&table).unwrap(), ["Room nvarchar(10)"]);
 }
 
 #[test]

@@ -1,0 +1,116 @@
+//! The jobs' figures in Prometheus' text format.
+//!
+//! Facts: prometheus.io, "Exposition formats", version 0.0.4. Nothing is served: whoever asks gets the text.
+
+use std::fmt::Write;
+use std::time::SystemTime;
+
+use super::scheduler::JobStatus;
+
+/// The figures of `jobs` as of `now`.
+#[must_use]
+pub fn text(jobs: &[JobStatus], now: SystemTime) -> String {
+    let mut text = String::new();
+    for Figure { name, kind, help, of } in FIGURES {
+        let mut lines = String::new();
+        for job in jobs {
+            if let Some(value) = of(job, now) {
+                let labels = labels(job);
+                // Writing to a String cannot fail.
+                let _ = writeln!(lines, "{name}{{{labels}}} {value}");
+            }
+        }
+        if !lines.is_empty() {
+            let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n{lines}");
+        }
+    }
+    text
+}
+
+struct Figure {
+    name: &'static str,
+    kind: &'static str,
+    help: &'static str,
+    of: fn(&JobStatus, SystemTime) -> Option<u64>,
+}
+
+const FIGURES: &[Figure] = &[
+    Figure {
+        name: "agent_sync_data_age_seconds",
+        kind: "gauge",
+        help: "Age of the job's data: what was committed before is read.",
+        of: |job, now| job.note.age(now).map(|age| age.as_secs()),
+    },
+    Figure {
+        name: "agent_sync_failed",
+        kind: "gauge",
+        help: "1 when the job's last pass failed.",
+        of: |job, _| Some(u64::from(job.note.error.is_some())),
+    },
+    Figure {
+        name: "agent_sync_behind",
+        kind: "gauge",
+        help: "1 when something keeps the job's data from being fresher.",
+        of: |job, _| Some(u64::from(job.note.cause().is_some())),
+    },
+    Figure {
+        name: "agent_sync_pass_rows_read",
+        kind: "gauge",
+        help: "Rows that the job's last good pass read from the server.",
+        of: |job, _| Some(job.note.read),
+    },
+    Figure {
+        name: "agent_sync_pass_milliseconds",
+        kind: "gauge",
+        help: "How long the job's last good pass took.",
+        of: |job, _| Some(job.note.took_ms),
+    },
+    Figure {
+        name: "agent_sync_delivered_rows",
+        kind: "counter",
+        help: "Rows that the sink took in the job's epoch.",
+        of: |job, _| Some(job.state.delivered_rows),
+    },
+    Figure {
+        name: "agent_sync_delivered_batches",
+        kind: "counter",
+        help: "Batches that the sink took in the job's epoch.",
+        of: |job, _| Some(job.state.delivered_batches),
+    },
+    Figure {
+        name: "agent_sync_spool_batches",
+        kind: "gauge",
+        help: "Batches of the job that wait for the sink.",
+        of: |job, _| Some(job.spool.batches),
+    },
+    Figure {
+        name: "agent_sync_spool_bytes",
+        kind: "gauge",
+        help: "Bytes of the job that wait for the sink.",
+        of: |job, _| Some(job.spool.bytes),
+    },
+];
+
+fn labels(job: &JobStatus) -> String {
+    let spec = &job.state.spec;
+    format!(
+        "job=\"{}\",database=\"{}\",table=\"{}\"",
+        escaped(spec.name.as_str()),
+        escaped(&spec.connection.database),
+        escaped(&spec.table.to_string())
+    )
+}
+
+fn escaped(value: &str) -> String {
+    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn label_values_cannot_end_their_own_quotes() {
+        assert_eq!(escaped("a\"b\\c\nd"), "a\\\"b\\\\c\\nd");
+    }
+}
