@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails it by panicking")]
 
+#[path = "sync_job/batches.rs"]
+mod batches;
 #[path = "sync_job/cursors.rs"]
 mod cursors;
 #[path = "sync_job/late.rs"]
@@ -19,32 +21,10 @@ use agent::mssql::Session;
 use agent::sync::check::CursorRequest;
 use agent::sync::faults::{Faults, Step};
 use agent::sync::pass::Ending;
-use tiberius::ColumnData;
 
+use crate::batches::source;
 use crate::life::{Agent, die_at};
 use crate::sim::{CANARY, Sim};
-
-/// The table as it stands, in the form of [`master::Master::newest`].
-#[expect(clippy::wildcard_enum_match_arm, reason = "the query gives four kinds; any other is a failed test")]
-async fn source(sim: &Sim) -> BTreeMap<(String, i32), Vec<String>> {
-    let sql = "SELECT Branch, VisitID, Note, Fee, CAST(Balance AS decimal(19,4)), ExternalID, RowVer FROM dbo.Visit";
-    let rows = sim.batch(sql).await.remove(0);
-    let text = |cell: &ColumnData<'static>| match cell {
-        ColumnData::String(v) => v.as_ref().map(ToString::to_string),
-        ColumnData::Numeric(v) => v.map(|number| number.value().to_string()),
-        ColumnData::Guid(v) => v.map(|guid| guid.to_string().to_uppercase()),
-        ColumnData::Binary(v) => v.as_ref().map(|bytes| master::hex(bytes)),
-        other => panic!("{other:?}"),
-    };
-    rows.iter()
-        .map(|row| {
-            let cells: Vec<&ColumnData<'static>> = row.cells().map(|(_, cell)| cell).collect();
-            let id = if let ColumnData::I32(Some(id)) = cells[1] { *id } else { panic!("{:?}", cells[1]) };
-            let rest = cells[2..].iter().map(|cell| text(cell).unwrap_or_else(|| "NULL".into())).collect();
-            ((text(cells[0]).unwrap(), id), rest)
-        })
-        .collect()
-}
 
 /// Delivered equals source, no version came twice, no sequence is missing, every file was announced with its digest.
 async fn check(sim: &Sim, agent: &Agent, what: &str) {
@@ -77,7 +57,7 @@ fn check_sequences(agent: &Agent, what: &str) {
         let announced_digest = event.get("sha256").and_then(proto::Value::as_str).unwrap().to_uppercase();
         assert_eq!(
             announced_digest,
-            master::hex(sha256.as_ref()),
+            batches::hex(sha256.as_ref()),
             "{what}: {path} is not what was announced"
         );
         let number = |name: &str| event.get(name).and_then(proto::Value::as_u64).unwrap();

@@ -9,10 +9,11 @@ use agent::sync::check::CursorRequest;
 use agent::sync::faults::Faults;
 use agent::sync::pass::Want;
 
+use crate::batches::source;
+use crate::check_content;
 use crate::cursors::track;
 use crate::life::Agent;
 use crate::sim::Sim;
-use crate::{check_content, source};
 
 /// Reads what is above the greatest rowversion seen so far, as home-made synchronizers do.
 #[derive(Default)]

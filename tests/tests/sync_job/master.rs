@@ -1,16 +1,13 @@
-//! A master that receives files as Salt's does (truncate at 0, append elsewhere), and reads the batches it was given.
+//! A master that receives files as Salt's does (truncate at 0, append elsewhere).
 
 use std::collections::{BTreeMap, HashMap};
-use std::io::{Read, Write};
 use std::sync::Mutex;
 
 use agent::channel::{LinkError, MasterLink};
-use arrow_array::cast::AsArray;
-use arrow_array::types::{Decimal128Type, Int32Type};
-use arrow_array::{Array, RecordBatch};
 use futures_util::future::BoxFuture;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use proto::{Map, Value};
+
+use crate::batches::{Version, try_versions_in};
 
 /// What arrived. Shared by the agent's lives.
 #[derive(Default)]
@@ -20,9 +17,6 @@ pub struct Master {
     /// Requests are refused as if nobody were there.
     pub away: std::sync::atomic::AtomicBool,
 }
-
-/// One delivered version of a visit: branch and id, then the rest as text; nothing for a delete.
-pub type Version = (String, i32, Option<Vec<String>>);
 
 impl Master {
     /// The received files, by path.
@@ -37,20 +31,12 @@ impl Master {
 
     /// Every delivered version of every row, file after file in the order of their names.
     pub fn versions(&self, identity: &age::x25519::Identity) -> Vec<Version> {
-        self.files().into_values().flat_map(|sealed| rows(&open(&sealed, identity))).collect()
+        self.files().into_values().flat_map(|sealed| versions_in(&sealed, identity)).collect()
     }
 
     /// The last delivered version of each row in the newest epoch.
     pub fn newest(&self, identity: &age::x25519::Identity) -> BTreeMap<(String, i32), Vec<String>> {
-        let files = self.files();
-        let epoch = |path: &str| path.rsplit('/').next().unwrap().split('-').next().unwrap().to_owned();
-        let last = files.keys().map(|path| epoch(path)).max();
-        let versions = files
-            .iter()
-            .filter(|(path, _)| Some(epoch(path)) == last)
-            .flat_map(|(_, sealed)| rows(&open(sealed, identity)));
-        let newest: HashMap<_, _> = versions.map(|(branch, id, rest)| ((branch, id), rest)).collect();
-        newest.into_iter().filter_map(|(key, rest)| rest.map(|rest| (key, rest))).collect()
+        newest(&self.files(), identity).unwrap()
     }
 
     fn answer(&self) -> Result<Value, LinkError> {
@@ -72,48 +58,25 @@ impl Master {
     }
 }
 
-fn open(sealed: &[u8], identity: &age::x25519::Identity) -> Vec<u8> {
-    let mut clear = Vec::new();
-    let opened = age::Decryptor::new(sealed).unwrap();
-    opened.decrypt(std::iter::once(identity as &dyn age::Identity)).unwrap().read_to_end(&mut clear).unwrap();
-    clear
+/// The versions in one sealed file.
+fn versions_in(sealed: &[u8], identity: &age::x25519::Identity) -> Vec<Version> {
+    try_versions_in(sealed, identity).expect("a delivered file is whole")
 }
 
-fn rows(parquet: &[u8]) -> Vec<Version> {
-    let mut file = tempfile::tempfile().unwrap();
-    file.write_all(parquet).unwrap();
-    let reader = ParquetRecordBatchReaderBuilder::try_new(file).unwrap().build().unwrap();
-    reader.flat_map(|batch| versions(&batch.unwrap())).collect()
-}
-
-fn versions(batch: &RecordBatch) -> Vec<Version> {
-    let column = |name: &str| batch.column_by_name(name).unwrap();
-    let (ids, branches) =
-        (column("VisitID").as_primitive::<Int32Type>(), column("Branch").as_string::<i32>());
-    let (notes, guids) = (column("Note").as_string::<i32>(), column("ExternalID").as_string::<i32>());
-    let fees = column("Fee").as_primitive::<Decimal128Type>();
-    let balances = column("Balance").as_primitive::<Decimal128Type>();
-    let versions = column("RowVer").as_fixed_size_binary();
-    let operations = batch.column_by_name("_operation").map(|column| column.as_string::<i32>());
-    let text = |valid: bool, text: String| if valid { text } else { "NULL".to_owned() };
-    (0..batch.num_rows())
-        .map(|at| {
-            let rest = vec![
-                text(notes.is_valid(at), notes.value(at).to_owned()),
-                text(fees.is_valid(at), fees.value(at).to_string()),
-                text(balances.is_valid(at), balances.value(at).to_string()),
-                text(guids.is_valid(at), guids.value(at).to_owned()),
-                hex(versions.value(at)),
-            ];
-            let deleted = operations.is_some_and(|operations| operations.value(at) == "delete");
-            (branches.value(at).to_owned(), ids.value(at), (!deleted).then_some(rest))
-        })
-        .collect()
-}
-
-/// Bytes as SQL Server prints them.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02X}")).collect()
+/// The last delivered version of each row in the newest epoch; the files by their paths. `None` when one is not whole.
+fn newest(
+    files: &BTreeMap<String, Vec<u8>>,
+    identity: &age::x25519::Identity,
+) -> Option<BTreeMap<(String, i32), Vec<String>>> {
+    let epoch = |path: &str| path.rsplit('/').next().unwrap().split('-').next().unwrap().to_owned();
+    let last = files.keys().map(|path| epoch(path)).max();
+    let mut newest = HashMap::new();
+    for (_, sealed) in files.iter().filter(|(path, _)| Some(epoch(path)) == last) {
+        for (branch, id, rest) in try_versions_in(sealed, identity)? {
+            newest.insert((branch, id), rest);
+        }
+    }
+    Some(newest.into_iter().filter_map(|(key, rest)| rest.map(|rest| (key, rest))).collect())
 }
 
 impl MasterLink for Master {

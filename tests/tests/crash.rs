@@ -1,0 +1,188 @@
+//! The crash suite: agent, master and SQL Server die at random moments while a front desk works; nothing is lost, nothing
+//! comes twice.
+//!
+//! Agent and master are killed with SIGKILL and started again; the simulated SQL Server breaks every connection, rolls back
+//! what is open and refuses clients for a moment. One job of each cursor kind reads the same table. After every few deaths
+//! the desk rests and each job's data must become the table's. `CRASH_ROUNDS` says how many deaths (12 when it says nothing),
+//! `CRASH_SEED` repeats a run; `tests/crash-suite 1000` is the long form.
+
+#![expect(clippy::unwrap_used, reason = "a helper of a test fails it by panicking")]
+
+#[path = "sync_job/batches.rs"]
+mod batches;
+#[path = "crash/desk.rs"]
+mod desk;
+#[path = "crash/master.rs"]
+mod master;
+#[path = "crash/replica.rs"]
+mod replica;
+#[path = "sync_job/sim.rs"]
+mod sim;
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use serde_json::json;
+use tests::minion::{Minion, Sut};
+use tests::wait::{PATIENCE, wait_for};
+
+use crate::batches::source;
+use crate::desk::Desk;
+use crate::master::Master;
+use crate::replica::Replica;
+use crate::sim::{CANARY, Sim};
+
+const CURSORS: [(&str, &str); 5] = [
+    ("rowversion", "cursor: rowversion"),
+    ("tracking", "cursor: change_tracking"),
+    ("datetime", "{cursor: datetime, cursor_column: Changed}"),
+    ("digest", "cursor: digest"),
+    ("full", "cursor: full"),
+];
+
+struct Scene {
+    sim: Sim,
+    master: Master,
+    agent: Minion,
+    identity: age::x25519::Identity,
+    replicas: BTreeMap<&'static str, Replica>,
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_dies_delivered_is_the_source() {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    let (rounds, seed) =
+        (number("CRASH_ROUNDS").unwrap_or(12), number("CRASH_SEED").unwrap_or_else(rand::random));
+    say(&format!("CRASH_SEED={seed} CRASH_ROUNDS={rounds}"));
+    let mut random = StdRng::seed_from_u64(seed);
+    let mut scene = Scene::set().await;
+    let mut deaths: BTreeMap<&str, u32> = BTreeMap::new();
+    let mut round = 0;
+    while round < rounds {
+        let desk = Desk::open(&scene.sim, random.r#gen());
+        for _ in 0..ROUNDS_AT_ONCE.min(rounds - round) {
+            // The moment of a death is the point of the suite; it is drawn from the seed.
+            tokio::time::sleep(Duration::from_millis(random.gen_range(20..600))).await;
+            *deaths.entry(scene.kill(&mut random).await).or_default() += 1;
+            round += 1;
+        }
+        desk.close().await;
+        scene.check(&format!("seed {seed}, after {round} deaths")).await;
+    }
+    scene.look_for_canaries();
+    say(&format!("{round} deaths: {deaths:?}"));
+}
+
+impl Scene {
+    async fn set() -> Self {
+        let sim = Sim::start().await;
+        sim.batch("ALTER DATABASE Clinic SET CHANGE_TRACKING = ON").await;
+        sim.batch("ALTER TABLE dbo.Visit ENABLE CHANGE_TRACKING").await;
+        sim.book(1, 60).await;
+        let master = Master::start().unwrap();
+        let agent = Minion::start_as(Sut::Agent, master.ret_port(), ID, json!({})).unwrap();
+        master.accept(ID).unwrap();
+        let identity = age::x25519::Identity::generate();
+        let connection = sim.connection("Clinic");
+        let jobs: String = CURSORS.iter().map(|(name, cursor)| job(name, cursor)).collect();
+        let defaults = format!(
+            "{{% set where = {} %}}\n",
+            json!({
+                "server": connection.server.to_string(), "user": "sa", "password": connection.password.reveal(),
+                "database": "Clinic", "recipients": [identity.to_public().to_string()],
+            })
+        );
+        master.apply(&format!("{defaults}{jobs}")).unwrap();
+        Self { sim, master, agent, identity, replicas: BTreeMap::new() }
+    }
+
+    /// Kills one of the three and starts it again.
+    async fn kill(&mut self, random: &mut StdRng) -> &'static str {
+        match random.gen_range(0..4) {
+            0 | 1 => {
+                self.agent.kill();
+                self.agent.launch().unwrap();
+                "agent"
+            }
+            2 => {
+                self.master.kill_and_start().unwrap();
+                "master"
+            }
+            _ => {
+                let down = random.gen_range(50..400);
+                let sql = format!("EXEC sys.xp_ehrsim_fault N'restart', N'', {down}");
+                // The connection that asks for it breaks as well.
+                if let Ok(mut session) = agent::mssql::Session::connect(&self.sim.connection("master")).await
+                {
+                    drop(session.batch(&sql).await);
+                }
+                "sql server"
+            }
+        }
+    }
+
+    /// Waits until every job's delivered data is the table; no gap, no repeat.
+    async fn check(&mut self, what: &str) {
+        let table = self.source().await;
+        for (job, _) in CURSORS {
+            let replica = self.replicas.entry(job).or_insert_with(|| Replica::new(job != "rowversion"));
+            wait_for(&format!("{job} to deliver the table ({what})"), PATIENCE, || {
+                replica.take(&self.master, job, &self.identity)?;
+                replica.compare(&table)
+            })
+            .unwrap();
+        }
+    }
+
+    /// The table; patient, because the server may just be coming back.
+    async fn source(&self) -> BTreeMap<(String, i32), Vec<String>> {
+        let end = Instant::now() + PATIENCE;
+        while agent::mssql::Session::connect(&self.sim.connection("Clinic")).await.is_err() {
+            assert!(Instant::now() < end, "the server does not come back");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        source(&self.sim).await
+    }
+
+    /// Nothing that agent and master left on disk holds a row's value: stores, spool, logs, delivered files.
+    fn look_for_canaries(&self) {
+        let mut looked = 0;
+        for root in [self.agent.path(""), self.master.path("")] {
+            for file in files_below(&root) {
+                let Ok(bytes) = std::fs::read(&file) else { continue };
+                looked += 1;
+                let holds = bytes.windows(CANARY.len()).any(|window| window == CANARY.as_bytes());
+                assert!(!holds, "{} holds a row's value in clear", file.display());
+            }
+        }
+        assert!(looked > 20, "only {looked} files were looked at");
+    }
+}
+
+fn job(name: &str, cursor: &str) -> String {
+    let cursor = cursor.trim_matches(|brace| brace == '{' || brace == '}').replace(", ", "\n    - ");
+    format!(
+        "{name}:\n  mssql_sync.present:\n    - table: dbo.Visit\n    - {cursor}\n    - interval: 0.2\n    - sweep: 1\n    \
+         - batch_rows: 20\n    - encrypt: false\n    - lock_timeout: 500\n    - server: {{{{ where.server }}}}\n    \
+         - user: {{{{ where.user }}}}\n    - password: {{{{ where.password }}}}\n    - database: {{{{ where.database }}}}\n    \
+         - recipients: {{{{ where.recipients | json }}}}\n"
+    )
+}
+
+fn files_below(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    let paths = entries.map(|entry| entry.unwrap().path());
+    paths.flat_map(|path| if path.is_dir() { files_below(&path) } else { vec![path] }).collect()
+}
+
+fn say(text: &str) {
+    #[expect(clippy::print_stderr, reason = "a seed is of use only when it is seen")]
+    {
+        eprintln!("{text}");
+    }
+}
+
+const ID: &str = "practice";
+const ROUNDS_AT_ONCE: u64 = 6;
