@@ -154,6 +154,17 @@ pub trait MasterLink: Send + Sync {
     /// Fires one event on the master's bus.
     fn fire_event<'a>(&'a self, tag: &'a str, data: Value) -> BoxFuture<'a, Result<(), LinkError>>;
 
+    /// Fires one event on the bus of one master alone, where there are several.
+    fn fire_event_to<'a>(
+        &'a self,
+        master: &'a MasterAddress,
+        tag: &'a str,
+        data: Value,
+    ) -> BoxFuture<'a, Result<(), LinkError>> {
+        let _ = master;
+        self.fire_event(tag, data)
+    }
+
     /// Fires an event of a job: the master's bus carries the jid beside the data, as Salt's progress events do.
     fn fire_job_event<'a>(
         &'a self,

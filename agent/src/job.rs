@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 pub mod accept;
 pub mod execute;
 pub mod outcome;
+pub mod progress;
 pub mod queue;
 pub mod slot;
 

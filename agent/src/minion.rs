@@ -13,11 +13,11 @@ use proto::{Map, Value};
 use tokio::sync::mpsc;
 
 use crate::{
-    channel::{self, ChannelSettings, LinkEvent, MasterLink},
+    channel::{self, ChannelSettings, LinkEvent, MasterAddress, MasterLink},
     config::Config,
     job::{accept::Acceptor, queue::ReturnQueue},
     mine, pillar, schedule,
-    services::Services,
+    services::{Acquaintance, Services},
     status,
     store::Store,
     sync::sink::MasterSink,
@@ -149,7 +149,7 @@ impl Minion {
                 tracing::info!(%master, publish_port, "connected to the master");
                 self.note("connected", Some(&master.to_string()));
                 let this = self.clone();
-                drop(self.services.tasks.spawn("greeting", async move { this.greet().await }));
+                drop(self.services.tasks.spawn("greeting", async move { this.greet(master).await }));
             }
             LinkEvent::Missed { count } => {
                 self.report_gap("agent/publish/missed", [("count", count)].into());
@@ -177,15 +177,18 @@ impl Minion {
         }
     }
 
-    /// Grains and pillar to the master, then the start events, once per process; after a later connect the
+    /// Grains and pillar to the master, then the start events, once per process and master; after a later connect the
     /// pillar only, since the master may have forgotten this minion's grains.
-    async fn greet(&self) {
+    async fn greet(&self, master: MasterAddress) {
         self.queue.wake();
         if let Err(error) = pillar::refresh(&self.services).await {
             tracing::warn!(%error, "the pillar could not be had; it is asked for again at the next state run");
         }
-        if self.services.first_greeting() {
-            self.start_events().await;
+        let acquaintance = self.services.greet(&master);
+        if acquaintance != Acquaintance::Known {
+            self.start_events(&master).await;
+        }
+        if acquaintance == Acquaintance::First {
             let mine = mine::keep_updated(Arc::clone(&self.services));
             drop(self.services.tasks.spawn("mine", mine));
             self.startup_states();
@@ -207,7 +210,7 @@ impl Minion {
         self.acceptor.own(fun, arg);
     }
 
-    async fn start_events(&self) {
+    async fn start_events(&self, master: &MasterAddress) {
         let id = self.services.config.id.as_str();
         let started = chrono::Local::now().format("%a %b %e %H:%M:%S %Y");
         let text = format!("Minion {id} started at {started}");
@@ -215,7 +218,8 @@ impl Minion {
         let tags =
             legacy.then(|| "minion_start".to_owned()).into_iter().chain([format!("salt/minion/{id}/start")]);
         for tag in tags {
-            if let Err(error) = self.services.link.fire_event(&tag, Value::from(text.as_str())).await {
+            let data = Value::from(text.as_str());
+            if let Err(error) = self.services.link.fire_event_to(master, &tag, data).await {
                 tracing::warn!(tag, %error, "a start event could not be sent");
             }
         }

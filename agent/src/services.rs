@@ -3,16 +3,16 @@
 //! Nothing here runs by itself. The link is a trait object, so that `agent call --local` works with a
 //! link that refuses and tests with a scripted one.
 
-use std::sync::{
-    Arc, PoisonError, RwLock,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, PoisonError, RwLock},
 };
 
 use states::Value;
 use tokio::sync::watch;
 
 use crate::{
-    channel::MasterLink,
+    channel::{MasterAddress, MasterLink},
     config::Config,
     files::FileClient,
     grains,
@@ -52,7 +52,18 @@ pub struct Services {
     /// The state modules.
     pub state_modules: StateModuleTable,
     gathered: watch::Sender<bool>,
-    greeted: AtomicBool,
+    greeted: Mutex<HashSet<MasterAddress>>,
+}
+
+/// How well a master that connects is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Acquaintance {
+    /// The first master of this process.
+    First,
+    /// Another master.
+    New,
+    /// It was greeted before.
+    Known,
 }
 
 impl Services {
@@ -73,7 +84,7 @@ impl Services {
             modules: ModuleTable::new(crate::modules::built_in()),
             state_modules: StateModuleTable::new(crate::state_modules::built_in()),
             gathered: watch::Sender::new(false),
-            greeted: AtomicBool::new(false),
+            greeted: Mutex::default(),
         })
     }
 
@@ -91,9 +102,14 @@ impl Services {
         self.grains.current()
     }
 
-    /// Whether the master was not greeted yet; true once per process.
-    pub fn first_greeting(&self) -> bool {
-        !self.greeted.swap(true, Ordering::Relaxed)
+    /// Notes that a master is greeted, and tells how well it was known before.
+    pub fn greet(&self, master: &MasterAddress) -> Acquaintance {
+        let mut greeted = self.greeted.lock().unwrap_or_else(PoisonError::into_inner);
+        match (greeted.is_empty(), greeted.insert(master.clone())) {
+            (true, _) => Acquaintance::First,
+            (false, true) => Acquaintance::New,
+            (false, false) => Acquaintance::Known,
+        }
     }
 
     /// The grains, once they were gathered for the first time.

@@ -106,7 +106,9 @@ pub async fn prepare(call: &CallContext, settings: Settings) -> Result<Prepared,
     let handle = tokio::runtime::Handle::current();
     let sources = Sources {
         files: Arc::new(FileBridge::new(Arc::clone(&services), handle.clone())),
-        functions: Arc::new(FunctionBridge::new(Arc::clone(&services), handle, &context)),
+        functions: Arc::new(
+            FunctionBridge::new(Arc::clone(&services), handle, &context).heeding(call.cancel.clone()),
+        ),
         states: Arc::new(Known(Arc::clone(&services))),
         matcher: matcher(&services, &context),
     };
@@ -127,6 +129,7 @@ impl Prepared {
     {
         let (sources, context) = (self.sources.clone(), self.context.clone());
         let done = self.services.tasks.blocking(move || work(&Compiler::new(&sources, &context))).await;
+        self.heed_cancel()?;
         match done {
             Ok(done) => done.map_err(NotRun::Compile),
             Err(error) => Err(NotRun::Unavailable(format!("the compilation ended early: {error}"))),

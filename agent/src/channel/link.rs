@@ -19,8 +19,12 @@ use super::{
     clock,
     requests::{ExchangeError, Repeat, Requests},
     sessions::{OpenSession, Sessions},
-    settings::ChannelSettings,
+    settings::{ChannelSettings, MasterAddress},
 };
+
+/// What a return that the master did not keep is told to be.
+const NOT_TAKEN: &str = "the master did not keep it: it may require signatures (minion_sign_messages) or have failed over \
+                         it; its own log says why";
 
 /// One minion's link to its master.
 pub struct Link {
@@ -48,6 +52,11 @@ impl Link {
     /// Puts the parts together.
     pub fn new(settings: Arc<ChannelSettings>, requests: Arc<Requests>, sessions: Arc<Sessions>) -> Self {
         Self { settings, requests, sessions, answered: watch::Sender::new(Instant::now()) }
+    }
+
+    /// Whether this is the link to a master.
+    pub fn is_to(&self, master: &MasterAddress) -> bool {
+        self.settings.masters.contains(master)
     }
 
     /// Asks the master something small whenever nothing was asked for long, for ever. Connections are kept alive by
@@ -206,6 +215,13 @@ impl MasterLink for Link {
     }
 
     fn return_job<'a>(&'a self, ret: Map) -> BoxFuture<'a, Result<(), LinkError>> {
-        Box::pin(async move { self.request("_return", ret).await.map(drop) })
+        Box::pin(async move {
+            let answer = self.request("_return", ret).await?;
+            // Salt answers nil; `False` when it refuses the return, an empty text when it failed over it.
+            match answer == Value::Bool(false) || answer.as_str() == Some("") {
+                true => Err(LinkError::Refused { cmd: "_return".to_owned(), why: NOT_TAKEN.to_owned() }),
+                false => Ok(()),
+            }
+        })
     }
 }

@@ -19,6 +19,7 @@ use super::{
     LinkError, LinkEvent, MasterLink,
     link::{Link, repeat},
     requests::Repeat,
+    settings::MasterAddress,
 };
 
 /// Jobs whose publisher is remembered.
@@ -185,6 +186,18 @@ impl MasterLink for ManyLinks {
 
     fn fire_event<'a>(&'a self, tag: &'a str, data: Value) -> BoxFuture<'a, Result<(), LinkError>> {
         Box::pin(self.fire_at_all(move |link| link.fire_event(tag, data.clone())))
+    }
+
+    fn fire_event_to<'a>(
+        &'a self,
+        master: &'a MasterAddress,
+        tag: &'a str,
+        data: Value,
+    ) -> BoxFuture<'a, Result<(), LinkError>> {
+        match self.links.iter().find(|one| one.link.is_to(master)) {
+            Some(one) => one.link.fire_event(tag, data),
+            None => self.fire_event(tag, data),
+        }
     }
 
     fn fire_job_event<'a>(

@@ -371,3 +371,17 @@ async fn a_signed_return_is_one_that_the_master_can_verify() {
     minion.link.return_job(ret).await.unwrap();
     assert_eq!(master.script().signed_by_minion, [Some(true)]);
 }
+
+#[tokio::test]
+async fn a_return_that_the_master_did_not_keep_is_no_return() {
+    let master = ScriptedMaster::start().await;
+    let mut minion = Minion::start(master.request_port, |_| {});
+    minion.connected().await;
+    for answer in [Value::Bool(false), "".into()] {
+        master.script().return_answer = answer;
+        let error = minion.link.return_job([("jid", jid(1)), ("return", "x".to_owned())].into()).await;
+        assert!(matches!(error, Err(LinkError::Refused { .. })), "{error:?}");
+    }
+    master.script().return_answer = Value::Nil;
+    minion.link.return_job([("jid", jid(1)), ("return", "x".to_owned())].into()).await.unwrap();
+}

@@ -6,6 +6,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use futures_util::future::BoxFuture;
 use states::{Map, Value};
 
+use crate::job::progress;
 use crate::modules::{Arguments, CallContext, FunctionSpec, Module, ModuleError};
 use crate::mssql::Param;
 use crate::mssql::arguments::scalar;
@@ -51,9 +52,14 @@ async fn run(name: &JobName, want: Want, call: &CallContext) -> Result<Value, Mo
     let state =
         call.services.syncs.find(name).await.map_err(|error| ModuleError::Execution(explain(&error)))?;
     let state = state.ok_or_else(|| ModuleError::Execution(format!("there is no sync job {name}")))?;
+    let tell = |number| async move {
+        if let Ok(Some(job)) = jobs(Some(name), call).await.map(|jobs| jobs.into_iter().next()) {
+            progress::fire(call, number, Value::Map(shown(&job))).await;
+        }
+    };
     let report = tokio::select! {
         () = call.cancel.cancelled() => return Err(ModuleError::Cancelled),
-        report = call.services.syncs.run_for(name, want) => report,
+        report = progress::while_telling(call.services.syncs.run_for(name, want), progress::EVERY, tell) => report,
     };
     Ok(Value::Map(shown_report(&report.map_err(ModuleError::Execution)?, &state.spec.cursor)))
 }

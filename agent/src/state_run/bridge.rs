@@ -10,6 +10,7 @@ use std::{
 
 use states::{FileError, Files, FunctionError, Functions, Map, Matcher, RenderContext, Value};
 use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     files::{FileClient, SaltPath},
@@ -71,20 +72,28 @@ pub struct FunctionBridge {
     services: Arc<Services>,
     runtime: Handle,
     pillar: Arc<Value>,
+    cancel: CancellationToken,
 }
 
 impl FunctionBridge {
     /// A bridge for one run.
     #[must_use]
     pub fn new(services: Arc<Services>, runtime: Handle, context: &RenderContext) -> Self {
-        Self { services, runtime, pillar: Arc::new(context.pillar.clone()) }
+        let cancel = services.tasks.token();
+        Self { services, runtime, pillar: Arc::new(context.pillar.clone()), cancel }
+    }
+
+    /// The same for a run that can be killed: what a template called then ends.
+    #[must_use]
+    pub fn heeding(self, cancel: CancellationToken) -> Self {
+        Self { cancel, ..self }
     }
 }
 
 impl Functions for FunctionBridge {
     fn call(&self, fun: &str, args: Vec<Value>, kwargs: Map) -> Result<Value, FunctionError> {
-        let cancel = self.services.tasks.token();
-        let call = CallContext::new(Arc::clone(&self.services), cancel).with_pillar(Arc::clone(&self.pillar));
+        let call = CallContext::new(Arc::clone(&self.services), self.cancel.clone())
+            .with_pillar(Arc::clone(&self.pillar));
         let called = self.runtime.block_on(self.services.modules.call(fun, args, kwargs, &call));
         called.map_err(|error| match &error {
             ModuleError::NotAvailable { fun } => FunctionError::NotFound(fun.clone()),

@@ -32,6 +32,9 @@ async fn all_masters_of_a_list_are_served_and_each_gets_its_own_returns() {
         assert_eq!(returned, [Some(Value::from(jid(number)))]);
         assert_eq!((script.count("_minion_event"), script.count("_pillar")), (1, 1));
     }
+    let to_second = MasterAddress::parse(&format!("127.0.0.1:{}", second.request_port), 0).unwrap();
+    minion.link.fire_event_to(&to_second, "salt/minion/m1/start", "started".into()).await.unwrap();
+    assert_eq!((first.script().count("_minion_event"), second.script().count("_minion_event")), (1, 2));
     drop(first);
     minion.lost().await;
     assert_eq!(minion.echo("other").await.unwrap(), "other".into());

@@ -51,6 +51,8 @@ pub struct Script {
     pub seen: Vec<String>,
     /// The loads of `_return`s.
     pub returns: Vec<Map>,
+    /// The answer to every `_return`; nil when the master takes it.
+    pub return_answer: Value,
     /// Whether the minion's signature on each `_return` is right; `None` for none.
     pub signed_by_minion: Vec<Option<bool>>,
     /// Subscribers at this moment.
@@ -97,6 +99,7 @@ impl ScriptedMaster {
             mute: 0,
             seen: Vec::new(),
             returns: Vec::new(),
+            return_answer: Value::Nil,
             signed_by_minion: Vec::new(),
             subscribers: 0,
             minion: None,
@@ -302,7 +305,7 @@ impl Script {
             "_return" => {
                 self.returns.push(request.load.clone());
                 self.signed_by_minion.push(request.is_signed_by(self.minion.as_ref().unwrap()));
-                Value::Nil
+                self.return_answer.clone()
             }
             "echo" => request.load.get("what").cloned().unwrap(),
             _ => Value::Map(Map::new()),
