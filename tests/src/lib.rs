@@ -6,6 +6,7 @@
 
 pub mod binaries;
 pub mod ehr;
+pub mod memory;
 pub mod minion;
 pub mod process;
 pub mod received;

@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use tests::{
     binaries::{Profile, build},
+    memory::group_megabytes,
     process::Process,
     salt::{MasterSettings, SaltMaster, Series},
     scratch::Scratch,
@@ -27,6 +28,8 @@ pub struct Figures {
     pub ping_p95: f64,
     /// Seconds for a 100-state SLS, median.
     pub states: Option<f64>,
+    /// Returns per second of 100 jobs published as fast as the master takes them.
+    pub burst: f64,
 }
 
 /// Measures every peer on one master of `series`.
@@ -54,7 +57,9 @@ fn minimal(master: &SaltMaster, pings: u32) -> Result<Figures> {
     master.key("accept", "bench-minimal")?;
     first_ping(master, "bench-minimal")?;
     let (ping_p50, ping_p95) = latencies(master, "bench-minimal", pings)?;
-    Ok(Figures { peer: "minimal peer (the floor)".to_owned(), ping_p50, ping_p95, ..Figures::default() })
+    let burst = burst(master, "bench-minimal")?;
+    let peer = "minimal peer (the floor)".to_owned();
+    Ok(Figures { peer, ping_p50, ping_p95, burst, ..Figures::default() })
 }
 
 fn measure(
@@ -89,7 +94,7 @@ fn measure(
     }
     let process = running.context("invariant: at least one start")?;
     thread::sleep(IDLE);
-    let idle_megabytes = Some(group_pss(process.pid())? / 1000.0);
+    let idle_megabytes = Some(group_megabytes(process.pid())?);
     let (ping_p50, ping_p95) = latencies(master, &id, pings)?;
     let states = Some(state_runs(master, &id, runs)?);
     Ok(Figures {
@@ -99,6 +104,7 @@ fn measure(
         ping_p50,
         ping_p95,
         states,
+        burst: burst(master, &id)?,
     })
 }
 
@@ -117,6 +123,17 @@ fn latencies(master: &SaltMaster, id: &str, pings: u32) -> Result<(f64, f64)> {
 fn state_runs(master: &SaltMaster, id: &str, runs: u32) -> Result<f64> {
     let request = json!({ "tgt": id, "fun": "state.apply", "arg": ["hundred"], "count": runs });
     Ok(median(&mut seconds(&master.driver().ask("timed", request, Duration::from_secs(600))?)))
+}
+
+/// A job that is recorded and queued as any other, not answered at once as a ping is.
+fn burst(master: &SaltMaster, id: &str) -> Result<f64> {
+    let limit = Duration::from_secs(300);
+    let request = json!({
+        "tgt": id, "fun": "test.arg", "arg": ["burst"], "count": BURST, "limit": limit.as_secs(),
+    });
+    let taken = master.driver().ask("burst", request, limit + PATIENCE)?;
+    let taken = taken.as_f64().with_context(|| format!("no seconds: {taken}"))?;
+    Ok(f64::from(BURST) / taken)
 }
 
 fn seconds(answer: &Value) -> Vec<f64> {
@@ -138,27 +155,6 @@ fn rank(count: usize, share: f64) -> usize {
     ((count.saturating_sub(1)) as f64 * share).round() as usize
 }
 
-/// Kilobytes of PSS of every process in a process group.
-fn group_pss(group: u32) -> Result<f64> {
-    let mut total = 0.0;
-    for entry in fs::read_dir("/proc")?.flatten() {
-        let Ok(stat) = fs::read_to_string(entry.path().join("stat")) else { continue };
-        let Some((_, fields)) = stat.rsplit_once(") ") else { continue };
-        if fields.split(' ').nth(2) == Some(&group.to_string()) {
-            total += pss(&entry.path());
-        }
-    }
-    Ok(total)
-}
-
-fn pss(process: &Path) -> f64 {
-    let Ok(rollup) = fs::read_to_string(process.join("smaps_rollup")) else { return 0.0 };
-    let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:"));
-    let kibibytes =
-        line.and_then(|line| line.trim().strip_suffix(" kB")).and_then(|number| number.parse::<f64>().ok());
-    kibibytes.unwrap_or_default() * 1.024
-}
-
 fn config(id: &str, root: &Path, ret_port: u16) -> Result<String> {
     let path = |name: &str| root.join(name);
     Ok(serde_json::to_string_pretty(&json!({
@@ -173,5 +169,7 @@ fn hundred_states() -> String {
     (0..100).map(|number| format!("state {number}:\n  test.succeed_without_changes\n")).collect()
 }
 
+/// Jobs at once.
+const BURST: u32 = 100;
 /// Before memory is read.
 const IDLE: Duration = Duration::from_secs(10);

@@ -22,8 +22,8 @@ pub fn print(series: Series, figures: &[Figures], as_json: bool) -> io::Result<(
     say(&format!("master: salt-master {}; xN: times better than its own minion", series.version()))?;
     let width = figures.iter().map(|peer| peer.peer.len()).max().unwrap_or(first.peer.len());
     say(&format!(
-        "{:width$}  {:>15}  {:>16}  {:>16}  {:>16}  {:>16}",
-        "", "first ping", "idle memory", "ping p50", "ping p95", "100 states"
+        "{:width$}  {:>15}  {:>16}  {:>16}  {:>16}  {:>16}  {:>16}",
+        "", "first ping", "idle memory", "ping p50", "ping p95", "100 states", "100 jobs at once"
     ))?;
     for peer in figures {
         let cells = [
@@ -32,6 +32,7 @@ pub fn print(series: Series, figures: &[Figures], as_json: bool) -> io::Result<(
             cell(Some(peer.ping_p50), Some(salt.ping_p50), "ms", 16),
             cell(Some(peer.ping_p95), Some(salt.ping_p95), "ms", 16),
             cell(peer.states, salt.states, "s", 16),
+            format!("{:>16}", format!("{}/s x{:.1}", digits(peer.burst), peer.burst / salt.burst)),
         ];
         say(&format!("{:width$}  {}", peer.peer, cells.join("  ")))?;
     }
@@ -55,5 +56,6 @@ fn one(peer: &Figures) -> serde_json::Value {
     json!({
         "peer": peer.peer, "first_ping_s": peer.first_ping, "idle_pss_mb": peer.idle_megabytes,
         "ping_p50_ms": peer.ping_p50, "ping_p95_ms": peer.ping_p95, "hundred_states_s": peer.states,
+        "burst_returns_per_s": peer.burst,
     })
 }

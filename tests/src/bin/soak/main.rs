@@ -1,0 +1,141 @@
+//! The soak: 10,000 pings and 1,000 state runs by a real master; every one must succeed, and the agent's memory at the end be
+//! within a tenth of its memory at the start.
+//!
+//! The start is after a short warm-up, in which whatever is made once is made. Memory is the PSS of the idle process.
+
+use std::{
+    fs,
+    io::{self, Write},
+    process::{Command, ExitCode},
+    thread,
+    time::Duration,
+};
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use serde_json::{Value, json};
+use tests::{
+    binaries::{Profile, build},
+    memory::group_megabytes,
+    minion::{Minion, Sut},
+    process::Process,
+    salt::{MasterSettings, SaltMaster, Series},
+    wait::PATIENCE,
+};
+
+/// Keep an agent busy for long and look at its memory.
+#[derive(Debug, Parser)]
+struct Options {
+    /// The series of the real master: 3006, 3007 or 3008.
+    #[arg(long, default_value = "3006")]
+    series: String,
+    /// Pings in all.
+    #[arg(long, default_value_t = 10_000)]
+    pings: u32,
+    /// State runs in all.
+    #[arg(long, default_value_t = 1_000)]
+    state_runs: u32,
+}
+
+const ID: &str = "soak";
+const ROUNDS: u32 = 10;
+const WARM_UP: (u32, u32) = (200, 50);
+/// How much more memory the end may take than the start.
+const GROWTH_MOST: f64 = 0.10;
+/// Before memory is read.
+const IDLE: Duration = Duration::from_secs(10);
+
+fn main() -> Result<ExitCode> {
+    let options = Options::parse();
+    let series = Series::ALL.into_iter().find(|series| series.version().starts_with(&options.series));
+    let series = series.with_context(|| format!("no such series: {}", options.series))?;
+    if let Err(why) = series.installed() {
+        say(&format!("cannot run: {why}"))?;
+        return Ok(ExitCode::from(69));
+    }
+    let master = SaltMaster::launch(series, &MasterSettings::default())?;
+    let minion = Minion::prepare(Sut::Agent, master.ret_port, ID, json!({ "log_level": "warning" }))?;
+    fs::write(master.path("srv/soak.sls"), states(&minion))?;
+    let agent = launch(&minion)?;
+    master.wait_for_key("minions_pre", ID)?;
+    master.key("accept", ID)?;
+    master.driver().ask("first_ping", json!({ "tgt": ID, "limit": 60 }), PATIENCE)?;
+    let growth = soak(&master, &agent, &options)?;
+    minion.expect_errors(&[])?;
+    let held = growth <= GROWTH_MOST;
+    say(if held { "held" } else { "FAILED: the agent grows" })?;
+    Ok(if held { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The release build, as it runs in a practice.
+fn launch(minion: &Minion) -> Result<Process> {
+    let programs = build(Profile::Release)?;
+    let mut command = Command::new(programs.get("agent").context("the workspace has no program agent")?);
+    command.arg("run").arg("-c").arg(minion.path(""));
+    Process::spawn(ID, &mut command, &minion.path("console"))
+}
+
+/// Runs everything; gives the growth as a share of the start.
+fn soak(master: &SaltMaster, agent: &Process, options: &Options) -> Result<f64> {
+    let fresh = idle_megabytes(agent)?;
+    round(master, WARM_UP)?;
+    let start = idle_megabytes(agent)?;
+    say(&format!(
+        "fresh {fresh:.2} MB; start, after {} pings and {} state runs, {start:.2} MB",
+        WARM_UP.0, WARM_UP.1
+    ))?;
+    for number in 1..=ROUNDS {
+        let share = |all: u32| all * number / ROUNDS - all * (number - 1) / ROUNDS;
+        let (ping, run) = round(master, (share(options.pings), share(options.state_runs)))?;
+        let now = group_megabytes(agent.pid())?;
+        say(&format!(
+            "round {number}: ping {:.1} ms, state run {:.0} ms (medians), {now:.2} MB",
+            ping * 1e3,
+            run * 1e3
+        ))?;
+    }
+    let end = idle_megabytes(agent)?;
+    let growth = end / start - 1.0;
+    say(&format!(
+        "{} pings and {} state runs, all successful; memory {start:.2} MB at the start, {end:.2} MB at the end, {:+.1}%",
+        options.pings,
+        options.state_runs,
+        growth * 100.0
+    ))?;
+    Ok(growth)
+}
+
+/// Pings, then state runs; gives the median seconds of each. One that fails ends the soak.
+fn round(master: &SaltMaster, (pings, runs): (u32, u32)) -> Result<(f64, f64)> {
+    let ping = timed(master, "test.ping", &json!([]), pings)?;
+    Ok((ping, timed(master, "state.apply", &json!(["soak"]), runs)?))
+}
+
+fn timed(master: &SaltMaster, fun: &str, arg: &Value, count: u32) -> Result<f64> {
+    let request = json!({ "tgt": ID, "fun": fun, "arg": arg, "count": count });
+    let taken = master.driver().ask("timed", request, Duration::from_secs(3600))?;
+    let mut taken: Vec<f64> = taken.as_array().into_iter().flatten().filter_map(Value::as_f64).collect();
+    taken.sort_by(f64::total_cmp);
+    taken.get(taken.len() / 2).copied().context("nothing was timed")
+}
+
+fn idle_megabytes(agent: &Process) -> Result<f64> {
+    thread::sleep(IDLE);
+    group_megabytes(agent.pid())
+}
+
+/// Templates, files, requisites, and a change in each run.
+fn states(minion: &Minion) -> String {
+    let root = minion.path("managed");
+    format!(
+        "{{% for number in range(10) %}}\nfile {{{{ number }}}}:\n  file.managed:\n    - name: {root}/{{{{ number }}}}.txt\n    \
+         - makedirs: True\n    - contents: {{{{ number }}}} of {{{{ grains['id'] }}}}\n{{% endfor %}}\nchanged:\n  \
+         test.succeed_with_changes:\n    - require:\n      - file: file 9\nafterwards:\n  test.nop:\n    - onchanges:\n      \
+         - test: changed\n",
+        root = root.display()
+    )
+}
+
+fn say(line: &str) -> io::Result<()> {
+    writeln!(io::stdout().lock(), "{line}")
+}
