@@ -23,6 +23,7 @@ import salt.crypt
 import salt.key
 import salt.output
 import salt.runner
+import salt.utils.crypt
 import salt.utils.event
 import salt.utils.stringutils
 import salt.version
@@ -100,6 +101,11 @@ class Driver:
         self.children.remove(self.master)
         return True
 
+    def do_stand_still(self):
+        """Stops the master's processes without ending them: its sockets stay and say nothing."""
+        os.killpg(self.master.pid, signal.SIGSTOP)
+        return True
+
     def spawn(self, arguments, console):
         with open(self.config_dir / console, "ab") as sink:
             child = subprocess.Popen(
@@ -148,6 +154,27 @@ class Driver:
                 taken.append(time.monotonic() - begun)
         return taken
 
+    def do_burst(self, tgt, fun, arg, count, limit):
+        """Publishes `count` jobs as fast as the master takes them; gives the seconds from the first publish to the last return."""
+        wanted, returned, begun = set(), {}, time.monotonic()
+        with salt.utils.event.get_event("master", sock_dir=self.opts["sock_dir"], opts=dict(self.opts), listen=True) as bus:
+            bus.connect_pub()
+
+            def publish():
+                client = salt.client.LocalClient(mopts=dict(self.opts))
+                for _ in range(count):
+                    wanted.add(client.run_job(tgt, fun, list(arg), tgt_type="list", timeout=60, listen=False).get("jid"))
+
+            publisher = threading.Thread(target=publish, daemon=True)
+            publisher.start()
+            while publisher.is_alive() or len(wanted & returned.keys()) < count:
+                if time.monotonic() > begun + limit:
+                    raise TimeoutError(f"{len(wanted & returned.keys())} of {count} jobs returned in {limit} s")
+                event = bus.get_event(wait=0.1, tag="salt/job/", full=True)
+                if event and event["tag"].endswith("/ret/" + tgt):
+                    returned[event["data"]["jid"]] = time.monotonic()
+        return max(returned[jid] for jid in wanted) - begun
+
     def do_cached(self, jid):
         """What the master's job cache holds for a jid."""
         return self.client.get_cache_returns(jid)
@@ -166,8 +193,15 @@ class Driver:
             return key.delete_key(match=minion)
 
     def do_finger(self, minion):
-        with self.keys, salt.key.Key(salt.config.master_config(self.config)) as key:
-            return key.finger(minion)
+        """The fingerprint that `salt-key -f` prints of an accepted key."""
+        return self.fingerprint("minions/" + minion)
+
+    def fingerprint(self, name):
+        return salt.utils.crypt.pem_finger(os.path.join(self.opts["pki_dir"], name), sum_type=self.opts["hash_type"])
+
+    def do_master_finger(self):
+        """The fingerprint that `salt-key -F master` prints of the master's own key."""
+        return self.fingerprint("master.pub")
 
     def do_rotate(self):
         """Drops the file by which Salt asks its master for a new AES key."""

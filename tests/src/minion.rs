@@ -81,6 +81,16 @@ impl Minion {
         Ok(minion)
     }
 
+    /// Changes one option of the configuration, for the next start.
+    ///
+    /// # Errors
+    /// When the file cannot be read or written.
+    pub fn set_option(&self, key: &str, value: Value) -> Result<()> {
+        let mut config: Map<String, Value> = serde_json::from_slice(&fs::read(self.path("minion"))?)?;
+        config.insert(key.to_owned(), value);
+        Ok(fs::write(self.path("minion"), serde_json::to_string_pretty(&config)?)?)
+    }
+
     /// Starts a minion, accepts its key and waits until it says it started and answers a ping.
     ///
     /// # Errors

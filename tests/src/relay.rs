@@ -1,7 +1,7 @@
 //! A TCP relay that can be told to misbehave: between a minion and its master, as firewalls and bad lines do.
 //!
 //! Each direction of each connection passes, swallows (the sender sees an open, healthy connection) or delays what it gets;
-//! connections can be cut, also in the middle of what is being said, and what was said can be said again. Orders given with
+//! connections can be cut or reset, also in the middle of what is being said, and what was said can be said again. Orders given with
 //! [`Relay::rule`] hold for every connection; [`Relay::swallow_open`] only for those open now, so that a new dial gets through.
 
 use std::{
@@ -16,6 +16,7 @@ use std::{
 };
 
 use anyhow::Result;
+use socket2::SockRef;
 
 /// Which way bytes go.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -37,6 +38,8 @@ pub enum Rule {
     Delay(Duration),
     /// The next ones arrive only up to this many bytes; then the connection is cut.
     CutAfter(usize),
+    /// The same, but both ends are reset (RST) instead of closed.
+    ResetAfter(usize),
 }
 
 /// A running relay to one port of 127.0.0.1. Dropped, it cuts everything.
@@ -89,12 +92,14 @@ impl Relay {
         self.shared.refusing.store(refuse, Ordering::SeqCst);
     }
 
-    /// Says the last thing that went to the minion again, heartbeats apart, on every open connection.
+    /// Says the last thing that went to any minion again, heartbeats apart, on every open connection.
     pub fn say_again(&self) {
-        for link in &mut self.shared.state().links {
-            let last = link.last_to_minion.clone();
+        let mut state = self.shared.state();
+        let last = std::mem::take(&mut state.last_to_minion);
+        for link in &mut state.links {
             let _gone = link.minion.write_all(&last);
         }
+        state.last_to_minion = last;
     }
 
     /// How many connections were made so far.
@@ -137,11 +142,12 @@ struct State {
     rules: [Rule; 2],
     links: Vec<Link>,
     made: usize,
+    last_to_minion: Vec<u8>,
 }
 
 impl Default for State {
     fn default() -> Self {
-        Self { rules: [Rule::Pass; 2], links: Vec::new(), made: 0 }
+        Self { rules: [Rule::Pass; 2], links: Vec::new(), made: 0, last_to_minion: Vec::new() }
     }
 }
 
@@ -151,13 +157,26 @@ struct Link {
     rules: [Rule; 2],
     minion: TcpStream,
     master: TcpStream,
-    last_to_minion: Vec<u8>,
+    end: End,
+}
+
+/// How a connection ends.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum End {
+    Close,
+    Reset,
 }
 
 impl Link {
     fn close(&self) {
         for stream in [&self.minion, &self.master] {
-            let _gone = stream.shutdown(Shutdown::Both);
+            let _gone = match self.end {
+                End::Close => stream.shutdown(Shutdown::Both),
+                // Nothing is said by this; with no time to linger, the last close of the socket is a reset.
+                End::Reset => SockRef::from(stream)
+                    .set_linger(Some(Duration::ZERO))
+                    .and_then(|()| stream.shutdown(Shutdown::Read)),
+            };
         }
     }
 }
@@ -181,8 +200,7 @@ fn link(minion: TcpStream, master: TcpStream, shared: &Arc<Shared>) -> Result<()
         state.made += 1;
         let (number, rules) = (state.made, state.rules);
         let (kept_minion, kept_master) = (minion.try_clone()?, master.try_clone()?);
-        let kept =
-            Link { number, rules, minion: kept_minion, master: kept_master, last_to_minion: Vec::new() };
+        let kept = Link { number, rules, minion: kept_minion, master: kept_master, end: End::Close };
         state.links.push(kept);
         number
     };
@@ -222,7 +240,7 @@ fn pump(
                 thread::sleep(late);
                 sink.write_all(bytes)
             }
-            Rule::CutAfter(limit) => {
+            Rule::CutAfter(limit) | Rule::ResetAfter(limit) => {
                 let _gone = sink.write_all(&bytes[..limit.min(count)]);
                 return;
             }
@@ -236,10 +254,14 @@ fn pump(
 fn rule_of(direction: Direction, number: usize, bytes: &[u8], shared: &Shared) -> Option<Rule> {
     let mut state = shared.state();
     let link = state.links.iter_mut().find(|link| link.number == number)?;
-    if direction == Direction::ToMinion && bytes.len() > HEARTBEAT {
-        link.last_to_minion = bytes.to_vec();
+    let rule = link.rules[direction as usize];
+    if let Rule::ResetAfter(_) = rule {
+        link.end = End::Reset;
     }
-    Some(link.rules[direction as usize])
+    if direction == Direction::ToMinion && bytes.len() > HEARTBEAT {
+        state.last_to_minion = bytes.to_vec();
+    }
+    Some(rule)
 }
 
 /// No heartbeat is longer, every publish is.

@@ -25,6 +25,8 @@ use crate::{
 pub struct MasterSettings {
     /// Laid over the harness's own options.
     pub options: Map<String, Value>,
+    /// The folder of another master's keys, to have the same: masters of one minion share theirs.
+    pub keys_of: Option<PathBuf>,
 }
 
 /// A running master with its state tree (`srv`), its pillar (`pillar`) and its driver.
@@ -71,6 +73,12 @@ impl SaltMaster {
         let mut options = options(scratch.path(), ret_port, publish_port);
         options.extend(settings.options.clone());
         fs::write(scratch.join("master"), serde_json::to_string_pretty(&options)?)?;
+        if let Some(keys) = &settings.keys_of {
+            fs::create_dir_all(scratch.join("pki"))?;
+            for name in ["master.pem", "master.pub"] {
+                fs::copy(keys.join(name), scratch.join("pki").join(name))?;
+            }
+        }
         let driver = Driver::launch(series, scratch.path())?;
         let master = Self { series, ret_port, publish_port, driver, scratch };
         master.start()?;
@@ -147,6 +155,70 @@ impl SaltMaster {
     /// What Salt raised.
     pub fn key(&self, verb: &str, id: &str) -> Result<()> {
         self.driver.ask("key", json!({ "verb": verb, "minion": id }), PATIENCE).map(drop)
+    }
+
+    /// The fingerprint of the master's own key, as `salt-key -F` prints it.
+    ///
+    /// # Errors
+    /// What Salt raised.
+    pub fn finger_of_master(&self) -> Result<String> {
+        let finger = self.driver.ask("master_finger", json!({}), PATIENCE)?;
+        Ok(finger.as_str().with_context(|| format!("no fingerprint: {finger}"))?.to_owned())
+    }
+
+    /// The fingerprint of a minion's key, as `salt-key -f` prints it.
+    ///
+    /// # Errors
+    /// What Salt raised.
+    pub fn finger_of(&self, id: &str) -> Result<String> {
+        let finger = self.driver.ask("finger", json!({ "minion": id }), PATIENCE)?;
+        Ok(finger.as_str().with_context(|| format!("no fingerprint: {finger}"))?.to_owned())
+    }
+
+    /// Publishes one job without waiting for it; gives its jid.
+    ///
+    /// # Errors
+    /// What Salt raised, or that it published nothing.
+    pub fn start_job(&self, tgt: &str, fun: &str, arg: &Value, kwarg: &Value) -> Result<String> {
+        let request = json!({ "tgt": tgt, "fun": fun, "arg": arg, "kwarg": kwarg });
+        let jid = self.driver.ask("cmd_async", request, PATIENCE)?;
+        Ok(jid.as_str().with_context(|| format!("no jid: {jid}"))?.to_owned())
+    }
+
+    /// What one minion returned for a job, once the master's job cache has it.
+    ///
+    /// # Errors
+    /// When it does not come.
+    pub fn wait_for_return(&self, jid: &str, id: &str) -> Result<Value> {
+        wait_for(&format!("the return of {id} for job {jid}"), PATIENCE, || {
+            let cached = self.driver.ask("cached", json!({ "jid": jid }), PATIENCE);
+            let cached = cached.map_err(|error| format!("{error:#}"))?;
+            let found = &cached[id];
+            if found.is_object() { Ok(found.clone()) } else { Err(cached.to_string()) }
+        })
+    }
+
+    /// Waits until a minion tells of a job that runs there.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub fn wait_until_running(&self, jid: &str, id: &str) -> Result<Value> {
+        wait_for(&format!("{id} to tell of job {jid}"), PATIENCE, || {
+            let answer = self.cmd(id, "saltutil.find_job", &json!([jid]), json!({}));
+            let answer = answer.map_err(|error| format!("{error:#}"))?;
+            let found = &answer[id]["ret"];
+            if found["jid"] == jid { Ok(found.clone()) } else { Err(answer.to_string()) }
+        })
+    }
+
+    /// Waits for an event whose tag starts with `tag`.
+    ///
+    /// # Errors
+    /// When none comes.
+    pub fn wait_for_event(&self, tag: &str) -> Result<Value> {
+        wait_for(&format!("an event {tag}"), PATIENCE, || {
+            self.events(tag).into_iter().next().ok_or_else(|| "none".to_owned())
+        })
     }
 
     /// The text Salt's own outputter makes of one minion's return.

@@ -1,84 +1,48 @@
 //! Bad lines and dying processes between a real master and the agent: nothing is lost, nothing runs twice, nobody gives up.
 //!
-//! A relay that misbehaves on order stands in both channels. Each case has a master of its own series 3006 or 3008 (the two
-//! whose masters send heartbeats) and starts it itself, because it stops it or lies to it.
+//! A relay that misbehaves on order stands in both channels. Each case has a master of its own, because it stops it or lies
+//! to it; masters of 3007 send no heartbeats, the others do.
 
 use std::fs;
 
 use anyhow::{Result, ensure};
-use serde_json::{Value, json};
+use serde_json::json;
 use tests::{
     minion::{Minion, Sut},
     process::Signal,
-    relay::{Direction, Relay, Rule},
+    relay::{Direction, Rule},
     salt::{MasterSettings, SaltMaster, Series},
-    skip::skipped,
     wait::{PATIENCE, wait_for},
 };
 
-/// One practice behind a bad line.
-struct Line {
-    master: SaltMaster,
-    requests: Relay,
-    publishes: Relay,
-    minion: Minion,
-}
+mod line;
+mod storm;
 
-impl Line {
-    /// A master of `series`, the relays and an accepted agent; None when the series is not installed here.
-    fn open(series: Series, id: &str) -> Result<Option<Self>> {
-        if let Err(why) = series.installed() {
-            return skipped(&format!("faults {id}"), &why).map(|()| None);
-        }
-        let master = SaltMaster::launch(series, &MasterSettings::default())?;
-        let (requests, publishes) = (Relay::to(master.ret_port)?, Relay::to(master.publish_port)?);
-        let options = json!({ "publish_port": publishes.port });
-        let minion = Minion::start_as(Sut::Agent, requests.port, id, options)?;
-        master.wait_for_key("minions_pre", id)?;
-        master.key("accept", id)?;
-        minion.wait_for_start(&master, 1)?;
-        minion.wait_for_ping(&master)?;
-        Ok(Some(Self { master, requests, publishes, minion }))
-    }
+use line::Line;
 
-    fn start(&self, fun: &str, arg: Value) -> Result<String> {
-        let request = json!({ "tgt": self.minion.id, "fun": fun, "arg": arg });
-        let jid = self.master.driver().ask("cmd_async", request, PATIENCE)?;
-        Ok(jid.as_str().unwrap_or_default().to_owned())
-    }
-
-    fn wait_for_return(&self, jid: &str) -> Result<Value> {
-        wait_for(&format!("the return of job {jid}"), PATIENCE, || {
-            let cached = self.master.driver().ask("cached", json!({ "jid": jid }), PATIENCE);
-            let cached = cached.map_err(|error| format!("{error:#}"))?;
-            let found = &cached[&self.minion.id]["ret"];
-            if found.is_null() { Err(self.minion.log()) } else { Ok(found.clone()) }
-        })
-    }
-
-    fn returns(&self, jid: &str) -> usize {
-        self.master.events(&format!("salt/job/{jid}/ret/{}", self.minion.id)).len()
-    }
-
-    fn wait_until_running(&self, jid: &str) -> Result<()> {
-        wait_for("the job to run", PATIENCE, || {
-            let request = json!({ "timeout": 5 });
-            let answer = self.master.cmd(&self.minion.id, "saltutil.find_job", &json!([jid]), request);
-            let answer = answer.map_err(|error| format!("{error:#}"))?;
-            if answer[&self.minion.id]["ret"]["jid"] == jid { Ok(()) } else { Err(answer.to_string()) }
-        })
-    }
+#[test]
+fn a_publish_link_that_is_dead_towards_the_minion_is_noticed_and_dialled_again() -> Result<()> {
+    half_dead(Series::S3006, Direction::ToMinion)
 }
 
 #[test]
-fn a_publish_link_that_is_dead_one_way_is_noticed_and_dialled_again() -> Result<()> {
-    let Some(line) = Line::open(Series::S3006, "faults-half")? else { return Ok(()) };
+fn a_publish_link_that_is_dead_towards_a_master_without_heartbeats_is_noticed_and_dialled_again() -> Result<()>
+{
+    half_dead(Series::S3007, Direction::ToMaster)
+}
+
+/// The request channel works all the time, so only the publish path itself can show that it is dead.
+fn half_dead(series: Series, direction: Direction) -> Result<()> {
+    let Some(line) = Line::open(series, &format!("faults-half-{}", series.version()))? else { return Ok(()) };
     let before = line.publishes.connections();
-    line.publishes.swallow_open(Direction::ToMinion);
+    line.publishes.swallow_open(direction);
     wait_for("a new publish connection", PATIENCE, || {
         if line.publishes.connections() > before { Ok(()) } else { Err(line.minion.log()) }
     })?;
-    line.minion.wait_for_ping(&line.master)
+    line.minion.wait_for_ping(&line.master)?;
+    let gap = line.master.wait_for_event("agent/publish/gap")?;
+    ensure!(gap["data"]["data"]["seconds"].is_number(), "{gap}");
+    Ok(())
 }
 
 #[test]
@@ -92,39 +56,54 @@ fn a_request_link_that_swallows_answers_delays_a_return_and_loses_none() -> Resu
 }
 
 #[test]
-fn cut_refused_and_truncated_connections_come_back() -> Result<()> {
+fn cut_refused_truncated_and_reset_connections_come_back() -> Result<()> {
     let Some(line) = Line::open(Series::S3008, "faults-cut")? else { return Ok(()) };
     for _ in 0..3 {
         line.requests.cut();
         line.publishes.cut();
         line.minion.wait_for_ping(&line.master)?;
     }
-    for relay in [&line.requests, &line.publishes] {
-        relay.rule(Direction::ToMinion, Rule::CutAfter(20));
+    for rule in [Rule::CutAfter(20), Rule::ResetAfter(20)] {
+        let before = line.publishes.connections();
+        for relay in [&line.requests, &line.publishes] {
+            relay.rule(Direction::ToMinion, rule);
+        }
+        // Something is said, so that both links break in the middle of a frame.
+        line.start("test.ping", json!([]))?;
+        wait_for(&format!("the links to break by {rule:?}"), PATIENCE, || {
+            let made = line.publishes.connections();
+            if made >= before + 2 { Ok(()) } else { Err(made.to_string()) }
+        })?;
+        for relay in [&line.requests, &line.publishes] {
+            relay.refuse(true);
+            relay.rule(Direction::ToMinion, Rule::Pass);
+            relay.cut();
+            relay.refuse(false);
+        }
+        line.minion.wait_for_ping(&line.master)?;
     }
-    // Something is said, so that both links break in the middle of a frame.
-    line.start("test.ping", json!([]))?;
-    wait_for("the truncated links to break", PATIENCE, || {
-        if line.publishes.connections() >= 5 { Ok(()) } else { Err(line.publishes.connections().to_string()) }
-    })?;
-    for relay in [&line.requests, &line.publishes] {
-        relay.refuse(true);
-        relay.rule(Direction::ToMinion, Rule::Pass);
-        relay.cut();
-        relay.refuse(false);
-    }
-    line.minion.wait_for_ping(&line.master)
+    Ok(())
 }
 
 #[test]
-fn a_publish_said_twice_runs_once() -> Result<()> {
-    let Some(line) = Line::open(Series::S3006, "faults-twice")? else { return Ok(()) };
+fn a_publish_said_twice_runs_once_also_after_a_restart() -> Result<()> {
+    let Some(mut line) = Line::open(Series::S3006, "faults-twice")? else { return Ok(()) };
     let jid = line.start("test.echo", json!(["once"]))?;
     ensure!(line.wait_for_return(&jid)? == "once", "the return is wrong");
     let seen = line.returns(&jid);
     line.publishes.say_again();
     line.minion.wait_for_ping(&line.master)?;
     ensure!(line.returns(&jid) == seen, "a publish that was said twice ran twice");
+    // The last thing said must be the job again, when another process listens.
+    let jid = line.start("test.arg", json!(["once"]))?;
+    line.wait_for_return(&jid)?;
+    line.minion.kill();
+    line.minion.launch()?;
+    line.minion.wait_for_start(&line.master, 2)?;
+    line.publishes.say_again();
+    line.minion.wait_for_log(&["a jid that ran before was dropped"])?;
+    line.minion.wait_for_ping(&line.master)?;
+    ensure!(line.returns(&jid) == 1, "a publish that was said again after a restart ran twice");
     Ok(())
 }
 
@@ -133,7 +112,7 @@ fn a_slow_line_is_no_dead_line() -> Result<()> {
     let Some(line) = Line::open(Series::S3008, "faults-slow")? else { return Ok(()) };
     for relay in [&line.requests, &line.publishes] {
         for direction in [Direction::ToMaster, Direction::ToMinion] {
-            relay.rule(direction, Rule::Delay(std::time::Duration::from_millis(700)));
+            relay.rule(direction, Rule::Delay(std::time::Duration::from_secs(2)));
         }
     }
     for number in 0..3 {
@@ -187,4 +166,24 @@ fn an_agent_that_stands_still_for_a_minute_goes_on() -> Result<()> {
     line.minion.wait_for_ping(&line.master)?;
     ensure!(fs::metadata(line.minion.path("pki/minion.pem")).is_ok(), "the key pair is gone");
     Ok(())
+}
+
+#[test]
+fn a_master_that_stands_still_is_left_for_the_next_one() -> Result<()> {
+    if let Err(why) = Series::S3007.installed() {
+        return tests::skip::skipped("faults turn", &why);
+    }
+    let first = SaltMaster::launch(Series::S3007, &MasterSettings::default())?;
+    let keys_of = Some(first.path("pki"));
+    let second = SaltMaster::launch(Series::S3007, &MasterSettings { keys_of, ..MasterSettings::default() })?;
+    let (id, masters) = ("faults-turn", [&first, &second].map(|one| format!("127.0.0.1:{}", one.ret_port)));
+    let options = json!({ "master": masters, "master_type": "failover" });
+    let minion = Minion::start_as(Sut::Agent, first.ret_port, id, options)?;
+    for master in [&first, &second] {
+        master.wait_for_key("minions_pre", id)?;
+        master.key("accept", id)?;
+    }
+    minion.wait_for_ping(&first)?;
+    first.driver().ask("stand_still", json!({}), PATIENCE)?;
+    minion.wait_for_ping(&second)
 }

@@ -14,6 +14,7 @@ crate::each_series!(
     a_rejected_key_is_waited_out,
     another_master_key_is_refused_and_the_process_stays,
     the_key_pair_survives_a_restart,
+    a_master_with_another_finger_is_refused,
 );
 
 fn a_pending_key_is_accepted_and_the_first_ping_answered(master: &SaltMaster) -> Result<()> {
@@ -52,6 +53,11 @@ fn another_master_key_is_refused_and_the_process_stays(master: &SaltMaster) -> R
     minion.launch()?;
     minion.wait_for_log(&["invalid master key", "master key", "public key has changed"])?;
     if minion.sut == Sut::Agent {
+        let log = minion.log();
+        // The key that stands in for the one known is the minion's own.
+        for finger in [master.finger_of_master()?, master.finger_of("keys-master")?] {
+            ensure!(log.contains(&finger), "the log does not show the fingerprint {finger}");
+        }
         let exited = match minion.process() {
             Some(process) => process.exited()?,
             None => None,
@@ -72,4 +78,20 @@ fn the_key_pair_survives_a_restart(master: &SaltMaster) -> Result<()> {
     minion.wait_for_ping(master)?;
     ensure!(fs::read(minion.path("pki/minion.pem"))? == before, "the key pair changed");
     minion.finish()
+}
+
+fn a_master_with_another_finger_is_refused(master: &SaltMaster) -> Result<()> {
+    let (id, finger) = ("keys-finger", master.finger_of_master()?);
+    let wrong = format!("{}{}", if finger.starts_with("00") { "11" } else { "00" }, &finger[2..]);
+    let mut minion = Minion::start(master, id, json!({ "master_finger": wrong }))?;
+    // The master's key is known for certain only once it has accepted this minion.
+    master.wait_for_key("minions_pre", id)?;
+    master.key("accept", id)?;
+    minion.wait_for_log(&["finger"])?;
+    let answer = master.cmd(id, "test.ping", &json!([]), json!({ "timeout": 1 }))?;
+    ensure!(answer[id]["ret"] != true, "a master with another finger was served: {answer}");
+    minion.kill();
+    minion.set_option("master_finger", finger.into())?;
+    minion.launch()?;
+    minion.wait_for_ping(master)
 }

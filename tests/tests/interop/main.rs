@@ -16,6 +16,7 @@ mod files;
 mod idle;
 mod jobs;
 mod keys;
+mod masters;
 mod rotation;
 mod sql;
 mod states;

@@ -1,23 +1,75 @@
-//! The master's AES key changes while a job runs; nothing is lost.
+//! A master that signs, filters and demands signatures changes its keys while jobs run; nothing is lost.
+
+use std::{fs, path::Path};
 
 use anyhow::{Context, Result, ensure};
-use serde_json::json;
+use serde_json::{Map, json};
 use tests::{
-    minion::Minion,
+    minion::{Minion, Sut},
     salt::{MasterSettings, SaltMaster},
     wait::{PATIENCE, wait_for},
 };
 
-crate::each_series!(a_key_rotation_loses_no_job);
+crate::each_series!(a_strict_master_changes_its_keys_and_no_job_is_lost);
 
-fn a_key_rotation_loses_no_job(shared: &SaltMaster) -> Result<()> {
+const ID: &str = "rotation";
+
+fn a_strict_master_changes_its_keys_and_no_job_is_lost(shared: &SaltMaster) -> Result<()> {
     // A master of its own: the other cases keep their keys.
-    let master = SaltMaster::launch(shared.series, &MasterSettings::default())?;
-    let id = "rotation";
-    let minion = Minion::accepted(&master, id, json!({}))?;
-    let request = json!({ "tgt": id, "fun": "test.sleep", "arg": [8] });
-    let jid = master.driver().ask("cmd_async", request, PATIENCE)?;
-    let jid = jid.as_str().context("no jid")?;
+    let master = strict_master(shared)?;
+    let options =
+        json!({ "verify_master_pubkey_sign": true, "minion_sign_messages": true, "zmq_filtering": true });
+    let mut minion = Minion::prepare(Sut::chosen(master.series), master.ret_port, ID, options)?;
+    fs::copy(master.path("pki/master_sign.pub"), minion.path("pki/master_sign.pub"))?;
+    minion.launch()?;
+    master.wait_for_key("minions_pre", ID)?;
+    master.key("accept", ID)?;
+    minion.wait_for_ping(&master)?;
+    let session = master.path("cache/sessions").join(ID);
+    let first_session = fs::read(&session)?;
+
+    every_kind_of_target_is_heard(&master)?;
+    the_publish_key_is_rotated(&master)?;
+    if minion.sut == Sut::Agent {
+        the_minions_key_is_deleted_and_accepted_again(&master, &minion)?;
+    }
+    the_master_gets_a_new_key(&master, &minion)?;
+    wait_for("the session key to have changed", PATIENCE, || {
+        minion.wait_for_ping(&master).map_err(|error| format!("{error:#}"))?;
+        let now = fs::read(&session).map_err(|error| error.to_string())?;
+        if now == first_session { Err("the same".to_owned()) } else { Ok(()) }
+    })?;
+    minion.wait_for_ping(&master)
+}
+
+fn strict_master(shared: &SaltMaster) -> Result<SaltMaster> {
+    let options = [
+        ("master_sign_pubkey", json!(true)),
+        ("require_minion_sign_messages", json!(true)),
+        ("drop_messages_signature_fail", json!(true)),
+        // No default of a master has it, and without it each signed return ends in an exception there.
+        ("signing_algorithm", json!("PKCS1v15-SHA1")),
+        ("zmq_filtering", json!(true)),
+        // So many seconds the session and the publish key live.
+        ("publish_session", json!(20)),
+    ];
+    let options: Map<_, _> = options.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+    SaltMaster::launch(shared.series, &MasterSettings { options, ..MasterSettings::default() })
+}
+
+/// With `zmq_filtering` each way of targeting has a topic of its own.
+fn every_kind_of_target_is_heard(master: &SaltMaster) -> Result<()> {
+    for (tgt, kind) in [(json!(ID), "glob"), (json!([ID]), "list"), (json!("practice:dolphin"), "grain")] {
+        let request = json!({ "tgt": tgt, "fun": "test.arg", "tgt_type": kind });
+        let jid = master.driver().ask("cmd_async", request, PATIENCE)?;
+        let jid = jid.as_str().with_context(|| format!("nobody is targeted by {kind}"))?;
+        master.wait_for_return(jid, ID).with_context(|| kind.to_owned())?;
+    }
+    Ok(())
+}
+
+fn the_publish_key_is_rotated(master: &SaltMaster) -> Result<()> {
+    let jid = master.start_job(ID, "test.sleep", &json!([5]), &json!({}))?;
     let dropped = master.driver().ask("rotate", json!({}), PATIENCE)?;
     ensure!(dropped.as_array().is_some_and(|names| !names.is_empty()), "no drop file was made");
     let drop_file = master.path("cache/.dfn");
@@ -25,15 +77,37 @@ fn a_key_rotation_loses_no_job(shared: &SaltMaster) -> Result<()> {
         if drop_file.exists() { Err("the drop file is still there".to_owned()) } else { Ok(()) }
     })?;
     for number in 0..3 {
-        let answer = master.cmd(id, "test.echo", &json!([number]), json!({ "timeout": 60 }))?;
-        ensure!(answer[id]["ret"] == number, "the job after the rotation was lost: {answer}");
+        let answer = master.cmd(ID, "test.echo", &json!([number]), json!({ "timeout": 60 }))?;
+        ensure!(answer[ID]["ret"] == number, "the job after the rotation was lost: {answer}");
     }
-    wait_for("the return of the job that ran through the rotation", PATIENCE, || {
-        let cached = master
-            .driver()
-            .ask("cached", json!({ "jid": jid }), PATIENCE)
-            .map_err(|error| format!("{error:#}"))?;
-        if cached[id]["ret"] == true { Ok(()) } else { Err(cached.to_string()) }
-    })?;
-    minion.finish()
+    let ret = master.wait_for_return(&jid, ID)?;
+    ensure!(ret["ret"] == true, "{ret}");
+    Ok(())
+}
+
+/// The return of a job that ran meanwhile waits until the key is accepted again.
+fn the_minions_key_is_deleted_and_accepted_again(master: &SaltMaster, minion: &Minion) -> Result<()> {
+    let jid = master.start_job(ID, "test.sleep", &json!([4]), &json!({}))?;
+    master.wait_until_running(&jid, ID)?;
+    master.key("delete", ID)?;
+    master.wait_for_key("minions_pre", ID)?;
+    minion.wait_for_log(&["waits to be accepted"])?;
+    master.key("accept", ID)?;
+    let ret = master.wait_for_return(&jid, ID)?;
+    ensure!(ret["ret"] == true, "{ret}");
+    minion.wait_for_ping(master)
+}
+
+/// The operator's signature covers the new key, so the minion takes it.
+fn the_master_gets_a_new_key(master: &SaltMaster, minion: &Minion) -> Result<()> {
+    master.stop(false)?;
+    for name in ["master.pem", "master.pub", "master_pubkey_signature"] {
+        fs::remove_file(master.path("pki").join(name)).ok();
+    }
+    master.start()?;
+    minion.wait_for_ping(master)?;
+    let key = |path: &Path| fs::read_to_string(path).map(|pem| pem.trim().to_owned());
+    let (pinned, own) = (key(&minion.path("pki/minion_master.pub"))?, key(&master.path("pki/master.pub"))?);
+    ensure!(pinned == own, "the minion did not take the new key");
+    Ok(())
 }

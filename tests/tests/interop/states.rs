@@ -11,6 +11,7 @@ crate::each_series!(
     a_failing_state_file_returns_two,
     a_state_file_that_does_not_parse_names_the_place,
     unknown_states_and_missing_requisites_say_so,
+    progress_is_told_state_by_state,
     the_top_file_drives_a_highstate,
     the_command_line_prints_and_exits_as_with_salt,
 );
@@ -175,5 +176,28 @@ fn the_command_line_prints_and_exits_as_with_salt(master: &SaltMaster) -> Result
         .cli("salt", &["--no-color", "-t", "60", "states-cli", "test.ping", "--out", "json", "--static"])?;
     let printed: Value = serde_json::from_slice(&done.stdout)?;
     ensure!(done.status.success() && printed == json!({ "states-cli": true }), "{printed}");
+    minion.finish()
+}
+
+fn progress_is_told_state_by_state(master: &SaltMaster) -> Result<()> {
+    let minion = Minion::accepted(master, "states-progress", json!({}))?;
+    let applied = apply(master, &minion, "basic", json!({ "state_events": true }))?;
+    let all = applied["ret"].as_object().map_or(0, serde_json::Map::len);
+    for number in 0..all {
+        let tag =
+            format!("salt/job/{}/prog/states-progress/{number}", applied["jid"].as_str().unwrap_or_default());
+        let event = master.wait_for_event(&tag)?;
+        ensure!(event["tag"] == tag, "{event}");
+        let data = &event["data"];
+        ensure!(data["jid"] == applied["jid"] && data["data"]["len"] == all, "{event}");
+        let told = &data["data"]["ret"];
+        let ret = chunk(&applied, told["__id__"].as_str().unwrap_or_default())?;
+        for key in
+            ["name", "result", "comment", "changes", "__run_num__", "__sls__", "start_time", "duration"]
+        {
+            ensure!(told.get(key) == ret.get(key), "{key} of state {number}: {told} is not {ret}");
+        }
+    }
+    ensure!(all > 3, "{applied}");
     minion.finish()
 }
