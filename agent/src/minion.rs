@@ -13,6 +13,7 @@ use proto::{Map, Value};
 use tokio::sync::mpsc;
 
 use crate::{
+    access,
     channel::{self, ChannelSettings, LinkEvent, MasterAddress, MasterLink},
     config::Config,
     job::{accept::Acceptor, queue::ReturnQueue},
@@ -123,6 +124,7 @@ impl Minion {
         drop(tasks.spawn("link events", self.clone().serve(events)));
         let schedule = schedule::run(Arc::clone(&self.services), self.acceptor.clone());
         drop(tasks.spawn("schedule", schedule));
+        drop(tasks.spawn("drift of access", access::drift::watch(Arc::clone(&self.services))));
         let sink = Arc::new(MasterSink::new(Arc::clone(&self.services.link)));
         if let Err(error) = self.services.syncs.start(sink).await {
             tracing::error!(%error, "sync jobs could not be started");

@@ -31,6 +31,7 @@ mod grains;
 pub mod lookup;
 mod mine;
 mod mssql;
+mod mssql_grant;
 mod mssql_sync;
 mod pillar;
 mod saltutil;
@@ -140,6 +141,7 @@ pub fn built_in() -> Vec<Box<dyn Module>> {
         Box::new(grains::Grains),
         Box::new(mine::Mine),
         Box::new(mssql::Mssql),
+        Box::new(mssql_grant::MssqlGrant),
         Box::new(mssql_sync::MssqlSync),
         Box::new(pillar::Pillar),
         Box::new(saltutil::Saltutil),

@@ -6,6 +6,7 @@
 //! it commits only when it returns `Ok`; no password and no row value is stored in clear ([`Store::seal`]); a store
 //! written by a newer agent is refused, never guessed at.
 
+pub mod access;
 mod error;
 pub mod jobs;
 mod migrations;

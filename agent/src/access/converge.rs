@@ -1,12 +1,12 @@
-//! From a plan to a state's return: shown with `test=True`, else run.
+//! From a plan to a state's return: shown with `test=True`, run, or written down for whoever may run it.
 
-use states::StateReturn;
+use states::{Map, StateReturn};
 
 use crate::mssql::Session;
 use crate::state_modules::RunMode;
 
 use super::plan::Atomicity;
-use super::{AccessError, Plan};
+use super::{AccessError, Plan, admin};
 
 /// The words for one object, as Salt's states put them.
 #[derive(Debug, Clone)]
@@ -37,8 +37,23 @@ pub async fn converge(
     }
     match plan.apply(session, how.1).await {
         Ok(()) => StateReturn::changed(format!("{subject} has been {verb}"), changes),
+        Err(error) if admin::lacks_rights(session, &error).await => {
+            for_the_dba(words, plan, how.1, &error.to_string())
+        }
         Err(error) => failed(subject, verb, &error),
     }
+}
+
+/// The return of a state that only someone with more rights can make so: neither success nor failure.
+pub fn for_the_dba(words: &Words, plan: &Plan, atomicity: Atomicity, why: &str) -> StateReturn {
+    let Words { subject, verb, .. } = words;
+    let script = plan.script_for_others(atomicity);
+    let secret = if script.contains("***") { " (put the secret in place of ***)" } else { "" };
+    let comment = format!(
+        "{subject} is not {verb}: the rights of this login do not suffice. {why}\nNothing was changed. Whoever \
+         administers this SQL Server can run the following{secret}; then this state has nothing to do:\n{script}"
+    );
+    StateReturn::would_change(comment, Map::new())
 }
 
 /// A failure in Salt's words; an argument that makes no sense stands alone, as in Salt.

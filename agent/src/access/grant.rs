@@ -1,9 +1,7 @@
-//! Grants on one securable of a database: a table or view (whole, or some of its columns), a schema, or the database.
+//! What one principal is declared to be granted: rights in a database and on the server, memberships of roles.
 //!
-//! Column grants are kept column by column. A DENY is never overridden or removed silently: where one stands in the way of a
-//! wanted grant, the state fails and says so.
-
-use std::collections::BTreeMap;
+//! Names are looked up first, so that plan and catalog spell them alike whatever the collation; what does not exist
+//! is a conflict, not a statement that fails halfway.
 
 use states::{Map, Value};
 
@@ -12,321 +10,348 @@ use crate::mssql::quote::{ObjectName, SqlName};
 use crate::mssql::{Param, Session, SqlError};
 
 use super::arguments;
-use super::plan::name_list;
-use super::{AccessError, Plan, Statement};
+use super::difference::{Aim, Difference, difference};
+use super::permission::Permission;
+use super::rights::{Right, RightState, Rights};
+use super::securable::Securable;
+use super::user::{Extent, converge_roles};
+use super::{AccessError, Statement};
 
-/// Permissions of one user on one securable, as declared.
+/// What one principal is to have.
 #[derive(Debug, Clone, PartialEq)]
 pub struct GrantWish {
-    /// The user.
+    /// The user or role of the database.
     pub user: SqlName,
-    /// On what.
-    pub securable: Securable,
-    /// Which permissions, upper case.
-    pub permissions: Vec<String>,
+    /// The login, for rights on the server.
+    pub login: SqlName,
+    /// In the database.
+    pub rights: Rights,
+    /// On the server; `None` when not spoken of.
+    pub server: Option<Rights>,
+    /// Roles of the database; `None` when not spoken of.
+    pub roles: Option<Vec<SqlName>>,
 }
 
-/// What a permission is on.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Securable {
-    /// A table or view, or some of its columns (all when empty).
-    Object(ObjectName, Vec<SqlName>),
-    /// A schema.
-    Schema(SqlName),
-    /// The database of the session.
-    Database,
-}
-
-/// One permission that is there.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Granted {
-    /// `SELECT`, …
-    pub permission: String,
-    /// `G`, `W` (with grant option) or `D`.
-    pub state: String,
-    /// The column; empty for the whole securable.
-    pub column: String,
+/// What the principal has.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct GrantFound {
+    /// In the database, by name.
+    pub rights: Rights,
+    /// On the server, by name.
+    pub server: Rights,
+    /// Roles of the database, sorted.
+    pub roles: Vec<String>,
 }
 
 impl GrantWish {
-    /// Reads `user` (default: the state's name), `object`, `schema`, `columns` and `permissions` (default: SELECT).
+    /// Reads `user` (default: the state's name), `login` (default: the user), `roles`, and either one grant (`object`,
+    /// `schema` or `securable: server|database`, with `columns`, `permissions`, `grant_option`, `deny`) or a list of
+    /// such in `grants`.
     ///
     /// # Errors
-    /// A permission that is not known, columns without an object, a bad name.
+    /// A permission that is not known there, columns without an object, a bad name.
     pub fn read(name: &str, args: &Map) -> Result<Self, AccessError> {
         let user = arguments::name(args, "user")?.map_or_else(|| SqlName::new(name), Ok)?;
-        let object = arguments::text(args, "object")?.map(|text| ObjectName::parse(&text)).transpose()?;
-        let columns = arguments::names(args, "columns")?;
-        let securable = match (object, arguments::name(args, "schema")?) {
-            (Some(object), None) => Securable::Object(object, columns),
-            (None, Some(schema)) if columns.is_empty() => Securable::Schema(schema),
-            (None, None) if columns.is_empty() => Securable::Database,
-            (Some(_), Some(_)) => {
-                return Err(AccessError::Argument("give object or schema, not both".into()));
-            }
-            (None, _) => return Err(AccessError::Argument("columns need an object".into())),
+        let login = arguments::name(args, "login")?;
+        let all: Rights = match args.get("grants") {
+            None | Some(Value::Nil) => read_grant(args)?.into_iter().collect(),
+            Some(Value::List(grants)) => read_list(grants)?,
+            Some(_) => return Err(AccessError::Argument("grants must be a list of mappings".into())),
         };
-        let wanted = arguments::names(args, "permissions")?;
-        let mut permissions: Vec<String> =
-            wanted.iter().map(|name| name.as_str().to_ascii_uppercase()).collect();
-        if permissions.is_empty() {
-            permissions.push("SELECT".to_owned());
-        }
-        match permissions.iter().find(|name| !PERMISSIONS.contains(&name.as_str())) {
-            Some(unknown) => {
-                Err(AccessError::Argument(format!("{unknown} is not a permission this state grants")))
-            }
-            None => Ok(Self { user, securable, permissions }),
-        }
+        let on_server = |right: &Right| right.securable == Securable::Server;
+        let (server, rights): (Vec<_>, Vec<_>) = all.known.into_iter().partition(|(r, _)| on_server(r));
+        let speaks_of_server = login.is_some() || !server.is_empty();
+        Ok(Self {
+            login: login.unwrap_or_else(|| user.clone()),
+            user,
+            rights: rights.into_iter().collect(),
+            server: speaks_of_server.then(|| server.into_iter().collect()),
+            roles: if args.get("roles").is_some() { Some(arguments::names(args, "roles")?) } else { None },
+        })
     }
 
-    /// What is to be granted.
+    /// Spells every name as the catalog does.
     ///
     /// # Errors
-    /// A DENY stands in the way.
-    pub fn plan(&self, found: &[Granted]) -> Result<Plan, AccessError> {
-        let mut plan = Plan::default();
-        for permission in &self.permissions {
-            let of_it: Vec<&Granted> =
-                found.iter().filter(|granted| granted.permission == *permission).collect();
-            if let Some(denied) = of_it.iter().find(|granted| granted.state == "D") {
-                let part = if denied.column.is_empty() {
-                    String::new()
-                } else {
-                    format!(" of column {}", denied.column)
-                };
-                return Err(AccessError::Conflict(format!(
-                    "{permission} on {} is denied to {}{part}: someone must revoke that DENY first",
-                    self.securable.shown(),
-                    self.user
-                )));
-            }
-            self.plan_permission(permission, &of_it, &mut plan);
+    /// There is no such object, column, schema or role; the catalog cannot be read.
+    pub async fn resolve(&mut self, session: &mut Session) -> Result<(), AccessError> {
+        self.rights = resolve_rights(session, &self.rights).await?;
+        for role in self.roles.iter_mut().flatten() {
+            let rows = session.query(ROLE, &[Param::from(role.as_str())]).await?;
+            *role = first_name(&rows)?
+                .ok_or_else(|| AccessError::Conflict(format!("there is no role {role} in the database")))?;
         }
-        Ok(plan)
+        Ok(())
     }
 
-    fn plan_permission(&self, permission: &str, found: &[&Granted], plan: &mut Plan) {
-        let have: Vec<String> = found.iter().map(|granted| granted.column.clone()).collect();
-        if have.iter().any(String::is_empty) {
-            return;
-        }
-        let missing: Vec<&SqlName> = self
-            .securable
-            .columns()
-            .iter()
-            .filter(|column| !have.iter().any(|one| one == column.as_str()))
-            .collect();
-        if missing.is_empty() && !self.securable.columns().is_empty() {
-            return;
-        }
-        let columns = column_list(&missing);
-        let (on, user) = (self.securable.clause(), self.user.quoted());
-        plan.push(Statement::new(format!("GRANT {permission}{on}{columns} TO {user}")));
-        let mut now = have.clone();
-        now.extend(missing.iter().map(|column| column.to_string()));
-        let now = if missing.is_empty() { Value::from("granted") } else { name_list(&now) };
-        let old = if have.is_empty() { Value::Nil } else { name_list(&have) };
-        plan.changes(&format!("{permission} on {}", self.securable.shown()), old, now);
-    }
-
-    /// What is to be revoked so that none of the permissions is left, denials included.
-    pub fn removal(&self, found: &[Granted]) -> Plan {
-        let mut plan = Plan::default();
-        let mut by_permission: BTreeMap<&str, Vec<&Granted>> = BTreeMap::new();
-        for granted in found.iter().filter(|granted| self.permissions.contains(&granted.permission)) {
-            by_permission.entry(&granted.permission).or_default().push(granted);
-        }
-        for (permission, granted) in by_permission {
-            let whole = granted.iter().any(|one| one.column.is_empty());
-            let columns: Vec<SqlName> =
-                granted.iter().filter_map(|one| SqlName::new(one.column.clone()).ok()).collect();
-            let (on, user) = (self.securable.clause(), self.user.quoted());
-            if whole {
-                plan.push(Statement::new(format!("REVOKE {permission}{on} FROM {user} CASCADE")));
-            }
-            if !columns.is_empty() {
-                let columns = column_list(&columns.iter().collect::<Vec<_>>());
-                plan.push(Statement::new(format!("REVOKE {permission}{on}{columns} FROM {user} CASCADE")));
-            }
-            let old = if whole { Value::from("granted") } else { name_list(&names_of(&columns)) };
-            plan.changes(&format!("{permission} on {}", self.securable.shown()), old, Value::Nil);
-        }
-        plan
-    }
-
-    /// Reads the permissions that the user has on the securable by name (not through roles).
+    /// Reads what the principal has; `None` when there is no such user or role.
     ///
     /// # Errors
-    /// No such user or object, or the catalog cannot be read.
-    pub async fn found(&self, session: &mut Session) -> Result<Vec<Granted>, AccessError> {
-        let user = Param::from(self.user.as_str());
-        if session.query(USER, std::slice::from_ref(&user)).await?.is_empty() {
-            return Err(AccessError::Conflict(format!("there is no user {} in the database", self.user)));
+    /// The catalog cannot be read.
+    pub async fn found(&self, session: &mut Session) -> Result<Option<GrantFound>, AccessError> {
+        let name = [Param::from(self.user.as_str())];
+        if session.query(PRINCIPAL, &name).await?.is_empty() {
+            return Ok(None);
         }
-        let rows = match &self.securable {
-            Securable::Object(object, _) => {
-                let name = Param::Text(object.quoted());
-                let ids = session.query("SELECT OBJECT_ID(@P1)", std::slice::from_ref(&name)).await?;
-                let id = ids.first().map(|row| row.get_column_data(0).map_err(SqlError::from)).transpose()?;
-                if id.and_then(crate::mssql::param::integer).is_none() {
-                    return Err(AccessError::Conflict(format!(
-                        "there is no object {object} in the database"
-                    )));
-                }
-                session.query(ON_OBJECT, &[user, name]).await?
-            }
-            Securable::Schema(schema) => {
-                session.query(ON_SCHEMA, &[user, Param::from(schema.as_str())]).await?
-            }
-            Securable::Database => session.query(ON_DATABASE, &[user]).await?,
+        let server = match &self.server {
+            Some(_) => Rights::of_login(session, &self.login).await?,
+            None => Rights::default(),
         };
-        rows.iter().map(granted).collect()
+        Ok(Some(GrantFound {
+            rights: Rights::of_user(session, &self.user).await?,
+            server,
+            roles: super::user::roles_of(session, &self.user).await?,
+        }))
+    }
+
+    /// What is to be done.
+    ///
+    /// # Errors
+    /// A DENY stands in the way of a declared grant.
+    pub fn plan(&self, found: &GrantFound, aim: Aim) -> Result<Difference, AccessError> {
+        let mut whole = Difference::default();
+        if let (Some(roles), Aim::Present | Aim::Exact(_)) = (&self.roles, aim) {
+            let extent = match aim {
+                Aim::Exact(prune) => Extent::Exact(prune),
+                Aim::Present | Aim::Absent => Extent::AtLeast,
+            };
+            whole.left.extend(converge_roles(&self.user, roles, &found.roles, extent, &mut whole.plan));
+            let missing = roles.iter().filter(|role| !found.roles.iter().any(|have| have == role.as_str()));
+            whole.missing.extend(missing.map(|role| format!("membership of role {role}")));
+        }
+        let database = difference(&self.user, &self.rights, &found.rights, aim)?;
+        whole.plan.statements.extend(database.plan.statements);
+        whole.plan.changes.extend(database.plan.changes);
+        whole.left.extend(database.left);
+        whole.missing.extend(database.missing);
+        if let Some(wish) = &self.server {
+            let server = difference(&self.login, wish, &found.server, aim)?;
+            let master = SqlName::new("master")?;
+            let there = |statement: Statement| statement.in_database(master.clone());
+            whole.plan.statements.extend(server.plan.statements.into_iter().map(there));
+            whole.plan.changes.extend(server.plan.changes);
+            whole.left.extend(server.left);
+            whole.missing.extend(server.missing);
+        }
+        Ok(whole)
     }
 }
 
-impl Securable {
-    /// How messages and changes name it.
-    pub fn shown(&self) -> String {
-        match self {
-            Self::Object(object, _) => object.to_string(),
-            Self::Schema(schema) => format!("schema {schema}"),
-            Self::Database => "the database".to_owned(),
+/// Rights with the catalog's spelling of their names.
+///
+/// # Errors
+/// There is no such object, column or schema; the catalog cannot be read.
+pub async fn resolve_rights(session: &mut Session, rights: &Rights) -> Result<Rights, AccessError> {
+    let mut resolved = Rights { known: std::collections::BTreeMap::new(), others: rights.others.clone() };
+    let mut last: Option<(Securable, Securable, Vec<String>)> = None;
+    for (right, state) in &rights.known {
+        if last.as_ref().is_none_or(|(asked, ..)| *asked != right.securable) {
+            let (securable, columns) = look_up(session, &right.securable).await?;
+            last = Some((right.securable.clone(), securable, columns));
+        }
+        let Some((_, securable, columns)) = &last else { continue };
+        let column = match &right.column {
+            Some(column) => Some(spelled(column, columns, securable)?),
+            None => None,
+        };
+        let right = Right { securable: securable.clone(), permission: right.permission.clone(), column };
+        resolved.known.insert(right, *state);
+    }
+    Ok(resolved)
+}
+
+/// A securable as the catalog spells it, and its columns.
+async fn look_up(
+    session: &mut Session,
+    securable: &Securable,
+) -> Result<(Securable, Vec<String>), AccessError> {
+    match securable {
+        Securable::Server | Securable::Database => Ok((securable.clone(), Vec::new())),
+        Securable::Schema(schema) => {
+            let rows = session.query(SCHEMA, &[Param::from(schema.as_str())]).await?;
+            let found = first_name(&rows)?.ok_or_else(|| missing("schema", schema))?;
+            Ok((Securable::Schema(found), Vec::new()))
+        }
+        Securable::Object(object) => {
+            let name = [Param::Text(object.quoted())];
+            let rows = session.query(OBJECT, &name).await?;
+            let text = |at: usize| -> Result<Option<String>, SqlError> {
+                let Some(row) = rows.first() else { return Ok(None) };
+                Ok(text_cell(row.get_column_data(at)?))
+            };
+            let (Some(schema), Some(found)) = (text(0)?, text(1)?) else {
+                return Err(missing("object", object));
+            };
+            let object = ObjectName { schema: SqlName::new(schema)?, name: SqlName::new(found)? };
+            let columns = super::login::first_texts(&session.query(COLUMNS, &name).await?)?;
+            Ok((Securable::Object(object), columns))
         }
     }
+}
 
-    fn clause(&self) -> String {
-        match self {
-            Self::Object(object, _) => format!(" ON OBJECT::{}", object.quoted()),
-            Self::Schema(schema) => format!(" ON SCHEMA::{}", schema.quoted()),
-            Self::Database => String::new(),
+fn missing(kind: &str, name: &dyn std::fmt::Display) -> AccessError {
+    AccessError::Conflict(format!("there is no {kind} {name} in the database"))
+}
+
+/// The column of that name; where the collation ignores case, an exact match wins over another.
+fn spelled(column: &SqlName, columns: &[String], of: &Securable) -> Result<SqlName, AccessError> {
+    let name = column.as_str();
+    let alike = |known: &&String| known.to_lowercase() == name.to_lowercase();
+    let found = columns.iter().find(|known| *known == name).or_else(|| columns.iter().find(alike));
+    match found {
+        Some(found) => Ok(SqlName::new(found.clone())?),
+        None => Err(AccessError::Conflict(format!("{of} has no column {column}"))),
+    }
+}
+
+fn first_name(rows: &[tiberius::Row]) -> Result<Option<SqlName>, AccessError> {
+    let name = super::login::first_texts(rows)?.into_iter().next();
+    Ok(name.map(SqlName::new).transpose()?)
+}
+
+fn read_list(grants: &[Value]) -> Result<Rights, AccessError> {
+    let mut rights = Rights::default();
+    for grant in grants {
+        let grant =
+            grant.as_map().ok_or_else(|| AccessError::Argument("each of grants must be a mapping".into()))?;
+        if let Some(unknown) = grant.keys().filter_map(Value::as_str).find(|key| !GRANT_KEYS.contains(key)) {
+            return Err(AccessError::Argument(format!(
+                "a grant takes no '{unknown}', only {}",
+                GRANT_KEYS.join(", ")
+            )));
+        }
+        for (right, state) in read_grant(grant)? {
+            let former = rights.known.insert(right.clone(), state);
+            if former.is_some_and(|former| former.allows() != state.allows()) {
+                return Err(AccessError::Argument(format!("{right} is both granted and denied")));
+            }
         }
     }
+    Ok(rights)
+}
 
-    fn columns(&self) -> &[SqlName] {
-        match self {
-            Self::Object(_, columns) => columns,
-            Self::Schema(_) | Self::Database => &[],
-        }
+fn read_grant(args: &Map) -> Result<Vec<(Right, RightState)>, AccessError> {
+    let columns = arguments::names(args, "columns")?;
+    let securable = read_securable(args)?;
+    if !columns.is_empty() && !matches!(securable, Securable::Object(_)) {
+        return Err(AccessError::Argument("columns need an object".into()));
     }
-}
-
-fn column_list(columns: &[&SqlName]) -> String {
-    if columns.is_empty() {
-        return String::new();
+    let mut permissions: Vec<String> =
+        arguments::names(args, "permissions")?.iter().map(|name| name.as_str().to_owned()).collect();
+    if permissions.is_empty() {
+        permissions.push("SELECT".to_owned());
     }
-    let quoted: Vec<String> = columns.iter().map(|column| column.quoted().to_string()).collect();
-    format!(" ({})", quoted.join(", "))
-}
-
-fn names_of(columns: &[SqlName]) -> Vec<String> {
-    columns.iter().map(ToString::to_string).collect()
-}
-
-fn granted(row: &tiberius::Row) -> Result<Granted, AccessError> {
-    let text = |at: usize| -> Result<String, SqlError> {
-        Ok(text_cell(row.get_column_data(at)?).unwrap_or_default().trim().to_owned())
+    let switch = |name| arguments::switch(args, name).map(|on| on == Some(true));
+    let state = match (switch("deny")?, switch("grant_option")?) {
+        (true, true) => return Err(AccessError::Argument("give deny or grant_option, not both".into())),
+        (true, false) => RightState::Denied,
+        (false, true) => RightState::Grantable,
+        (false, false) => RightState::Granted,
     };
-    Ok(Granted { permission: text(0)?, state: text(1)?, column: text(2)? })
+    let mut rights = Vec::new();
+    for name in permissions {
+        let permission = Permission::on(securable.class(), &name)?;
+        if columns.is_empty() {
+            rights.push((Right::on(securable.clone(), permission), state));
+            continue;
+        }
+        if !permission.fits_columns() {
+            return Err(AccessError::Argument(format!("{permission} cannot be granted by column")));
+        }
+        rights.extend(columns.iter().map(|column| {
+            let (securable, permission) = (securable.clone(), permission.clone());
+            (Right { securable, permission, column: Some(column.clone()) }, state)
+        }));
+    }
+    Ok(rights)
 }
 
-const PERMISSIONS: &[&str] = &[
-    "SELECT",
-    "INSERT",
-    "UPDATE",
-    "DELETE",
-    "EXECUTE",
-    "REFERENCES",
-    "VIEW DEFINITION",
-    "VIEW CHANGE TRACKING",
-    "VIEW DATABASE STATE",
-    "CONNECT",
-    "ALTER",
-    "CONTROL",
-];
+fn read_securable(args: &Map) -> Result<Securable, AccessError> {
+    let object = arguments::text(args, "object")?.map(|text| ObjectName::parse(&text)).transpose()?;
+    let schema = arguments::name(args, "schema")?;
+    match (object, schema, arguments::text(args, "securable")?.as_deref()) {
+        (Some(object), None, None) => Ok(Securable::Object(object)),
+        (None, Some(schema), None) => Ok(Securable::Schema(schema)),
+        (None, None, None | Some("database")) => Ok(Securable::Database),
+        (None, None, Some("server")) => Ok(Securable::Server),
+        (None, None, Some(_)) => Err(AccessError::Argument("securable must be server or database".into())),
+        (Some(_), _, _) | (_, Some(_), _) => {
+            Err(AccessError::Argument("give one of object, schema and securable".into()))
+        }
+    }
+}
 
-const USER: &str = "SELECT u.principal_id FROM sys.database_principals AS u WHERE u.name = @P1";
-const ON_OBJECT: &str = "SELECT p.permission_name, p.state, c.name FROM sys.database_permissions AS p \
-     INNER JOIN sys.database_principals AS u ON u.principal_id = p.grantee_principal_id \
-     LEFT JOIN sys.columns AS c ON c.object_id = p.major_id AND c.column_id = p.minor_id \
-     WHERE u.name = @P1 AND p.class = 1 AND p.major_id = OBJECT_ID(@P2) AND p.state IN ('G', 'W', 'D')";
-const ON_SCHEMA: &str = "SELECT p.permission_name, p.state, N'' FROM sys.database_permissions AS p \
-     INNER JOIN sys.database_principals AS u ON u.principal_id = p.grantee_principal_id \
-     INNER JOIN sys.schemas AS s ON s.schema_id = p.major_id \
-     WHERE u.name = @P1 AND p.class = 3 AND s.name = @P2 AND p.state IN ('G', 'W', 'D')";
-const ON_DATABASE: &str = "SELECT p.permission_name, p.state, N'' FROM sys.database_permissions AS p \
-     INNER JOIN sys.database_principals AS u ON u.principal_id = p.grantee_principal_id \
-     WHERE u.name = @P1 AND p.class = 0 AND p.state IN ('G', 'W', 'D')";
+const GRANT_KEYS: &[&str] =
+    &["object", "schema", "securable", "columns", "permissions", "grant_option", "deny"];
+
+const PRINCIPAL: &str = "SELECT u.name FROM sys.database_principals AS u WHERE u.name = @P1";
+const ROLE: &str = "SELECT r.name FROM sys.database_principals AS r WHERE r.name = @P1 AND r.type = 'R'";
+const SCHEMA: &str = "SELECT s.name FROM sys.schemas AS s WHERE s.name = @P1";
+const OBJECT: &str = "SELECT s.name, o.name FROM sys.all_objects AS o \
+     INNER JOIN sys.schemas AS s ON s.schema_id = o.schema_id WHERE o.object_id = OBJECT_ID(@P1)";
+const COLUMNS: &str = "SELECT c.name FROM sys.all_columns AS c WHERE c.object_id = OBJECT_ID(@P1)";
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn wish(pairs: &[(&str, Value)]) -> Result<GrantWish, AccessError> {
-        let mut args = Map::new();
-        for (key, value) in pairs {
-            args.insert(*key, value.clone());
-        }
-        GrantWish::read("sync", &args)
+    fn wish(yaml: &str) -> Result<GrantWish, AccessError> {
+        GrantWish::read("sync", states::yaml::load(yaml).unwrap().as_map().unwrap())
     }
 
-    fn columns() -> GrantWish {
-        wish(&[("object", "Appointment".into()), ("columns", Value::List(vec!["A".into(), "B]".into()]))])
-            .unwrap()
-    }
-
-    fn have(state: &str, column: &str) -> Granted {
-        Granted { permission: "SELECT".into(), state: state.into(), column: column.into() }
-    }
-
-    fn sql(plan: &Plan) -> Vec<&str> {
-        plan.statements.iter().map(Statement::sql).collect()
+    fn refusal(yaml: &str) -> String {
+        wish(yaml).unwrap_err().to_string()
     }
 
     #[test]
-    fn only_the_missing_columns_are_granted() {
-        let plan = columns().plan(&[have("G", "A")]).unwrap();
-        assert_eq!(sql(&plan), ["GRANT SELECT ON OBJECT::[dbo].[Appointment] ([B]]]) TO [sync]"]);
-        assert!(columns().plan(&[have("G", "A"), have("W", "B]")]).unwrap().is_empty());
+    fn one_grant_or_a_list_of_grants_is_read() {
+        let one = wish("{object: Visit, columns: [A, B]}").unwrap();
+        assert_eq!(super::super::difference::in_words(&one.rights), ["SELECT on dbo.Visit (A, B)"]);
+        let many = wish(
+            "{login: l, grants: [{object: crm.T, permissions: [SELECT, insert]}, {securable: server, \
+             permissions: VIEW SERVER STATE}, {schema: crm, permissions: EXECUTE, grant_option: true}]}",
+        )
+        .unwrap();
+        assert_eq!((many.rights.known.len(), many.login.as_str()), (3, "l"));
+        assert_eq!(many.server.unwrap().known.len(), 1);
+        assert_eq!(many.rights.known.values().filter(|s| **s == RightState::Grantable).count(), 1);
     }
 
     #[test]
-    fn a_grant_on_the_whole_object_covers_its_columns() {
-        assert!(columns().plan(&[have("G", "")]).unwrap().is_empty());
-        let whole = wish(&[("object", "x.y".into()), ("permissions", "select".into())]).unwrap();
-        assert_eq!(
-            sql(&whole.plan(&[have("G", "A")]).unwrap()),
-            ["GRANT SELECT ON OBJECT::[x].[y] TO [sync]"]
+    fn what_makes_no_sense_is_refused_in_words() {
+        assert!(
+            refusal("{permissions: 'SELECT TO public; --'}").contains("is not a permission on a database")
         );
-    }
-
-    #[test]
-    fn a_deny_in_the_way_is_told() {
-        let text = columns().plan(&[have("D", "A")]).unwrap_err().to_string();
-        assert!(text.contains("denied to sync of column A"), "{text}");
-    }
-
-    #[test]
-    fn schema_and_database_are_securables_too() {
-        let schema = wish(&[("schema", "dbo".into()), ("permissions", "EXECUTE".into())]).unwrap();
-        assert_eq!(sql(&schema.plan(&[]).unwrap()), ["GRANT EXECUTE ON SCHEMA::[dbo] TO [sync]"]);
-        let database = wish(&[("permissions", "VIEW DATABASE STATE".into())]).unwrap();
-        assert_eq!(sql(&database.plan(&[]).unwrap()), ["GRANT VIEW DATABASE STATE TO [sync]"]);
-    }
-
-    #[test]
-    fn what_is_revoked_is_what_is_there() {
-        let plan = columns().removal(&[have("G", "A"), have("G", "C")]);
+        assert_eq!(refusal("{columns: A}"), "columns need an object");
+        assert_eq!(refusal("{object: T, schema: s}"), "give one of object, schema and securable");
         assert_eq!(
-            sql(&plan),
-            ["REVOKE SELECT ON OBJECT::[dbo].[Appointment] ([A], [C]) FROM [sync] CASCADE"]
+            refusal("{object: T, columns: A, permissions: DELETE}"),
+            "DELETE cannot be granted by column"
         );
-        assert!(columns().removal(&[]).is_empty());
+        assert!(refusal("{grants: [{objekt: T}]}").contains("takes no 'objekt'"));
+        assert_eq!(
+            refusal("{grants: [{object: T}, {object: T, deny: true}]}"),
+            "SELECT on dbo.T is both granted and denied"
+        );
+        assert!(refusal("{object: T, deny: true, grant_option: true}").contains("not both"));
     }
 
     #[test]
-    fn a_permission_that_is_not_known_never_reaches_the_text() {
-        assert!(wish(&[("permissions", "SELECT TO public; --".into())]).is_err());
-        assert!(wish(&[("columns", "A".into())]).is_err());
+    fn server_rights_are_granted_in_master_and_roles_first() {
+        let wish = wish(
+            "{login: l, roles: [db_datareader], grants: [{object: T}, {securable: server, permissions: \
+             VIEW SERVER STATE}]}",
+        )
+        .unwrap();
+        let found = GrantFound { roles: vec!["db_owner".into()], ..GrantFound::default() };
+        let mut plan = wish.plan(&found, Aim::Exact(super::super::difference::Prune::Revoke)).unwrap().plan;
+        plan.home = Some(SqlName::new("Main]OMS").unwrap());
+        assert_eq!(
+            plan.script(),
+            "ALTER ROLE [db_owner] DROP MEMBER [sync];\nALTER ROLE [db_datareader] ADD MEMBER [sync];\n\
+             GRANT SELECT ON OBJECT::[dbo].[T] TO [sync];\nUSE [master];\nGRANT VIEW SERVER STATE TO [l]"
+        );
+        let script = plan.script_for_others(super::super::plan::Atomicity::Transaction);
+        assert!(script.starts_with("USE [Main]]OMS];\nSET XACT_ABORT ON;\nBEGIN TRANSACTION;"), "{script}");
     }
 }

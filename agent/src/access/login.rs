@@ -1,6 +1,7 @@
 //! Logins (server principals): Salt's `mssql_login` arguments, converged.
 //!
-//! A password is compared without changing it: `PWDCOMPARE` where the hash may be read, else by logging in with it. What
+//! `sid: fixed` gives a login a SID made from its name: on whichever server it is made anew, a restored database knows
+//! it. A password is compared without changing it: `PWDCOMPARE` where the hash may be read, else by logging in with it. What
 //! Salt never corrects is corrected here: password, default database and language, policy flags, roles, disabled. A SID
 //! or the kind of login cannot be changed, so a difference there is refused.
 
@@ -13,6 +14,7 @@ use crate::store::Secret;
 
 use super::arguments::{self, OptionPair};
 use super::plan::name_list;
+use super::user::Extent;
 use super::{AccessError, Plan, Statement};
 
 /// A login as declared.
@@ -22,8 +24,10 @@ pub struct LoginWish {
     pub name: SqlName,
     /// How it logs in.
     pub secret: LoginSecret,
-    /// Server roles it is at least in.
+    /// Server roles it is in.
     pub server_roles: Vec<SqlName>,
+    /// At least those roles, or exactly those.
+    pub extent: Extent,
     /// Disabled or not; left alone when `None`.
     pub disabled: Option<bool>,
     options: LoginOptions,
@@ -46,7 +50,16 @@ struct LoginOptions {
     default_language: Option<SqlName>,
     check_policy: Option<bool>,
     check_expiration: Option<bool>,
-    sid: Option<String>,
+    sid: Option<Sid>,
+}
+
+/// The SID that a login is to have, as `0x…`.
+#[derive(Debug, Clone, PartialEq)]
+enum Sid {
+    /// This one.
+    Given(String),
+    /// The one made from the name, when the login is made here.
+    OfName(String),
 }
 
 /// A login as it is.
@@ -73,7 +86,8 @@ pub struct LoginFound {
 }
 
 impl LoginWish {
-    /// Reads Salt's arguments `password`, `domain`, `server_roles`, `options`, and ours: `default_database`, `disabled`.
+    /// Reads Salt's arguments `password`, `domain`, `server_roles`, `options`, and ours: `default_database`, `disabled`,
+    /// `sid` (`fixed` or `0x…`), `server_roles_exact`.
     ///
     /// # Errors
     /// Both or neither of password and domain (in Salt's words), an unknown option, a bad name.
@@ -91,10 +105,16 @@ impl LoginWish {
         };
         let mut options = LoginOptions::read(arguments::options(args)?)?;
         options.default_database = arguments::name(args, "default_database")?.or(options.default_database);
+        match arguments::text(args, "sid")?.as_deref() {
+            None => {}
+            Some("fixed") => options.sid = Some(Sid::OfName(sid_of(&name))),
+            Some(given) => options.sid = Some(Sid::Given(hex_literal(given)?)),
+        }
         Ok(Self {
             name: SqlName::new(name)?,
             secret,
             server_roles: arguments::names(args, "server_roles")?,
+            extent: Extent::read(args, "server_roles_exact")?,
             disabled: arguments::switch(args, "disabled")?,
             options,
         })
@@ -141,7 +161,7 @@ impl LoginWish {
                 self.name
             )));
         }
-        if let Some(sid) = &self.options.sid
+        if let Some(Sid::Given(sid)) = &self.options.sid
             && !sid.eq_ignore_ascii_case(&found.sid)
         {
             return Err(AccessError::Conflict(format!(
@@ -181,18 +201,26 @@ impl LoginWish {
     }
 
     fn converge_roles(&self, found: &LoginFound, plan: &mut Plan) {
-        let missing = |role: &&SqlName| !found.server_roles.iter().any(|have| have == role.as_str());
-        let missing: Vec<&SqlName> = self.server_roles.iter().filter(missing).collect();
-        if missing.is_empty() {
-            return;
-        }
+        let is_wanted = |role: &String| self.server_roles.iter().any(|name| name.as_str() == role);
+        let member = self.name.quoted();
         let mut roles = found.server_roles.clone();
-        for role in missing {
-            let sql = format!("ALTER SERVER ROLE {} ADD MEMBER {}", role.quoted(), self.name.quoted());
-            plan.push(Statement::new(sql));
-            roles.push(role.to_string());
+        if self.extent != Extent::AtLeast {
+            for role in roles.iter().filter(|role| !is_wanted(role)) {
+                if let Ok(role) = SqlName::new(role.clone()) {
+                    let sql = format!("ALTER SERVER ROLE {} DROP MEMBER {member}", role.quoted());
+                    plan.push(Statement::new(sql));
+                }
+            }
+            roles.retain(is_wanted);
         }
-        plan.changes("server_roles", name_list(&found.server_roles), name_list(&roles));
+        for role in self.server_roles.iter().filter(|role| !roles.iter().any(|have| have == role.as_str())) {
+            plan.push(Statement::new(format!("ALTER SERVER ROLE {} ADD MEMBER {member}", role.quoted())));
+        }
+        let missing = self.server_roles.iter().map(ToString::to_string);
+        roles.extend(missing.filter(|role| !found.server_roles.contains(role)));
+        if roles != found.server_roles {
+            plan.changes("server_roles", name_list(&found.server_roles), name_list(&roles));
+        }
     }
 
     fn converge_disabled(&self, is: bool, plan: &mut Plan) {
@@ -227,6 +255,14 @@ impl LoginSecret {
     }
 }
 
+impl Sid {
+    fn literal(&self) -> &str {
+        match self {
+            Self::Given(sid) | Self::OfName(sid) => sid,
+        }
+    }
+}
+
 impl LoginOptions {
     fn read(pairs: Vec<OptionPair>) -> Result<Self, AccessError> {
         let mut options = Self::default();
@@ -238,7 +274,7 @@ impl LoginOptions {
                 "CHECK_EXPIRATION" => {
                     options.check_expiration = Some(arguments::option_switch(&key, &value)?)
                 }
-                "SID" => options.sid = Some(hex_literal(&value)?),
+                "SID" => options.sid = Some(Sid::Given(hex_literal(&value)?)),
                 _ => {
                     return Err(AccessError::Argument(format!(
                         "the login option {key} is not one of {KNOWN_OPTIONS}"
@@ -251,7 +287,7 @@ impl LoginOptions {
 
     fn clauses(&self) -> Vec<String> {
         let mut clauses = Vec::new();
-        clauses.extend(self.sid.as_ref().map(|sid| format!("SID = {sid}")));
+        clauses.extend(self.sid.as_ref().map(|sid| format!("SID = {}", sid.literal())));
         clauses.extend(self.check_policy.map(|on| format!("CHECK_POLICY = {}", on_off(on))));
         clauses.extend(self.check_expiration.map(|on| format!("CHECK_EXPIRATION = {}", on_off(on))));
         clauses.extend(
@@ -306,11 +342,29 @@ impl LoginFound {
 }
 
 /// The plan that removes a login.
-pub fn removal(name: &SqlName) -> Plan {
+///
+/// # Errors
+/// It has sessions open, as far as this login may see them; the catalog cannot be read.
+pub async fn removal(session: &mut Session, name: &SqlName) -> Result<Plan, AccessError> {
+    let rows = session.query(OPEN_SESSIONS, &[Param::from(name.as_str())]).await?;
+    if !rows.is_empty() {
+        let programs = first_texts(&rows)?;
+        return Err(AccessError::Conflict(format!(
+            "login {name} has {} sessions open ({}): end them first, SQL Server drops no login that is in use",
+            rows.len(),
+            programs.join(", ")
+        )));
+    }
     let mut plan = Plan::default();
     plan.push(Statement::new(format!("DROP LOGIN {}", name.quoted())));
     plan.changes.insert(name.as_str(), Value::from("Absent"));
-    plan
+    Ok(plan)
+}
+
+/// A SID made from the login's name: the first 16 bytes of a digest.
+fn sid_of(name: &str) -> String {
+    let digest = ring::digest::digest(&ring::digest::SHA256, format!("login {name}").as_bytes());
+    hex(&digest.as_ref()[..SID_BYTES])
 }
 
 async fn password_matches(
@@ -386,6 +440,8 @@ fn on_off(on: bool) -> &'static str {
 const KNOWN_OPTIONS: &str = "DEFAULT_DATABASE, DEFAULT_LANGUAGE, CHECK_POLICY, CHECK_EXPIRATION, SID";
 /// SHA-1 hashes have 52 digits, SHA-512 ones 140.
 const HASH_DIGITS: usize = 52;
+/// Of a SQL login ("CREATE LOGIN", argument SID).
+const SID_BYTES: usize = 16;
 /// Disabled, expired, must change, default database cannot be opened: told only to who knows the password.
 const RIGHT_PASSWORD: &[u32] = &[4060, 4064, 18470, 18487, 18488];
 
@@ -398,6 +454,8 @@ const SERVER_ROLES: &str = "SELECT r.name FROM sys.server_role_members AS m \
      INNER JOIN sys.server_principals AS r ON r.principal_id = m.role_principal_id \
      INNER JOIN sys.server_principals AS p ON p.principal_id = m.member_principal_id \
      WHERE p.name = @P1";
+const OPEN_SESSIONS: &str = "SELECT COALESCE(s.program_name, N'') + N' on ' + COALESCE(s.host_name, N'?') \
+     FROM sys.dm_exec_sessions AS s WHERE s.login_name = @P1 AND s.session_id <> @@SPID";
 const PASSWORD: &str = "SELECT PWDCOMPARE(@P2, l.password_hash) FROM sys.sql_logins AS l WHERE l.name = @P1";
 const PASSWORD_HASH: &str = "SELECT l.password_hash FROM sys.sql_logins AS l WHERE l.name = @P1";
 

@@ -1,10 +1,14 @@
 //! A plan: statements in order, what they change, and how they run.
+//!
+//! A statement may belong to another database than the plan's own (server permissions are granted in `master`); the
+//! `USE` that takes it there is part of the script and of the run alike.
 
 use std::fmt;
 
 use states::{Map, Value};
 
-use crate::mssql::quote::NameError;
+use crate::mssql::param::text as text_cell;
+use crate::mssql::quote::{NameError, SqlName};
 use crate::mssql::{OptionsError, Session, SqlError};
 
 /// One T-SQL statement; the text to show has its secrets masked.
@@ -12,6 +16,7 @@ use crate::mssql::{OptionsError, Session, SqlError};
 pub struct Statement {
     sql: String,
     shown: String,
+    database: Option<SqlName>,
 }
 
 /// What would be done, and what changes by it.
@@ -21,6 +26,8 @@ pub struct Plan {
     pub statements: Vec<Statement>,
     /// For the state's `changes`: Salt's word for creation and removal, `old` and `new` for the rest.
     pub changes: Map,
+    /// The database that its statements run in; the session's when `None`.
+    pub home: Option<SqlName>,
 }
 
 /// Whether the statements of a plan stand or fall together.
@@ -44,12 +51,31 @@ pub enum AccessError {
     /// A name is wrong.
     #[error(transparent)]
     Name(#[from] NameError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] crate::store::StoreError),
     /// An argument is wrong.
     #[error("{0}")]
     Argument(String),
     /// What is there cannot be made into what is wanted.
     #[error("{0}")]
     Conflict(String),
+    /// The database does not open, for anyone.
+    #[error("{source}; {why}")]
+    Database {
+        /// The reason in words.
+        why: String,
+        /// SQL Server's refusal.
+        source: SqlError,
+    },
+    /// The database does not let this login in.
+    #[error("{source}; {why}")]
+    NoAccess {
+        /// The reason in words.
+        why: String,
+        /// SQL Server's refusal.
+        source: SqlError,
+    },
     /// A statement of the plan was refused.
     #[error("{statement}: {source}{left}")]
     Statement {
@@ -66,12 +92,19 @@ impl Statement {
     /// A statement without secrets.
     pub fn new(sql: impl Into<String>) -> Self {
         let sql = sql.into();
-        Self { shown: sql.clone(), sql }
+        Self { shown: sql.clone(), sql, database: None }
     }
 
     /// A statement that holds a secret, and the same with the secret masked.
     pub fn with_secret(sql: String, shown: String) -> Self {
-        Self { sql, shown }
+        Self { sql, shown, database: None }
+    }
+
+    /// The same statement, to run in another database than the plan's own.
+    #[must_use]
+    pub fn in_database(mut self, database: SqlName) -> Self {
+        self.database = Some(database);
+        self
     }
 
     /// The statement with secrets masked.
@@ -110,9 +143,40 @@ impl Plan {
         self.changes.insert(what, Value::Map(change));
     }
 
-    /// The statements as a script, secrets masked.
+    /// The statements as they run, secrets masked.
     pub fn script(&self) -> String {
-        self.statements.iter().map(|statement| statement.shown.as_str()).collect::<Vec<_>>().join(";\n")
+        let shown: Vec<String> = self.run_list().into_iter().map(|(_, shown)| shown).collect();
+        shown.join(";\n")
+    }
+
+    /// The statements as a batch that someone else runs: it finds the database and is one transaction.
+    pub fn script_for_others(&self, atomicity: Atomicity) -> String {
+        let home = self.home.as_ref().map(|home| format!("USE {};\n", home.quoted())).unwrap_or_default();
+        match atomicity {
+            Atomicity::Stepwise => format!("{home}{};", self.script()),
+            Atomicity::Transaction => {
+                format!(
+                    "{home}SET XACT_ABORT ON;\nBEGIN TRANSACTION;\n{};\nCOMMIT TRANSACTION;",
+                    self.script()
+                )
+            }
+        }
+    }
+
+    /// Each statement as sent and as shown, with the `USE` between them.
+    fn run_list(&self) -> Vec<(String, String)> {
+        let mut list = Vec::new();
+        let mut place = &self.home;
+        for statement in &self.statements {
+            let wanted = if statement.database.is_some() { &statement.database } else { &self.home };
+            if let Some(database) = wanted.as_ref().filter(|_| wanted != place) {
+                let change = format!("USE {}", database.quoted());
+                list.push((change.clone(), change));
+                place = wanted;
+            }
+            list.push((statement.sql.clone(), statement.shown.clone()));
+        }
+        list
     }
 
     /// Runs exactly the statements of the plan.
@@ -124,10 +188,11 @@ impl Plan {
             session.batch("SET XACT_ABORT ON").await?;
             session.batch("BEGIN TRANSACTION").await?;
         }
-        for (done, statement) in self.statements.iter().enumerate() {
-            if let Err(source) = session.batch(&statement.sql).await {
-                let left = self.after_refusal(session, atomicity, done).await;
-                return Err(AccessError::Statement { statement: statement.shown.clone(), source, left });
+        let list = self.run_list();
+        for (done, (sql, shown)) in list.iter().enumerate() {
+            if let Err(source) = session.batch(sql).await {
+                let left = after_refusal(session, atomicity, &list[..done]).await;
+                return Err(AccessError::Statement { statement: shown.clone(), source, left });
             }
         }
         if atomicity == Atomicity::Transaction {
@@ -135,21 +200,32 @@ impl Plan {
         }
         Ok(())
     }
+}
 
-    /// Rolls back, and says what stays.
-    async fn after_refusal(&self, session: &mut Session, atomicity: Atomicity, done: usize) -> String {
-        match atomicity {
-            Atomicity::Transaction => {
-                drop(session.batch("IF @@TRANCOUNT > 0 ROLLBACK TRANSACTION").await);
-                "; nothing was changed".to_owned()
-            }
-            Atomicity::Stepwise if done == 0 => "; nothing was changed".to_owned(),
-            Atomicity::Stepwise => {
-                let before: Vec<&str> = self.statements[..done].iter().map(Statement::shown).collect();
-                format!("; done before it: {}", before.join("; "))
-            }
+/// Rolls back, and says what stays.
+async fn after_refusal(session: &mut Session, atomicity: Atomicity, done: &[(String, String)]) -> String {
+    match atomicity {
+        Atomicity::Transaction => {
+            drop(session.batch("IF @@TRANCOUNT > 0 ROLLBACK TRANSACTION").await);
+            "; nothing was changed".to_owned()
+        }
+        Atomicity::Stepwise if done.is_empty() => "; nothing was changed".to_owned(),
+        Atomicity::Stepwise => {
+            let before: Vec<&str> = done.iter().map(|(_, shown)| shown.as_str()).collect();
+            format!("; done before it: {}", before.join("; "))
         }
     }
+}
+
+/// The database that the session is in, as the server spells it.
+///
+/// # Errors
+/// The server cannot be asked.
+pub async fn home(session: &mut Session) -> Result<SqlName, AccessError> {
+    let rows = session.query("SELECT DB_NAME()", &[]).await?;
+    let cell = rows.first().map(|row| row.get_column_data(0).map_err(SqlError::from)).transpose()?;
+    let name = cell.and_then(text_cell).unwrap_or_default();
+    Ok(SqlName::new(name)?)
 }
 
 /// A list of names as a state value.

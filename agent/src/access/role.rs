@@ -9,7 +9,13 @@ use crate::mssql::quote::SqlName;
 use crate::mssql::{Param, Session, SqlError};
 
 use super::arguments;
-use super::grant::{GrantWish, Securable};
+use super::difference::{Aim, difference};
+use super::login::first_texts;
+use super::permission::Permission;
+use super::plan::name_list;
+use super::rights::{Right, RightState, Rights};
+use super::securable::{Securable, SecurableClass};
+use super::user::refuse_owner;
 use super::{AccessError, Plan, Statement};
 
 /// A role as declared.
@@ -19,7 +25,7 @@ pub struct RoleWish {
     pub name: SqlName,
     /// Who owns it; left alone when `None`.
     pub owner: Option<SqlName>,
-    grants: Option<GrantWish>,
+    grants: Rights,
 }
 
 /// A role as it is.
@@ -27,6 +33,8 @@ pub struct RoleWish {
 pub struct RoleFound {
     /// Its owner.
     pub owner: String,
+    /// The owner is the declared one.
+    pub owner_matches: bool,
     /// One of SQL Server's own (`db_datareader`, …).
     pub fixed: bool,
 }
@@ -37,18 +45,15 @@ impl RoleWish {
     /// # Errors
     /// A permission that is not known, a bad name.
     pub fn read(name: &str, args: &Map) -> Result<Self, AccessError> {
-        let name = SqlName::new(name)?;
-        let grants = match arguments::names(args, "grants")? {
-            names if names.is_empty() => None,
-            names => {
-                let mut permissions = Map::new();
-                let listed = names.iter().map(|name| Value::from(name.as_str())).collect();
-                permissions.insert("permissions", Value::List(listed));
-                Some(GrantWish::read(name.as_str(), &permissions)?)
-            }
+        let grant = |name: &SqlName| -> Result<(Right, RightState), AccessError> {
+            let permission = Permission::on(SecurableClass::Database, name.as_str())?;
+            Ok((Right::on(Securable::Database, permission), RightState::Granted))
         };
-        debug_assert!(grants.as_ref().is_none_or(|wish| wish.securable == Securable::Database));
-        Ok(Self { name, owner: arguments::name(args, "owner")?, grants })
+        Ok(Self {
+            name: SqlName::new(name)?,
+            owner: arguments::name(args, "owner")?,
+            grants: arguments::names(args, "grants")?.iter().map(grant).collect::<Result<_, _>>()?,
+        })
     }
 
     /// Reads what is there and gives what is to be done; the first value tells whether the role exists.
@@ -56,14 +61,15 @@ impl RoleWish {
     /// # Errors
     /// The catalog cannot be read; a DENY stands in the way of a grant.
     pub async fn plan(&self, session: &mut Session) -> Result<(bool, Plan), AccessError> {
-        let found = RoleFound::read(session, &self.name).await?;
+        let found = RoleFound::read(session, &self.name, self.owner.as_ref()).await?;
         let mut plan = self.plan_role(found.as_ref());
-        if let Some(wish) = &self.grants {
-            let granted = if found.is_some() { wish.found(session).await? } else { Vec::new() };
-            let grants = wish.plan(&granted)?;
-            plan.statements.extend(grants.statements);
-            plan.changes.extend(grants.changes);
-        }
+        let granted = match &found {
+            Some(_) => Rights::of_user(session, &self.name).await?,
+            None => Rights::default(),
+        };
+        let grants = difference(&self.name, &self.grants, &granted, Aim::Present)?.plan;
+        plan.statements.extend(grants.statements);
+        plan.changes.extend(grants.changes);
         Ok((found.is_some(), plan))
     }
 
@@ -79,7 +85,7 @@ impl RoleWish {
                 plan.push(Statement::new(format!("CREATE ROLE {name}{owner}")));
                 plan.changes.insert(self.name.as_str(), "Present");
             }
-            (Some(found), Some(owner)) if owner.as_str() != found.owner => {
+            (Some(found), Some(owner)) if !found.owner_matches => {
                 plan.push(Statement::new(format!(
                     "ALTER AUTHORIZATION ON ROLE::{name} TO {}",
                     owner.quoted()
@@ -97,33 +103,59 @@ impl RoleFound {
     ///
     /// # Errors
     /// The catalog cannot be read.
-    pub async fn read(session: &mut Session, name: &SqlName) -> Result<Option<Self>, AccessError> {
-        let rows = session.query(ROLE, &[Param::from(name.as_str())]).await?;
+    pub async fn read(
+        session: &mut Session,
+        name: &SqlName,
+        owner: Option<&SqlName>,
+    ) -> Result<Option<Self>, AccessError> {
+        let asked = [Param::from(name.as_str()), Param::from(owner.map_or("", SqlName::as_str))];
+        let rows = session.query(ROLE, &asked).await?;
         let Some(row) = rows.first() else { return Ok(None) };
         let cell = |at: usize| row.get_column_data(at).map_err(SqlError::from);
-        Ok(Some(Self { owner: text_cell(cell(0)?).unwrap_or_default(), fixed: integer(cell(1)?) == Some(1) }))
+        Ok(Some(Self {
+            owner: text_cell(cell(0)?).unwrap_or_default(),
+            fixed: integer(cell(1)?) == Some(1),
+            owner_matches: integer(cell(2)?) == Some(1),
+        }))
     }
 }
 
-/// The plan that removes a role.
+/// The plan that removes a role: its members leave it first.
 ///
 /// # Errors
-/// It is one of SQL Server's own.
-pub fn removal(name: &SqlName, found: &RoleFound) -> Result<Plan, AccessError> {
+/// It is one of SQL Server's own, or owns schemas; the catalog cannot be read.
+pub async fn removal(session: &mut Session, name: &SqlName, found: &RoleFound) -> Result<Plan, AccessError> {
     if found.fixed {
         return Err(AccessError::Conflict(format!(
             "Role {name} is one of SQL Server's own and cannot be removed"
         )));
     }
+    refuse_owner(session, "Role", name).await?;
+    let members = first_texts(&session.query(MEMBERS, &[Param::from(name.as_str())]).await?)?;
+    removal_plan(name, &members)
+}
+
+fn removal_plan(name: &SqlName, members: &[String]) -> Result<Plan, AccessError> {
     let mut plan = Plan::default();
+    for member in members {
+        let member = SqlName::new(member.clone())?;
+        plan.push(Statement::new(format!("ALTER ROLE {} DROP MEMBER {}", name.quoted(), member.quoted())));
+    }
     plan.push(Statement::new(format!("DROP ROLE {}", name.quoted())));
     plan.changes.insert(name.as_str(), Value::from("Absent"));
+    if !members.is_empty() {
+        plan.changes("members", name_list(members), Value::List(Vec::new()));
+    }
     Ok(plan)
 }
 
-const ROLE: &str = "SELECT o.name, r.is_fixed_role FROM sys.database_principals AS r \
+const ROLE: &str = "SELECT o.name, r.is_fixed_role, CASE WHEN o.name = @P2 THEN 1 ELSE 0 END FROM sys.database_principals AS r \
      LEFT JOIN sys.database_principals AS o ON o.principal_id = r.owning_principal_id \
      WHERE r.name = @P1 AND r.type = 'R'";
+const MEMBERS: &str = "SELECT u.name FROM sys.database_role_members AS m \
+     INNER JOIN sys.database_principals AS r ON r.principal_id = m.role_principal_id \
+     INNER JOIN sys.database_principals AS u ON u.principal_id = m.member_principal_id \
+     WHERE r.name = @P1";
 
 #[cfg(test)]
 mod tests {
@@ -137,8 +169,8 @@ mod tests {
         RoleWish::read("reader]s", &args).unwrap()
     }
 
-    fn found(owner: &str) -> RoleFound {
-        RoleFound { owner: owner.into(), fixed: false }
+    fn found(owner: &str, owner_matches: bool) -> RoleFound {
+        RoleFound { owner: owner.into(), owner_matches, fixed: false }
     }
 
     #[test]
@@ -149,17 +181,18 @@ mod tests {
 
     #[test]
     fn another_owner_is_corrected_and_the_right_one_left_alone() {
-        let plan = wish(Some("dbo")).plan_role(Some(&found("someone")));
+        let plan = wish(Some("dbo")).plan_role(Some(&found("someone", false)));
         assert_eq!(plan.script(), "ALTER AUTHORIZATION ON ROLE::[reader]]s] TO [dbo]");
-        assert!(wish(Some("dbo")).plan_role(Some(&found("dbo"))).is_empty());
-        assert!(wish(None).plan_role(Some(&found("someone"))).is_empty());
+        assert!(wish(Some("dbo")).plan_role(Some(&found("dbo", true))).is_empty());
+        assert!(wish(None).plan_role(Some(&found("someone", false))).is_empty());
     }
 
     #[test]
-    fn a_fixed_role_is_never_dropped() {
-        let name = SqlName::new("db_datareader").unwrap();
-        assert!(removal(&name, &RoleFound { owner: "dbo".into(), fixed: true }).is_err());
-        assert_eq!(removal(&name, &found("dbo")).unwrap().script(), "DROP ROLE [db_datareader]");
+    fn members_leave_a_role_before_it_is_dropped() {
+        let name = SqlName::new("readers").unwrap();
+        let plan = removal_plan(&name, &["a]b".into()]).unwrap();
+        assert_eq!(plan.script(), "ALTER ROLE [readers] DROP MEMBER [a]]b];\nDROP ROLE [readers]");
+        assert!(plan.changes.get("members").is_some());
     }
 
     #[test]

@@ -6,10 +6,10 @@
 use futures_util::future::BoxFuture;
 use states::StateReturn;
 
-use crate::access::AccessError;
 use crate::access::converge::{Words, converge, failed};
 use crate::access::database::{DatabaseWish, exists, removal};
 use crate::access::plan::Atomicity;
+use crate::access::{AccessError, admin};
 use crate::mssql::Session;
 use crate::mssql::arguments::OptionSources;
 use crate::mssql::quote::SqlName;
@@ -75,5 +75,5 @@ async fn absent(args: &StateArgs, run: &StateContext) -> Result<StateReturn, Acc
 async fn connect(args: &StateArgs, run: &StateContext) -> Result<Session, AccessError> {
     let opts = &run.services.config.opts;
     let sources = OptionSources { arguments: &args.args, opts, pillar: &run.pillar, taken: &[] };
-    Ok(Session::connect(&sources.connection()?).await?)
+    Ok(admin::open(&sources, Some("master")).await?.0)
 }

@@ -6,10 +6,10 @@
 use futures_util::future::BoxFuture;
 use states::StateReturn;
 
-use crate::access::AccessError;
 use crate::access::converge::{Words, converge, failed};
-use crate::access::plan::Atomicity;
+use crate::access::plan::{Atomicity, home};
 use crate::access::role::{RoleFound, RoleWish, removal};
+use crate::access::{AccessError, admin};
 use crate::mssql::Session;
 use crate::mssql::arguments::OptionSources;
 use crate::mssql::quote::SqlName;
@@ -46,7 +46,8 @@ impl StateModule for MssqlRole {
 async fn present(args: &StateArgs, run: &StateContext) -> Result<StateReturn, AccessError> {
     let wish = RoleWish::read(&args.name, &args.args)?;
     let mut session = connect(args, run).await?;
-    let (exists, plan) = wish.plan(&mut session).await?;
+    let (exists, mut plan) = wish.plan(&mut session).await?;
+    plan.home = Some(home(&mut session).await?);
     let words = Words {
         subject: format!("Role {}", wish.name),
         verb: if exists { "changed" } else { "added" },
@@ -62,11 +63,12 @@ async fn absent(args: &StateArgs, run: &StateContext) -> Result<StateReturn, Acc
     let mut session = connect(args, run).await?;
     let subject = format!("Role {name}");
     let nothing = format!("{subject} is not present");
-    let Some(found) = RoleFound::read(&mut session, &name).await? else {
+    let Some(found) = RoleFound::read(&mut session, &name, None).await? else {
         return Ok(StateReturn::ok(nothing));
     };
     let words = Words { subject, verb: "removed", nothing };
-    let plan = removal(&name, &found)?;
+    let mut plan = removal(&mut session, &name, &found).await?;
+    plan.home = Some(home(&mut session).await?);
     let done = converge(&mut session, &plan, (run.mode, Atomicity::Transaction), &words).await;
     session.close().await;
     Ok(done)
@@ -75,5 +77,5 @@ async fn absent(args: &StateArgs, run: &StateContext) -> Result<StateReturn, Acc
 async fn connect(args: &StateArgs, run: &StateContext) -> Result<Session, AccessError> {
     let opts = &run.services.config.opts;
     let sources = OptionSources { arguments: &args.args, opts, pillar: &run.pillar, taken: &[] };
-    Ok(Session::connect(&sources.connection()?).await?)
+    Ok(admin::open(&sources, None).await?.0)
 }

@@ -7,11 +7,10 @@
 use futures_util::future::BoxFuture;
 use states::StateReturn;
 
-use crate::access::AccessError;
-use crate::access::converge::{Words, converge, failed};
-use crate::access::plan::Atomicity;
+use crate::access::converge::{Words, converge, failed, for_the_dba};
+use crate::access::plan::{Atomicity, home};
 use crate::access::user::{UserFound, UserWish, removal};
-use crate::mssql::Session;
+use crate::access::{AccessError, admin, arguments};
 use crate::mssql::arguments::OptionSources;
 use crate::mssql::quote::SqlName;
 use crate::state_modules::{StateArgs, StateContext, StateModule};
@@ -46,35 +45,46 @@ impl StateModule for MssqlUser {
 
 async fn present(args: &StateArgs, run: &StateContext) -> Result<StateReturn, AccessError> {
     let wish = UserWish::read(&args.name, &args.args)?;
-    let mut session = connect(args, run).await?;
-    let found = UserFound::read(&mut session, &wish.name).await?;
-    let plan = wish.plan(found.as_ref());
-    let words = Words {
+    let words = |verb| Words {
         subject: format!("User {}", wish.name),
-        verb: if found.is_some() { "changed" } else { "added" },
+        verb,
         nothing: format!("User {} is already present", wish.name),
     };
-    let done = converge(&mut session, &plan, (run.mode, Atomicity::Transaction), &words).await;
+    let how = (run.mode, Atomicity::Transaction);
+    let (mut session, _) = match admin::open(&sources(args, run), None).await {
+        Err(AccessError::NoAccess { why, .. }) => {
+            let mut plan = wish.plan(None)?;
+            plan.home = arguments::name(&args.args, "database")?;
+            return Ok(for_the_dba(&words("added"), &plan, how.1, &why));
+        }
+        opened => opened?,
+    };
+    wish.check_names(&mut session).await?;
+    let found = UserFound::read(&mut session, &wish).await?;
+    let mut plan = wish.plan(found.as_ref())?;
+    plan.home = Some(home(&mut session).await?);
+    let words = words(if found.is_some() { "changed" } else { "added" });
+    let done = converge(&mut session, &plan, how, &words).await;
     session.close().await;
     Ok(done)
 }
 
 async fn absent(args: &StateArgs, run: &StateContext) -> Result<StateReturn, AccessError> {
     let name = SqlName::new(args.name.clone())?;
-    let mut session = connect(args, run).await?;
+    let (mut session, _) = admin::open(&sources(args, run), None).await?;
     let subject = format!("User {name}");
     let nothing = format!("{subject} is not present");
-    if UserFound::read(&mut session, &name).await?.is_none() {
+    if !UserFound::exists(&mut session, &name).await? {
         return Ok(StateReturn::ok(nothing));
     }
     let words = Words { subject, verb: "removed", nothing };
-    let done = converge(&mut session, &removal(&name), (run.mode, Atomicity::Transaction), &words).await;
+    let mut plan = removal(&mut session, &name).await?;
+    plan.home = Some(home(&mut session).await?);
+    let done = converge(&mut session, &plan, (run.mode, Atomicity::Transaction), &words).await;
     session.close().await;
     Ok(done)
 }
 
-async fn connect(args: &StateArgs, run: &StateContext) -> Result<Session, AccessError> {
-    let opts = &run.services.config.opts;
-    let sources = OptionSources { arguments: &args.args, opts, pillar: &run.pillar, taken: &[] };
-    Ok(Session::connect(&sources.connection()?).await?)
+fn sources<'a>(args: &'a StateArgs, run: &'a StateContext) -> OptionSources<'a> {
+    OptionSources { arguments: &args.args, opts: &run.services.config.opts, pillar: &run.pillar, taken: &[] }
 }

@@ -164,8 +164,7 @@ impl JobRequest {
             database: self.connection.database.clone(),
             login: self.connection.user.clone(),
         })?;
-        let tracking = self.tracking(&mut session).await?;
-        let checked = self.resolve(&table, tracking)?;
+        let checked = self.resolve_in(&mut session, &table).await?;
         session.batch(&probe(&checked.spec)).await?;
         session.close().await;
         Ok(checked)
@@ -197,6 +196,15 @@ impl JobRequest {
         };
         let warnings = self.warnings(table, &spec);
         Ok(Checked { spec, why, warnings })
+    }
+
+    /// The declaration over `table`, with what the session may see of Change Tracking.
+    ///
+    /// # Errors
+    /// What makes the job impossible, see [`SyncError`].
+    pub async fn resolve_in(&self, session: &mut Session, table: &TableInfo) -> Result<Checked, SyncError> {
+        let tracking = self.tracking(session).await?;
+        self.resolve(table, tracking)
     }
 
     async fn tracking(&self, session: &mut Session) -> Result<Tracking, SyncError> {

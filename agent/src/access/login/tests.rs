@@ -120,6 +120,27 @@ fn kind_and_sid_cannot_be_changed() {
 }
 
 #[test]
+fn a_fixed_sid_follows_from_the_name_and_is_not_forced_on_an_existing_login() {
+    let fixed = wish(&[("password", "x".into()), ("sid", "fixed".into())]).unwrap();
+    let made = fixed.plan(None).unwrap().script();
+    assert!(made.contains("SID = 0x") && made == fixed.plan(None).unwrap().script(), "{made}");
+    let digits = made.split("SID = 0x").nth(1).unwrap().split(|c: char| !c.is_ascii_hexdigit()).next();
+    assert_eq!(digits.unwrap().len(), 32);
+    assert!(fixed.plan(Some(&LoginFound { sid: "0x02".into(), ..found() })).unwrap().script().is_empty());
+    assert_ne!(sid_of("a"), sid_of("b"));
+}
+
+#[test]
+fn exact_server_roles_take_the_others_away() {
+    let exact = LoginWish { extent: Extent::Exact(super::super::difference::Prune::Revoke), ..full() };
+    let is = LoginFound { server_roles: vec!["processadmin".into(), "sysadmin".into()], ..found() };
+    assert!(full().plan(Some(&is)).unwrap().is_empty());
+    let plan = exact.plan(Some(&is)).unwrap();
+    assert_eq!(sql(&plan), ["ALTER SERVER ROLE [sysadmin] DROP MEMBER [sync]]er]"]);
+    assert!(exact.plan(Some(&found())).unwrap().is_empty());
+}
+
+#[test]
 fn an_option_that_is_not_known_is_refused_not_pasted() {
     let options = Value::List(vec!["CHECK_POLICY=OFF; DROP DATABASE x".into()]);
     assert!(wish(&[("password", "x".into()), ("options", options)]).is_err());
