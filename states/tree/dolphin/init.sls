@@ -5,3 +5,4 @@
 include:
   - dolphin.login
   - dolphin.sync
+  - dolphin.rotation

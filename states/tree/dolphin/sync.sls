@@ -18,5 +18,5 @@ main_oms.{{ table }}:
     - password: {{ dolphin.password | json }}
     - allow_plain: {{ dolphin.allow_plain }}
     - require:
-      - mssql_grant: dolphin_grant_{{ table }}
+      - id: dolphin_access
 {% endfor %}

@@ -12,6 +12,8 @@ dolphin:
   login: nexhealth_sync
   password: 'Example-Sync-1'
   interval: 600
+  # derived: just the columns the jobs read; full: db_owner; given: a login that the practice made.
+  access: derived
 
 # Who can open the batches: age public keys. The private keys stay with the integrator.
 agent:
