@@ -18,6 +18,7 @@ pub mod login;
 pub mod needs;
 pub mod permission;
 pub mod plan;
+pub mod report;
 pub mod required;
 pub mod rights;
 pub mod role;

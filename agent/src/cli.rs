@@ -13,6 +13,7 @@ use crate::{
     version,
 };
 
+mod access;
 pub mod arguments;
 mod call;
 mod logging;
@@ -45,6 +46,9 @@ enum Command {
     Pause(SwitchArgs),
     /// Resumes what was paused.
     Resume(SwitchArgs),
+    /// Tells what the agent may do with SQL Server.
+    #[command(subcommand)]
+    Access(access::AccessCommand),
 }
 
 /// The arguments of `agent pause` and `agent resume`.
@@ -136,6 +140,7 @@ pub fn main() -> ExitCode {
         Command::Run => run(config),
         Command::Call(args) => call::run(config, &args),
         Command::Status(args) => status(&config, args.json),
+        Command::Access(command) => access::run(config, &command),
         Command::Pause(args) => switch(&config, &args, Some(&pause_now())),
         Command::Resume(args) => switch(&config, &args, None),
     }
@@ -152,9 +157,11 @@ impl Cli {
                 pillar_root: call.pillar_root.clone(),
                 log_level,
             },
-            Command::Run | Command::Status(_) | Command::Pause(_) | Command::Resume(_) => {
-                Overrides { log_level, ..Overrides::default() }
-            }
+            Command::Run
+            | Command::Status(_)
+            | Command::Pause(_)
+            | Command::Resume(_)
+            | Command::Access(_) => Overrides { log_level, ..Overrides::default() },
         }
     }
 }

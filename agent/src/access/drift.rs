@@ -18,7 +18,7 @@ use crate::store::access::{self as table, AccessRow};
 use super::declared::{self, Declared};
 use super::difference::{Aim, Prune};
 use super::grant::GrantWish;
-use super::needs::Needs;
+use super::needs::{Needs, Scope};
 use super::plan::Atomicity;
 use super::{AccessError, diagnosis};
 
@@ -74,7 +74,7 @@ pub async fn check(services: &Services) -> Result<Vec<(AccessRow, Declared, Drif
     let needs = Needs::declared(services).await?;
     let mut found = Vec::new();
     for (row, declared) in declared::all(services).await? {
-        let Some(connection) = connection(services, &declared).await? else {
+        let Some(connection) = connection_of(services, &declared.scope).await? else {
             tracing::debug!(user = %declared.user, "nobody can look at this access");
             continue;
         };
@@ -164,19 +164,19 @@ async fn look(connection: &ConnectionOptions, mut wish: GrantWish) -> Result<Dri
 }
 
 /// The connection of a job that works as that login there, else the one of options and pillar.
-async fn connection(
+///
+/// # Errors
+/// The store failed.
+pub async fn connection_of(
     services: &Services,
-    declared: &Declared,
+    scope: &Scope,
 ) -> Result<Option<ConnectionOptions>, AccessError> {
-    let scope = &declared.scope;
     let jobs = services.syncs.status(None).await;
     let jobs = jobs.map_err(|error| AccessError::Conflict(crate::sync::explain(&error)))?;
-    let of_job = jobs.into_iter().map(|job| job.state.spec.connection).find(|connection| {
-        scope.covers(&connection.server, &connection.user)
-            && connection.database.to_lowercase() == scope.database.as_str().to_lowercase()
-    });
-    if of_job.is_some() {
-        return Ok(of_job);
+    let of_login = |connection: &ConnectionOptions| scope.covers(&connection.server, &connection.user);
+    let mut connections = jobs.into_iter().map(|job| job.state.spec.connection).filter(of_login);
+    if let Some(own) = connections.next() {
+        return Ok(Some(own.with_database(scope.database.as_str())));
     }
     Ok(diagnosis::admin(services).filter(|admin| admin.server == scope.server).map(|admin| {
         let database = scope.database.as_str();

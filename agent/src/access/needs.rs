@@ -42,8 +42,14 @@ impl Scope {
         alike(self.login.as_str(), login) && same_server(&self.server, server)
     }
 
-    fn is_database(&self, name: &str) -> bool {
+    /// True when the database of that name is meant.
+    pub fn is_database(&self, name: &str) -> bool {
         alike(self.database.as_str(), name)
+    }
+
+    /// True when both mean the same login in the same database.
+    pub fn is(&self, other: &Self) -> bool {
+        self.covers(&other.server, other.login.as_str()) && self.is_database(other.database.as_str())
     }
 }
 
@@ -126,6 +132,23 @@ impl Needs {
             })
         };
         self.0.iter().filter(needs).map(|requirement| requirement.by.clone()).collect()
+    }
+
+    /// Every login in every database that something needs.
+    #[must_use]
+    pub fn scopes(&self) -> Vec<Scope> {
+        let mut scopes: Vec<Scope> = Vec::new();
+        for requirement in &self.0 {
+            let Ok(login) = SqlName::new(requirement.login.clone()) else { continue };
+            for needed in &requirement.permissions {
+                let (server, database) = (requirement.server.clone(), needed.database.clone());
+                let scope = Scope { server, login: login.clone(), database };
+                if !scopes.iter().any(|known| known.is(&scope)) {
+                    scopes.push(scope);
+                }
+            }
+        }
+        scopes
     }
 
     /// Databases other than the scope's in which something is needed.

@@ -23,6 +23,11 @@ pub fn error(text: &str) {
     eprintln!("{text}");
 }
 
+/// Prints a text as it is.
+pub fn text(text: &str) {
+    print!("{text}");
+}
+
 /// Prints a function's return under `local`, in one of Salt's layouts.
 pub fn returned(outputter: Outputter, value: &Value, options: &Options) {
     let text = output::print_minion(outputter, "local", value, options);

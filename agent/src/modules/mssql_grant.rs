@@ -3,7 +3,7 @@
 use futures_util::future::BoxFuture;
 use states::Value;
 
-use crate::access::drift;
+use crate::access::{drift, report};
 use crate::modules::{Arguments, CallContext, FunctionSpec, Module, ModuleError};
 
 /// The module.
@@ -38,6 +38,11 @@ impl Module for MssqlGrant {
                     let some = found.iter().filter(|(_, drift)| !drift.is_none());
                     Ok(Value::List(some.map(|(declared, drift)| drift.shown(declared).into()).collect()))
                 }
+                "report" => {
+                    let report = report::make(services).await.map_err(refused)?;
+                    let json = serde_json::to_string(&report).unwrap_or_default();
+                    states::yaml::load(&json).map_err(|error| ModuleError::Execution(error.to_string()))
+                }
                 _ => Err(ModuleError::NotAvailable { fun: format!("mssql_grant.{fun}") }),
             }
         })
@@ -56,5 +61,11 @@ const FUNCTIONS: &[FunctionSpec] = &[
         signature: "",
         doc: "Looks for drift now and fires the event agent/access/drift for what was not told yet; gives what is not \
               as declared.",
+    },
+    FunctionSpec {
+        name: "report",
+        signature: "",
+        doc: "What each login of the agent may do and through which role, what it needs and for which job, what is in \
+              excess, and the T-SQL that ends it; agent access report shows the same for people.",
     },
 ];
