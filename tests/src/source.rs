@@ -65,6 +65,14 @@ impl Source {
         Ok(rows.iter().filter_map(|row| row.get::<&str, _>(0).map(str::to_owned)).collect())
     }
 
+    /// Runs a statement for what it does.
+    ///
+    /// # Errors
+    /// The server refuses it.
+    pub async fn execute(&mut self, sql: &str) -> Result<()> {
+        self.first_result(sql).await.map(drop)
+    }
+
     /// Books, moves and cancels appointments, one statement and so one transaction each, and no row twice.
     pub async fn change(&mut self, changes: u32) -> Result<()> {
         for change in 0..changes {

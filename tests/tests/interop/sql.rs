@@ -50,7 +50,29 @@ fn the_dolphin_tree_brings_rows_to_the_master_cache(master: &SaltMaster) -> Resu
 
     let again = practice.apply(json!(["dolphin"]), json!({}))?;
     ensure!(all_hold(&again) && no_changes(&again), "a second run must change nothing: {again}");
+    runtime.block_on(source.execute("GRANT DELETE ON dbo.Appointment TO nexhealth_sync"))?;
+    drift_is_told_and_mended(master, &practice)?;
     practice.minion.finish()
+}
+
+/// Someone granted more: the master's bus hears of it, and the same push takes it away.
+fn drift_is_told_and_mended(master: &SaltMaster, practice: &Practice<'_>) -> Result<()> {
+    let id = &practice.minion.id;
+    let answer = master.cmd(id, "mssql_grant.drift", &json!([]), json!({}))?;
+    ensure!(answer[id]["ret"].to_string().contains("DELETE on dbo.Appointment"), "{answer}");
+    wait_for("the event agent/access/drift", PATIENCE, || {
+        let events = master.events("agent/access/drift");
+        let told = events
+            .iter()
+            .any(|event| event.to_string().contains("REVOKE DELETE ON OBJECT::[dbo].[Appointment]"));
+        if told { Ok(()) } else { Err(format!("{events:?}")) }
+    })?;
+    let mended = practice.apply(json!(["dolphin.login"]), json!({}))?;
+    ensure!(all_hold(&mended) && mended.to_string().contains("DELETE on dbo.Appointment"), "{mended}");
+    let answer = master.cmd(id, "mssql_grant.diff", &json!([]), json!({}))?;
+    let found = &answer[id]["ret"][0];
+    ensure!(found["missing"] == json!([]) && found["excess"] == json!([]), "{answer}");
+    Ok(())
 }
 
 fn a_login_that_fails_gives_the_number_and_the_message(master: &SaltMaster) -> Result<()> {
