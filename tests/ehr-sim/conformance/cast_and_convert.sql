@@ -60,3 +60,8 @@ SELECT CAST(0x0102 AS int) AS from_binary, CAST(258 AS binary(4)) AS to_binary, 
 --> from_binary | to_binary | short
 --> 258 | 0x00000102 | 0x0001
 GO
+-- Bytes become integers as they are, the last ones that fit.
+SELECT CAST(0xFFFFFFFF AS int) AS minus_one, CAST(0x0102030405 AS int) AS cut, CAST(CAST(-1 AS int) AS varbinary(4)) AS back;
+--> minus_one | cut | back
+--> -1 | 33752069 | 0xFFFFFFFF
+GO

@@ -40,8 +40,8 @@ fn an_attention_stops_a_running_statement_and_is_acknowledged() {
     let mut client = RawClient::login(server.address, PASSWORD, 4096);
     client.batch("wait", 0);
     client.attention();
-    let (token, status, _) = last_done(&client.receive());
-    assert_eq!((token, status & ATTENTION, status & MORE), (DONE, ATTENTION, 0));
+    assert_eq!(last_done(&client.receive()).1 & (ATTENTION | MORE), 0);
+    assert_eq!(client.acknowledgement(), (DONE, ATTENTION, 0));
     assert_eq!(parrot.cancelled.load(Ordering::SeqCst), 1);
     client.batch("rows 3", 0);
     assert_eq!(last_done(&client.receive()), (DONE, 0x10, 3));
@@ -55,8 +55,17 @@ fn an_attention_stops_an_answer_the_client_does_not_read() {
     let (first, _) = client.packet();
     assert_eq!(first & 1, 0);
     client.attention();
-    let (_, status, _) = last_done(&client.receive());
-    assert_eq!(status & ATTENTION, ATTENTION);
+    assert_eq!(client.acknowledgement(), (DONE, ATTENTION, 0));
+}
+
+#[test]
+fn a_request_given_up_while_it_is_sent_is_answered_as_not_done() {
+    let (_, server) = server();
+    let mut client = RawClient::login(server.address, PASSWORD, 4096);
+    client.send(0x01, 0x02, b"half a batch");
+    assert_eq!(last_done(&client.receive()), (DONE, 0x02, 0));
+    client.batch("rows 1", 0);
+    assert_eq!(last_done(&client.receive()), (DONE, 0x10, 1));
 }
 
 #[test]

@@ -31,6 +31,8 @@ enum Named {
     HoldLock { table: String },
     /// Release every lock held on command.
     ReleaseLocks,
+    /// Let Change Tracking of --database forget every change so far, as when they are past retention.
+    CleanTracking,
     /// Let a login's password have expired, until it gets another.
     ExpirePassword { login: String },
     /// Lock a login out, until it is unlocked.
@@ -62,6 +64,7 @@ impl Named {
             Self::FreeLog => Fault::FreeLog(database.to_owned()),
             Self::HoldLock { table } => Fault::HoldLock(format!("[{}].{table}", database.replace(']', "]]"))),
             Self::ReleaseLocks => Fault::ReleaseLocks,
+            Self::CleanTracking => Fault::CleanTracking(database.to_owned()),
             Self::ExpirePassword { login } => Fault::ExpirePassword(login),
             Self::LockLogin { login } => Fault::LockLogin(login),
             Self::Restart { down_ms } => Fault::Restart(Duration::from_millis(down_ms)),

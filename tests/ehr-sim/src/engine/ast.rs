@@ -385,7 +385,8 @@ pub enum SetOption {
     /// Options that this engine holds at the one value named; anything else was refused by the parser.
     Accepted,
     QuotedIdentifier(bool),
-    ContextInfo(Vec<u8>),
+    /// A binary constant or a variable.
+    ContextInfo(Expr),
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -407,6 +408,13 @@ pub enum DatabaseChange {
     ChangeTracking { on: bool, retention_minutes: Option<i64>, auto_cleanup: Option<bool> },
     CompatibilityLevel(i64),
     Rename(String),
+}
+
+/// A transaction's or savepoint's name, or the variable that holds it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum TransactionName {
+    Name(String),
+    Variable(String),
 }
 
 /// What happens to the sessions in a database whose state changes.
@@ -512,10 +520,10 @@ pub enum Stmt {
         nowait: bool,
     },
     Throw(Option<(Expr, Expr, Expr)>),
-    Begin(Option<String>),
+    Begin(Option<TransactionName>),
     Commit,
-    Rollback(Option<String>),
-    Save(String),
+    Rollback(Option<TransactionName>),
+    Save(TransactionName),
     Execute {
         procedure: Name,
         args: Vec<Argument>,

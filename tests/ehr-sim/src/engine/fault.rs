@@ -34,6 +34,8 @@ pub enum Fault {
     HoldLock(String),
     /// Every lock held on command is released.
     ReleaseLocks,
+    /// Change Tracking forgets every change so far, as when they are past retention.
+    CleanTracking(String),
     /// The login's password has expired (18487) until ALTER LOGIN gives it another.
     ExpirePassword(String),
     /// The login is locked out (18486) until ALTER LOGIN unlocks it.
@@ -63,8 +65,7 @@ pub enum FaultError {
 }
 
 /// The faults, as the command line and the procedure name them.
-pub const NAMES: &str =
-    "slow-disk, fill-log, free-log, hold-lock, release-locks, expire-password, lock-login, restart";
+pub const NAMES: &str = "slow-disk, fill-log, free-log, hold-lock, release-locks, clean-tracking, expire-password, lock-login, restart";
 
 impl Fault {
     /// Reads a fault as `sys.xp_ehrsim_fault` takes it.
@@ -76,6 +77,7 @@ impl Fault {
             "free-log" => Self::FreeLog(subject),
             "hold-lock" => Self::HoldLock(subject),
             "release-locks" => Self::ReleaseLocks,
+            "clean-tracking" => Self::CleanTracking(subject),
             "expire-password" => Self::ExpirePassword(subject),
             "lock-login" => Self::LockLogin(subject),
             "restart" => Self::Restart(duration),
@@ -91,6 +93,7 @@ impl Fault {
             Self::FreeLog(database) => ("free-log", database.as_str(), Duration::ZERO),
             Self::HoldLock(table) => ("hold-lock", table.as_str(), Duration::ZERO),
             Self::ReleaseLocks => ("release-locks", "", Duration::ZERO),
+            Self::CleanTracking(database) => ("clean-tracking", database.as_str(), Duration::ZERO),
             Self::ExpirePassword(login) => ("expire-password", login.as_str(), Duration::ZERO),
             Self::LockLogin(login) => ("lock-login", login.as_str(), Duration::ZERO),
             Self::Restart(down) => ("restart", "", *down),
@@ -158,6 +161,11 @@ pub fn inject(instance: &Arc<Instance>, fault: &Fault, cancel: &Cancel) -> Resul
         Fault::FreeLog(name) => database(name)?.set_log_full(false),
         Fault::HoldLock(table) => hold_lock(instance, table, cancel)?,
         Fault::ReleaseLocks => instance.release_fault_locks(),
+        Fault::CleanTracking(name) => {
+            let metadata = database(name)?.metadata.read(None);
+            let tracked = metadata.tables().filter_map(|table| table.info.tracking.as_ref());
+            tracked.for_each(|tracking| guard(tracking).forget());
+        }
         Fault::ExpirePassword(login) => change_login(instance, login, |l| l.expired = true)?,
         Fault::LockLogin(login) => change_login(instance, login, |l| l.locked = true)?,
         Fault::Restart(down) => {

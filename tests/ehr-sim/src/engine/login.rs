@@ -104,7 +104,7 @@ fn single(number: u32, text: &str) -> Refusal {
 fn may_enter(instance: &Instance, login: &principal::Login, database: &Database) -> bool {
     let server = instance.server.read(None);
     let principals = server.closure(login.id);
-    if principals.contains(&principal::SYSADMIN) || login.sid == database.owner_sid {
+    if principals.contains(&principal::SYSADMIN) || login.sid == database.owner_sid() {
         return true;
     }
     let metadata = database.metadata.read(None);

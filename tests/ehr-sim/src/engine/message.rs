@@ -224,6 +224,8 @@ errors! {
     special_principal(name) = 15405, 16, 1, "Cannot use the special principal '{name}'.";
     owns_schema() = 15138, 16, 1, "The database principal owns a schema in the database, and cannot be dropped.";
     role_has_members() = 15144, 16, 1, "The role has members. It must be empty before it can be dropped.";
+    owner_is_user() = 15110, 16, 1, "The proposed new database owner is already a user or aliased in the database.";
+    cannot_remap() = 33016, 16, 1, "The user cannot be remapped to a login. Remapping can only be done for users that were mapped to Windows or SQL logins.";
     login_owns() = 15174, 16, 1, "Login owns one or more database(s). Change the owner of the database(s) before dropping the login.";
     login_connected(name) = 15434, 16, 1, "Could not drop login '{name}' as the user is currently logged in.";
     sid_in_use() = 15433, 16, 1, "Supplied parameter sid is in use.";
@@ -233,6 +235,7 @@ errors! {
     begin_missing_commit() = 3902, 16, 1, "The COMMIT TRANSACTION request has no corresponding BEGIN TRANSACTION.";
     begin_missing_rollback() = 3903, 16, 1, "The ROLLBACK TRANSACTION request has no corresponding BEGIN TRANSACTION.";
     no_savepoint(name) = 6401, 16, 1, "Cannot roll back {name}. No transaction or savepoint of that name was found.";
+    bad_transaction_name() = 3914, 16, 1, "The data type \"int\" is invalid for transaction names or savepoint names. Allowed data types are char, varchar, nchar, varchar(max), nvarchar, and nvarchar(max).";
     no_transaction_save() = 628, 16, 0, "Cannot issue SAVE TRANSACTION when there is no active transaction.";
     doomed() = 3930, 16, 1, "The current transaction cannot be committed and cannot support operations that write to the log file. Roll back the transaction.";
     doomed_at_end() = 3998, 16, 1, "Uncommittable transaction is detected at the end of the batch. The transaction is rolled back.";
@@ -244,6 +247,7 @@ errors! {
     already_single(name) = 924, 14, 1, "Database '{name}' is already open and can only have one user at a time.";
     restricted(name) = 923, 14, 1, "Database '{name}' is in restricted mode. Only the database owner and members of the dbcreator and sysadmin roles can access it.";
     cannot_open_default() = 4064, 11, 1, "Cannot open user default database. Login failed.";
+    bad_context_info() = 2743, 16, 1, "The SET CONTEXT_INFO statement requires a varbinary (128) NOT NULL parameter.";
     conflicting_hints() = 1047, 15, 1, "Conflicting locking hints specified.";
     readpast_level() = 650, 16, 1, "You can only specify the READPAST lock in the READ COMMITTED or REPEATABLE READ isolation levels.";
     nolock_target() = 1065, 15, 1, "The NOLOCK and READUNCOMMITTED lock hints are not allowed for target tables of INSERT, UPDATE, DELETE or MERGE statements.";

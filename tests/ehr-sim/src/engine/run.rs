@@ -296,10 +296,19 @@ impl<'a> Runner<'a> {
                 self.raise_error(message, severity, state, args)
             }
             Stmt::Throw(throw) => self.throw(throw.as_ref()),
-            Stmt::Begin(name) => self.begin(name.as_deref()),
+            Stmt::Begin(name) => {
+                let name = self.transaction_name(name.as_ref())?;
+                self.begin(name.as_deref())
+            }
             Stmt::Commit => self.commit(),
-            Stmt::Rollback(name) => self.rollback(name.as_deref()),
-            Stmt::Save(name) => self.save(name),
+            Stmt::Rollback(name) => {
+                let name = self.transaction_name(name.as_ref())?;
+                self.rollback(name.as_deref())
+            }
+            Stmt::Save(name) => {
+                let name = self.transaction_name(Some(name))?;
+                self.save(&name.unwrap_or_default())
+            }
             Stmt::ExecuteAs { kind, name, no_revert } => self.execute_as(*kind, name, *no_revert),
             Stmt::Revert => {
                 self.session.pop_context();

@@ -83,7 +83,7 @@ impl SessionCore {
         }
         let server = self.server();
         let login = server.logins.get(&context.login)?;
-        if login.sid == database.owner_sid {
+        if login.sid == database.owner_sid() {
             return Some(principal::DBO);
         }
         let mapped = metadata.principals.user_of(&login.sid).map(|p| p.id);

@@ -20,7 +20,7 @@ use crate::tds::login7::Login7;
 use crate::tds::output::{CHUNKS, Ending, PacketOutput, ResponseContext};
 use crate::tds::packet::{ConnectionReset, MESSAGE_LIMIT, Message, MessageReader, PacketKind, Packetizer};
 use crate::tds::{request, token};
-use crate::types::{Cancel, Output, Request, SqlMessage, Stopped};
+use crate::types::{Cancel, Done, DoneKind, Output, Request, SqlMessage, Stopped};
 
 /// How long a client may take to log in.
 pub const LOGIN_TIMEOUT: Duration = Duration::from_secs(60);
@@ -100,6 +100,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
                 self.answer_attention().await?;
                 continue;
             }
+            if message.given_up {
+                self.answer_given_up().await?;
+                continue;
+            }
             let reset = message.reset;
             let work = understand(message)?;
             match self.execute(session, reset, work).await? {
@@ -155,7 +159,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
                 self.answer_attention().await?;
                 Ok(After::Idle(session))
             }
-            (Ok(Ending::Complete | Ending::AttentionAnswered), _) => Ok(After::Idle(session)),
+            (Ok(Ending::Complete), false) => Ok(After::Idle(session)),
         }
     }
 
@@ -193,8 +197,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
     }
 
     async fn answer_attention(&mut self) -> Result<(), TdsError> {
-        let (mut payload, mut out) = (Vec::new(), Vec::new());
+        let mut payload = Vec::new();
         token::attention_done(&mut payload);
+        self.answer(payload).await
+    }
+
+    /// A request the client gave up while sending it gets a DONE that says it was not done.
+    async fn answer_given_up(&mut self) -> Result<(), TdsError> {
+        let mut payload = Vec::new();
+        let failed = Done { kind: DoneKind::Statement, count: None, error: true, command: 0 };
+        token::done(&mut payload, &failed, false);
+        self.answer(payload).await
+    }
+
+    async fn answer(&mut self, mut payload: Vec<u8>) -> Result<(), TdsError> {
+        let mut out = Vec::new();
         Packetizer::new(PacketKind::Tabular, self.context.packet_size, self.context.spid)
             .last(&mut payload, &mut out);
         self.write.write_all(&out).await?;

@@ -25,8 +25,6 @@ pub const CHUNK: usize = 64 << 10;
 pub enum Ending {
     /// All was said.
     Complete,
-    /// The same, and an attention was acknowledged in it.
-    AttentionAnswered,
     /// A message of class 20 or above went out: the connection ends.
     Fatal,
 }
@@ -103,24 +101,17 @@ impl PacketOutput {
         self.held = Some(Done { error: true, ..EMPTY });
     }
 
-    /// Ends the message.
+    /// Ends the message. What an attention cut short ends as failed; the acknowledgement is a message of its own.
     pub fn finish(mut self) -> Result<Ending, Stopped> {
-        let attention = self.cancel.is_cancelled() && !self.fatal;
-        if attention {
-            self.release();
-            token::attention_done(&mut self.payload);
-        } else {
-            let last = self.held.take().unwrap_or(EMPTY);
-            token::done(&mut self.payload, &last, false);
+        if self.cancel.is_cancelled() && !self.fatal {
+            self.mark_failed();
         }
+        let last = self.held.take().unwrap_or(EMPTY);
+        token::done(&mut self.payload, &last, false);
         let mut chunk = Vec::new();
         self.packets.last(&mut self.payload, &mut chunk);
         self.chunks.blocking_send(chunk).map_err(|_| Stopped)?;
-        Ok(match (self.fatal, attention) {
-            (true, _) => Ending::Fatal,
-            (false, true) => Ending::AttentionAnswered,
-            (false, false) => Ending::Complete,
-        })
+        Ok(if self.fatal { Ending::Fatal } else { Ending::Complete })
     }
 
     fn release(&mut self) {

@@ -96,6 +96,8 @@ pub struct Message {
     pub reset: ConnectionReset,
     /// Its bytes, headers taken away.
     pub payload: Vec<u8>,
+    /// The client gave it up while sending it: nothing is to be done, but it is answered.
+    pub given_up: bool,
 }
 
 /// Puts messages together from a byte stream.
@@ -167,15 +169,13 @@ impl MessageReader {
         }
         self.first = None;
         let payload = std::mem::take(&mut self.payload);
-        if status & STATUS_IGNORE != 0 {
-            return Ok(None);
-        }
         let reset = match first_status {
             bits if bits & STATUS_RESET_KEEP != 0 => ConnectionReset::KeepTransaction,
             bits if bits & STATUS_RESET != 0 => ConnectionReset::Reset,
             _ => ConnectionReset::Keep,
         };
-        Ok(Some(Message { kind, reset, payload }))
+        let given_up = status & STATUS_IGNORE != 0;
+        Ok(Some(Message { kind, reset, payload, given_up }))
     }
 }
 
@@ -256,12 +256,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn drops_a_message_the_client_gave_up() {
+    async fn marks_a_message_the_client_gave_up() {
         let mut bytes = packets(3, &[0, 3], &[b"ab", b"c"]);
         bytes.extend(packets(6, &[1], &[b""]));
         let mut reader = MessageReader::new(MESSAGE_LIMIT);
-        let message = reader.next(&mut bytes.as_slice()).await.unwrap().unwrap();
-        assert_eq!((message.kind, message.payload.len()), (PacketKind::Attention, 0));
+        let mut stream = bytes.as_slice();
+        assert!(reader.next(&mut stream).await.unwrap().unwrap().given_up);
+        let next = reader.next(&mut stream).await.unwrap().unwrap();
+        assert_eq!((next.kind, next.given_up), (PacketKind::Attention, false));
     }
 
     #[tokio::test]

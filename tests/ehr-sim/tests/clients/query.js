@@ -4,7 +4,7 @@
 // The password comes in the environment (TDS_PASSWORD). TLS is off, login or on. "prepare: statement" prepares with an
 // int parameter @n and executes it twice, with 7 and 8; "params: {"name": [type, value]} statement" passes parameters.
 // A line that is a JSON string is that string; one that is a JSON object has "text", "session" and "wait" as in query.py.
-// With TDS_PLAIN values are printed as SQL text.
+// With TDS_PLAIN values are printed as SQL text. TDS_TIMEOUT is how many seconds a request may take.
 "use strict";
 
 const readline = require("node:readline");
@@ -75,7 +75,7 @@ function connect() {
       encrypt: tls === "on",
       trustServerCertificate: true,
       connectTimeout: 60000,
-      requestTimeout: 60000,
+      requestTimeout: Number(process.env.TDS_TIMEOUT ?? 60) * 1000,
       appName: "wire-test",
       rowCollectionOnRequestCompletion: false,
     },

@@ -6,7 +6,7 @@ The password comes in the environment (TDS_PASSWORD). TLS is off, login or on. P
 A line that is a JSON string is that string: a batch of several lines. A line that is a JSON object has the batch in
 "text" and may name a "session" (connections of their own, 1 is the first) and "wait": false, which goes on with the next
 line at once; an answer then has the line's number in "at". With TDS_PLAIN values are printed as SQL text
-(NULL, 0x00, 1.50) and the connection is in autocommit. A line "params: [python list] statement" passes parameters; "commit" and "rollback" do what they say.
+(NULL, 0x00, 1.50) and the connection is in autocommit. TDS_TIMEOUT is how many seconds python-tds gives a request. A line "params: [python list] statement" passes parameters; "commit" and "rollback" do what they say.
 """
 
 import datetime
@@ -21,6 +21,7 @@ import uuid
 
 
 HOST = os.environ.get("TDS_HOST", "127.0.0.1")
+TIMEOUT = int(os.environ.get("TDS_TIMEOUT", "60"))
 PLAIN = bool(os.environ.get("TDS_PLAIN"))
 
 
@@ -41,7 +42,7 @@ def connect(client, port, user, database, tls):
         more = {"cafile": authority(), "validate_host": False, "enc_login_only": tls == "login"}
     return pytds.connect(
         dsn=HOST, port=port, user=user, password=password, database=database,
-        login_timeout=60, timeout=60, autocommit=PLAIN, appname="wire-test", **more,
+        login_timeout=60, timeout=TIMEOUT, autocommit=PLAIN, appname="wire-test", **more,
     )
 
 

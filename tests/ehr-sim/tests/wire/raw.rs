@@ -68,6 +68,16 @@ impl RawClient {
         self.send(0x06, 0, &[]);
     }
 
+    /// Reads past what an attention cut short, up to the message that acknowledges it.
+    pub fn acknowledgement(&mut self) -> (u8, u16, u64) {
+        loop {
+            let done = last_done(&self.receive());
+            if done.1 & 0x20 != 0 {
+                return done;
+            }
+        }
+    }
+
     /// One packet: its status and body.
     pub fn packet(&mut self) -> (u8, Vec<u8>) {
         let mut header = [0; 8];

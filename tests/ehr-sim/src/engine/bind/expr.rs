@@ -401,6 +401,10 @@ fn check_collation(name: &str) -> Result<()> {
     {
         return Ok(());
     }
+    let upper = name.to_ascii_uppercase();
+    if ["_CI", "_CS", "_BIN"].iter().any(|part| upper.contains(part)) {
+        return Err(message::not_supported(format!("COLLATE {name}")));
+    }
     Err(message::SqlError::new(448, 16, 1, format!("Invalid collation '{name}'.")))
 }
 

@@ -236,7 +236,7 @@ fn database_principals(exec: &Exec<'_>, database: &Arc<Database>) -> Result<Vec<
     let shown = metadata.principals.list.values().filter(|p| all || p.fixed || mine.contains(&p.id));
     let one = |p: &principal::Principal| {
         let user = p.kind == PrincipalKind::User;
-        let sid = if p.id == principal::DBO { Some(database.owner_sid.clone()) } else { p.sid.clone() };
+        let sid = if p.id == principal::DBO { Some(database.owner_sid()) } else { p.sid.clone() };
         let authenticated = user && !p.without_login && (p.id == principal::DBO || !p.fixed);
         row([
             text_value(&p.name),

@@ -146,7 +146,7 @@ fn databases(exec: &Exec<'_>, _: &Arc<Database>) -> Result<Vec<Row>> {
             text_value(&d.name),
             int(i32::from(d.id)),
             Datum::Null,
-            bytes(&d.owner_sid),
+            bytes(&d.owner_sid()),
             date(d.created),
             Datum::TinyInt(options.compatibility_level),
             text_value(COLLATION),
@@ -184,7 +184,7 @@ fn sysdatabases(exec: &Exec<'_>, _: &Arc<Database>) -> Result<Vec<Row>> {
         row([
             text_value(&d.name),
             Datum::SmallInt(d.id as i16),
-            bytes(&d.owner_sid),
+            bytes(&d.owner_sid()),
             date(d.created),
             Datum::TinyInt(d.options().compatibility_level),
             int(65536),

@@ -82,11 +82,16 @@ impl Exec<'_> {
         let mut after = None;
         let mut rows: Vec<(Key, Row)> = Vec::with_capacity(FIRST_PAGE);
         let mut size = FIRST_PAGE;
+        // A row that was waited for is read before its lock goes, or a new writer could come in between for ever.
+        let mut held: Option<Resource> = None;
         loop {
             self.check_cancelled()?;
             self.read_disk()?;
             rows.clear();
             let end = source.table.page(range, &mut after, read, size, &mut rows);
+            if let Some(resource) = held.take() {
+                self.unlock(&resource);
+            }
             for (key, row) in &rows {
                 if self.visit(source, key, row, f)? == Flow::Enough {
                     return Ok(Flow::Enough);
@@ -99,7 +104,7 @@ impl Exec<'_> {
                     if source.access == Access::ReadPast {
                         after = Some(self.step_over(source, range, &key));
                     } else {
-                        self.wait_for_row(source, key)?;
+                        held = self.wait_for_row(source, key)?;
                     }
                     size = FIRST_PAGE;
                 }
@@ -144,8 +149,8 @@ impl Exec<'_> {
         }
     }
 
-    /// Waits until the row's writer has ended.
-    fn wait_for_row(&self, source: &TableSource, key: Key) -> Result<()> {
+    /// Waits until the row's writer has ended; answers a lock to release once the row is read.
+    fn wait_for_row(&self, source: &TableSource, key: Key) -> Result<Option<Resource>> {
         let resource = Resource::Row(source.table.info.object_id, key);
         let mode = match source.access {
             Access::Update => Mode::Update,
@@ -161,10 +166,7 @@ impl Exec<'_> {
         } else {
             self.lock(resource.clone(), mode)
         }?;
-        if new && matches!(source.access, Access::Committed) {
-            self.unlock(&resource);
-        }
-        Ok(())
+        Ok((new && source.access == Access::Committed).then_some(resource))
     }
 
     /// The place just behind a row that is passed over.

@@ -14,6 +14,7 @@ impl Parser<'_> {
         let from = self.at;
         self.expect("CREATE")?;
         if self.accept_words(&["OR", "ALTER"]) {
+            self.refuse_unsupported()?;
             return self.view(from, true, false);
         }
         if self.accept("TABLE") {
@@ -36,7 +37,18 @@ impl Parser<'_> {
         if ["UNIQUE", "CLUSTERED", "NONCLUSTERED", "INDEX"].iter().any(|w| self.is_word(w)) {
             return self.create_index();
         }
+        self.refuse_unsupported()?;
         self.create_principal()
+    }
+
+    /// Kinds of objects that SQL Server knows and this engine does not keep.
+    fn refuse_unsupported(&self) -> Result<()> {
+        match self.tok() {
+            Tok::Word(word) if UNSUPPORTED.iter().any(|u| u.eq_ignore_ascii_case(word)) => {
+                Err(message::not_supported(word.to_ascii_uppercase()).at(self.line()))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn create_index(&mut self) -> Result<Stmt> {
@@ -87,6 +99,7 @@ impl Parser<'_> {
         if self.accept("DATABASE") {
             return self.alter_database();
         }
+        self.refuse_unsupported()?;
         self.alter_principal()
     }
 
@@ -109,8 +122,9 @@ impl Parser<'_> {
         if self.accept_words(&["DISABLE", "CHANGE_TRACKING"]) {
             return Ok(AlterTable::ChangeTracking { on: false, columns_updated: false });
         }
-        if self.accept("WITH") {
-            self.one_of(&["CHECK", "NOCHECK"])?;
+        let unchecked = self.accept("WITH") && self.one_of(&["CHECK", "NOCHECK"])? == "NOCHECK";
+        if unchecked || self.is_word("CHECK") || self.is_word("NOCHECK") {
+            return Err(message::not_supported("NOCHECK").at(self.line()));
         }
         if self.accept("ADD") {
             if let Some(constraint) = self.table_constraint()? {
@@ -272,6 +286,27 @@ impl Parser<'_> {
         }
     }
 }
+
+const UNSUPPORTED: [&str; 18] = [
+    "PROCEDURE",
+    "PROC",
+    "FUNCTION",
+    "TRIGGER",
+    "TYPE",
+    "SEQUENCE",
+    "SYNONYM",
+    "STATISTICS",
+    "INDEX",
+    "RULE",
+    "ASSEMBLY",
+    "CERTIFICATE",
+    "CREDENTIAL",
+    "PARTITION",
+    "QUEUE",
+    "SERVICE",
+    "COLUMNSTORE",
+    "FULLTEXT",
+];
 
 fn has_top(query: &crate::engine::ast::Query) -> bool {
     matches!(&query.body, crate::engine::ast::Body::Select(select) if select.top.is_some())

@@ -5,7 +5,7 @@
 #![expect(clippy::wildcard_enum_match_arm, reason = "a token that fits no rule is refused as it stands")]
 
 use super::Parser;
-use crate::engine::ast::{Argument, Expr, Located, SecurableClass, Stmt};
+use crate::engine::ast::{Argument, Expr, Located, SecurableClass, Stmt, TransactionName};
 use crate::engine::lex::Tok;
 use crate::engine::message::{self, Result};
 
@@ -71,7 +71,8 @@ impl Parser<'_> {
             "SAVE" => {
                 self.advance();
                 self.one_of(&["TRANSACTION", "TRAN"])?;
-                Ok(Stmt::Save(self.transaction_name()?.unwrap_or_default()))
+                let name = self.transaction_name()?;
+                name.map(Stmt::Save).ok_or_else(|| self.unexpected())
             }
             "IF" => self.if_statement(),
             "WHILE" => self.while_statement(),
@@ -147,12 +148,12 @@ impl Parser<'_> {
         Ok(Stmt::Block(body))
     }
 
-    fn transaction_name(&mut self) -> Result<Option<String>> {
+    fn transaction_name(&mut self) -> Result<Option<TransactionName>> {
         match self.tok() {
-            Tok::Variable(_) => Err(message::not_supported("@tran_name").at(self.line())),
-            Tok::Quoted(_) => self.identifier().map(Some),
+            Tok::Variable(_) => self.variable().map(|name| Some(TransactionName::Variable(name))),
+            Tok::Quoted(_) => self.identifier().map(|name| Some(TransactionName::Name(name))),
             Tok::Word(word) if !super::is_reserved(word) && !word.eq_ignore_ascii_case("THROW") => {
-                self.identifier().map(Some)
+                self.identifier().map(|name| Some(TransactionName::Name(name)))
             }
             _ => Ok(None),
         }

@@ -3,10 +3,10 @@
 //! Facts: "SET Statements (Transact-SQL)" and the page of each option.
 
 use super::Parser;
-use crate::engine::ast::{SetOption, Stmt};
+use crate::engine::ast::{Expr, SetOption, Stmt};
 use crate::engine::lex::Tok;
 use crate::engine::message::{self, Result};
-use crate::types::Isolation;
+use crate::types::{Datum, Isolation};
 
 impl Parser<'_> {
     pub(super) fn set(&mut self) -> Result<Stmt> {
@@ -45,8 +45,11 @@ impl Parser<'_> {
             return u64::try_from(n).map(SetOption::RowCount).map_err(|_| self.unexpected());
         }
         if self.accept("CONTEXT_INFO") {
-            let Tok::Hex(bytes) = self.advance() else { return Err(self.unexpected()) };
-            return Ok(SetOption::ContextInfo(bytes));
+            let value = self.value()?;
+            return match value {
+                Expr::Literal(Datum::Binary(_), _) | Expr::Variable(_) => Ok(SetOption::ContextInfo(value)),
+                _ => Err(self.unexpected()),
+            };
         }
         if ["TEXTSIZE", "DATEFIRST", "DATEFORMAT", "LANGUAGE", "QUERY_GOVERNOR_COST_LIMIT"]
             .iter()

@@ -261,6 +261,9 @@ impl Runner<'_> {
         on: &Securable,
         to: Option<&str>,
     ) -> Result<()> {
+        if on.class == Some(SecurableClass::Database) {
+            return self.give_database(on.name.object(), to.unwrap_or_default());
+        }
         let database = self.session.database();
         if !self.session.has_permission(&database, On::DATABASE, "CONTROL") {
             return Err(message::denied_action());
@@ -280,6 +283,22 @@ impl Runner<'_> {
             metadata.grants.forget_securable(SecurableClass::Schema, id);
             Ok(())
         })
+    }
+
+    /// A database gets another owner; no user of it may be the new one.
+    fn give_database(&self, name: &str, to: &str) -> Result<()> {
+        let found = self.session.instance.database(name);
+        let database = found.ok_or_else(|| message::principal_missing("find", "database", name))?;
+        if !self.session.is_sysadmin() {
+            return Err(message::principal_missing("find", "database", name));
+        }
+        let server = self.session.server();
+        let login = server.login(to).ok_or_else(|| message::principal_missing("find", "principal", to))?;
+        if self.session.metadata(&database).principals.user_of(&login.sid).is_some_and(|u| u.id > 4) {
+            return Err(message::owner_is_user());
+        }
+        database.set_owner(login.sid.clone());
+        Ok(())
     }
 }
 

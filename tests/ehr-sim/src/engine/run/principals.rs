@@ -229,7 +229,7 @@ impl Runner<'_> {
         if login.id == principal::SA {
             return Err(message::special_principal(name));
         }
-        if self.session.instance.all_databases().iter().any(|d| d.owner_sid == login.sid) {
+        if self.session.instance.all_databases().iter().any(|d| d.owner_sid() == login.sid) {
             return Err(message::login_owns());
         }
         let connected = guard(&self.session.instance.sessions).values().any(|s| s.login_id == login.id);
@@ -258,7 +258,7 @@ impl Runner<'_> {
         let sid = match login_name {
             Some(login) => {
                 let found = server.login(login).ok_or_else(|| message::not_a_login(login))?;
-                if found.sid == database.owner_sid {
+                if found.sid == database.owner_sid() {
                     return Err(message::login_has_user());
                 }
                 found.sid.clone()
@@ -333,6 +333,9 @@ impl Runner<'_> {
                 return Err(message::user_exists(to));
             }
             let Some(user) = metadata.principals.list.get_mut(&id) else { return Err(missing()) };
+            if user.without_login && sid.is_some() {
+                return Err(message::cannot_remap());
+            }
             user.modified = now;
             user.sid = sid.or(user.sid.take());
             user.default_schema = options.default_schema.clone().or(user.default_schema.take());

@@ -6,17 +6,21 @@
 )]
 
 use super::Runner;
-use crate::engine::ast::{SecurableClass, SetOption};
+use crate::engine::ast::{Expr, SecurableClass, SetOption};
 use crate::engine::message::{self, Result};
 use crate::engine::principal::PrincipalKind;
 use crate::engine::security::{On, SecurityContext};
-use crate::types::Isolation;
+use crate::types::{Datum, Isolation, Length, SqlType};
 
 impl Runner<'_> {
     pub(super) fn set_option(&mut self, option: &SetOption) -> Result<()> {
         if let SetOption::IdentityInsert(name, on) = option {
             return self.set_identity_insert(name, *on);
         }
+        let context = match option {
+            SetOption::ContextInfo(value) => Some(self.context_bytes(value)?),
+            _ => None,
+        };
         let open_snapshot = {
             let transaction = self.session.transaction.borrow();
             transaction.as_ref().is_some_and(|t| t.snapshot.is_some()) && self.session.tran_count() > 0
@@ -44,16 +48,24 @@ impl Runner<'_> {
             SetOption::RowCount(n) => settings.row_limit = *n,
             SetOption::Implicit(on) => settings.implicit = *on,
             SetOption::QuotedIdentifier(on) => settings.quoted_identifier = *on,
-            SetOption::ContextInfo(bytes) => {
-                let mut bytes = bytes.clone();
-                bytes.resize(128, 0);
-                settings.context_info = Some(bytes);
-            }
+            SetOption::ContextInfo(_) => settings.context_info = context,
             SetOption::Accepted | SetOption::IdentityInsert(..) => {}
         }
         drop(settings);
         self.show_settings();
         Ok(())
+    }
+
+    /// 128 bytes; what is longer is refused, as is NULL.
+    fn context_bytes(&mut self, value: &Expr) -> Result<Vec<u8>> {
+        let value = self.scalar(value, SqlType::VarBinary(Length::Max))?;
+        let Datum::Binary(bytes) = &value else { return Err(message::bad_context_info()) };
+        if bytes.len() > 128 {
+            return Err(message::bad_context_info());
+        }
+        let mut bytes = bytes.to_vec();
+        bytes.resize(128, 0);
+        Ok(bytes)
     }
 
     /// Lets other sessions see the settings in force.

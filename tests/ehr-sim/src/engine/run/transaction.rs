@@ -3,6 +3,7 @@
 //! Facts: "BEGIN TRANSACTION", "COMMIT TRANSACTION", "ROLLBACK TRANSACTION", "SAVE TRANSACTION", "SET XACT_ABORT".
 
 use super::Runner;
+use crate::engine::ast::TransactionName;
 use crate::engine::exec::Exec;
 use crate::engine::message::{self, Result};
 use crate::engine::storage::transaction::Transaction;
@@ -48,6 +49,20 @@ impl Runner<'_> {
             Some(t) if t.doomed => Err(message::doomed()),
             _ => Ok(()),
         }
+    }
+
+    /// The name a statement gives, at most 32 characters of it; a variable's is read first.
+    pub(super) fn transaction_name(&mut self, name: Option<&TransactionName>) -> Result<Option<String>> {
+        let text = match name {
+            None => return Ok(None),
+            Some(TransactionName::Name(name)) => name.clone(),
+            Some(TransactionName::Variable(name)) => {
+                let (index, _) = self.session.variable(name).ok_or_else(|| message::must_declare(name))?;
+                let value = self.session.variable_value(index);
+                value.as_str().ok_or_else(message::bad_transaction_name)?.to_owned()
+            }
+        };
+        Ok(Some(text.chars().take(32).collect()))
     }
 
     pub(super) fn begin(&mut self, name: Option<&str>) -> Result<()> {

@@ -17,7 +17,7 @@ pub struct Database {
     pub name: String,
     pub created: DateTimeValue,
     /// Server principal that owns it.
-    pub owner_sid: Vec<u8>,
+    owner_sid: RwLock<Vec<u8>>,
     pub metadata: Versioned<Metadata>,
     pub options: RwLock<DatabaseOptions>,
     stamps: Mutex<Stamps>,
@@ -69,7 +69,7 @@ impl Database {
             id,
             name: name.to_owned(),
             created,
-            owner_sid,
+            owner_sid: RwLock::new(owner_sid),
             metadata: Versioned::new(metadata),
             options: RwLock::default(),
             stamps: Mutex::new(Stamps { last: FIRST_STAMP, active: BTreeMap::new() }),
@@ -80,6 +80,15 @@ impl Database {
 
     pub fn options(&self) -> DatabaseOptions {
         self.options.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+
+    /// SID of the login that owns it.
+    pub fn owner_sid(&self) -> Vec<u8> {
+        self.owner_sid.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+
+    pub fn set_owner(&self, sid: Vec<u8>) {
+        *self.owner_sid.write().unwrap_or_else(std::sync::PoisonError::into_inner) = sid;
     }
 
     pub fn set_log_full(&self, full: bool) {

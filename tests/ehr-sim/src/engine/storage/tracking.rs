@@ -98,6 +98,13 @@ impl TableTracking {
         }
     }
 
+    /// Forgets everything up to the current version.
+    pub fn forget(&mut self) {
+        self.min_valid = guard(&self.database).version;
+        let min_valid = self.min_valid;
+        self.changes.retain(|_, change| change.version > min_valid);
+    }
+
     /// Net changes after a version, by key.
     pub fn since(&self, version: i64) -> impl Iterator<Item = &Change> {
         self.changes.values().filter(move |change| change.version > version)

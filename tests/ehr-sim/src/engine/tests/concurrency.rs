@@ -305,3 +305,18 @@ fn hints_that_contradict_are_refused() {
     let uncommitted = "SET TRANSACTION ISOLATION LEVEL READ UNCOMMITTED; SELECT v FROM t WITH (READPAST)";
     assert_eq!(fails(&mut s, uncommitted).0, 650);
 }
+
+#[test]
+fn a_reader_that_has_waited_reads_before_the_next_writer() {
+    let (engine, mut s) = clinic();
+    two_rows(&mut s);
+    for round in 1..=50 {
+        ok(&mut s, &format!("BEGIN TRAN; UPDATE t SET v = {round} WHERE id = 1"));
+        let mut other = another(&engine);
+        let reader = thread::spawn(move || ok(&mut other, "SELECT v FROM t WHERE id = 1"));
+        wait_for_waiters(&mut s, 1);
+        ok(&mut s, "COMMIT; BEGIN TRAN; UPDATE t SET v = -1 WHERE id = 1");
+        assert_eq!(reader.join().unwrap(), [round.to_string()], "read while the second transaction is open");
+        ok(&mut s, "ROLLBACK");
+    }
+}
