@@ -99,7 +99,12 @@ async fn a_half_finished_earlier_run_is_completed() {
         .await
         .unwrap();
     sim.session("master").await.batch("ALTER LOGIN sync DISABLE").await.unwrap();
-    sim.batch("CREATE USER sync WITHOUT LOGIN; GRANT SELECT ON dbo.Visit (Fee) TO sync").await;
+    // An orphan: its login is gone.
+    sim.batch(
+        "CREATE LOGIN gone WITH PASSWORD = N'old', CHECK_POLICY = OFF; CREATE USER sync FOR LOGIN gone",
+    )
+    .await;
+    sim.batch("GRANT SELECT ON dbo.Visit (Fee) TO sync; DROP LOGIN gone").await;
     minion.converge("mssql_login.present", "sync", "{password: It's-1, disabled: false}").await;
     minion.converge("mssql_user.present", "sync", "{login: sync}").await;
     minion.converge("mssql_grant.exact", "sync", "{object: Visit, columns: [Note]}").await;
