@@ -151,8 +151,9 @@ impl Server {
                 () = &mut stop => None,
                 down = accept(&listener, &shared, &mut connections, &mut restarts) => Some(down),
             };
-            connections.shutdown().await;
+            // First the door, so that nobody comes in while the others leave.
             drop(listener);
+            connections.shutdown().await;
             let Some(down) = down else { break };
             let again = restart(address, shared.clone(), down);
             listener = tokio::select! {

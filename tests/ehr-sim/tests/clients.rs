@@ -281,3 +281,20 @@ fn foreign_clients_give_up_a_statement_that_waits_and_go_on() {
         assert_eq!(answers[1]["results"][0]["rows"], json!([["5"]]), "{client}: {}", answers[1]);
     }
 }
+
+#[test]
+fn freebcp_takes_a_table_out() {
+    if Command::new("freebcp").arg("-v").output().is_err() {
+        return skipped("freebcp_takes_a_table_out", "FreeTDS' freebcp is not there");
+    }
+    let sim = Sim::start(&["--rows", "500", "--tls", "off"]);
+    let (conf, out) = (sim.dir.path().join("freetds.conf"), sim.dir.path().join("out"));
+    let text = format!("[sim]\nhost = 127.0.0.1\nport = {}\ntds version = 7.4\nencryption = off\n", sim.port);
+    std::fs::write(&conf, text).unwrap();
+    let mut command = Command::new("freebcp");
+    command.env("FREETDSCONF", &conf).args(["Main_OMS.dbo.Legacy", "out"]).arg(&out);
+    command.args(["-c", "-S", "sim", "-U", "sa", "-P", &sim.password]);
+    let output = run(&mut command, "");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(std::fs::read_to_string(&out).unwrap().lines().count(), 10);
+}

@@ -387,6 +387,7 @@ pub enum SetOption {
     QuotedIdentifier(bool),
     /// A binary constant or a variable.
     ContextInfo(Expr),
+    FormatOnly(bool),
 }
 
 #[derive(Debug, Clone, PartialEq)]

@@ -1,6 +1,7 @@
 //! Loading a synthetic database when the server starts: its statements through a session of `sa`, its rows straight into
 //! the tables, committed, stamped and indexed, without locks or constraint checks. Nobody is connected yet.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use thiserror::Error;
@@ -57,7 +58,8 @@ impl Session {
         let (rowversion, identity) = (table.info.rowversion(), table.info.identity());
         let txn = self.core.instance.next_transaction();
         let mut last_identity = None;
-        let mut count = 0;
+        let mut texts = Texts::default();
+        let mut loaded = Vec::new();
         for mut row in rows {
             if row.len() != columns {
                 return Err(LoadError::Shape(name));
@@ -66,9 +68,11 @@ impl Session {
                 row[at] = Datum::RowVersion(database.stamp(txn));
             }
             last_identity = identity.and_then(|at| row[at].as_i64()).or(last_identity);
-            table.load(Row::from(row));
-            count += 1;
+            row.iter_mut().for_each(|value| texts.share(value));
+            loaded.push(Row::from(row));
         }
+        let count = loaded.len() as u64;
+        table.load(loaded);
         database.end(txn);
         *guard(&table.identity) = last_identity;
         Ok(count)
@@ -83,6 +87,26 @@ impl Session {
         }
     }
 }
+
+/// Values of a generator repeat: equal short texts of a table are kept once.
+#[derive(Default)]
+struct Texts(HashSet<Arc<str>>);
+
+impl Texts {
+    fn share(&mut self, value: &mut Datum) {
+        let (Datum::VarChar(text) | Datum::NVarChar(text)) = value else { return };
+        match self.0.get(text) {
+            Some(known) => *text = known.clone(),
+            None if text.len() <= SHARED_LENGTH && self.0.len() < SHARED_TEXTS => {
+                self.0.insert(text.clone());
+            }
+            None => {}
+        }
+    }
+}
+
+const SHARED_LENGTH: usize = 64;
+const SHARED_TEXTS: usize = 10_000;
 
 /// Keeps the first error and drops everything else.
 #[derive(Default)]

@@ -278,6 +278,10 @@ impl<'a> Runner<'a> {
     }
 
     fn plain(&mut self, stmt: &Stmt) -> Result<()> {
+        let format_only = self.session.settings.borrow().format_only;
+        if format_only && !matches!(stmt, Stmt::Select(_) | Stmt::Set(_) | Stmt::Use(_) | Stmt::Declare(_)) {
+            return Ok(());
+        }
         match stmt {
             Stmt::Select(query) => self.select(query),
             Stmt::Insert(insert) => self.insert(insert),

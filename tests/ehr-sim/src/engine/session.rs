@@ -31,6 +31,8 @@ pub struct Settings {
     pub xact_abort: bool,
     pub implicit: bool,
     pub quoted_identifier: bool,
+    /// Only the columns of results are told; nothing is read or written.
+    pub format_only: bool,
     pub row_limit: u64,
     pub identity_insert: Option<i32>,
     pub context_info: Option<Vec<u8>>,
@@ -46,6 +48,7 @@ impl Default for Settings {
             xact_abort: false,
             implicit: false,
             quoted_identifier: true,
+            format_only: false,
             row_limit: 0,
             identity_insert: None,
             context_info: None,

@@ -6,8 +6,9 @@
 
 use std::sync::Arc;
 
-/// A decimal: `unscaled / 10^scale`, with its declared precision.
+/// A decimal: `unscaled / 10^scale`, with its declared precision. Packed, because its alignment is every value's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(Rust, packed(8))]
 pub struct DecimalValue {
     /// Value times 10^scale.
     pub unscaled: i128,

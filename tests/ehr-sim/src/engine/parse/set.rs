@@ -128,6 +128,7 @@ impl Parser<'_> {
             "XACT_ABORT" => Ok(SetOption::XactAbort(on)),
             "IMPLICIT_TRANSACTIONS" => Ok(SetOption::Implicit(on)),
             "QUOTED_IDENTIFIER" => Ok(SetOption::QuotedIdentifier(on)),
+            "FMTONLY" => Ok(SetOption::FormatOnly(on)),
             "ANSI_NULLS"
             | "ANSI_PADDING"
             | "ANSI_WARNINGS"

@@ -16,12 +16,16 @@ impl Runner<'_> {
             Body::Set(..) | Body::Nested(_) => None,
         };
         self.begin_implicit(matches!(&query.body, Body::Select(s) if s.from.is_empty()))?;
+        let format_only = self.session.settings.borrow().format_only;
         let count = self.in_statement(|runner, exec| {
             let mut binder = Binder::new(exec);
             let plan = binder.query(query)?;
             binder.check_permissions()?;
-            if let Some(name) = into {
+            if let (Some(name), false) = (into, format_only) {
                 return runner.select_into(name, &plan, exec);
+            }
+            if format_only && (into.is_some() || !plan.assign.is_empty()) {
+                return Ok(0);
             }
             if plan.assign.is_empty() { runner.send(&plan, exec) } else { runner.assign_rows(&plan, exec) }
         })?;
@@ -37,6 +41,9 @@ impl Runner<'_> {
         let mut count = 0;
         let limit = self.session.settings.borrow().row_limit;
         self.emit(|o| o.columns(&plan.columns));
+        if self.session.settings.borrow().format_only {
+            return Ok(0);
+        }
         let run = exec.run(plan, None, &mut |row| {
             count += 1;
             self.emit(|o| o.row(row));

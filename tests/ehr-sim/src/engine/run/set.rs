@@ -49,6 +49,7 @@ impl Runner<'_> {
             SetOption::Implicit(on) => settings.implicit = *on,
             SetOption::QuotedIdentifier(on) => settings.quoted_identifier = *on,
             SetOption::ContextInfo(_) => settings.context_info = context,
+            SetOption::FormatOnly(on) => settings.format_only = *on,
             SetOption::Accepted | SetOption::IdentityInsert(..) => {}
         }
         drop(settings);

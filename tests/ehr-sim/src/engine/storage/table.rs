@@ -222,12 +222,19 @@ impl Table {
         }
     }
 
-    /// Adds a committed row that every snapshot sees.
-    pub fn load(&self, row: Row) {
+    /// Fills an empty table with committed rows that every snapshot sees. Maps built in order are dense.
+    pub fn load(&self, rows: Vec<Row>) {
         let mut data = self.write();
-        let key = self.new_key(&mut data, &row);
-        self.index_row(&mut data, &key, &row);
-        data.rows.insert(key, Slot { committed: Some(row), ..Slot::default() });
+        let mut placed = Vec::with_capacity(rows.len());
+        for row in rows {
+            placed.push((self.new_key(&mut data, &row), row));
+        }
+        for (at, index) in self.info.indexes.iter().enumerate().filter(|(_, i)| !i.clustered) {
+            let entries = placed.iter().map(|(key, row)| (entry_key(index, row, key), key.clone()));
+            data.indexes[at] = entries.collect();
+        }
+        let slot = |row| Slot { committed: Some(row), ..Slot::default() };
+        data.rows = placed.into_iter().map(|(key, row)| (key, slot(row))).collect();
     }
 
     /// Sets the uncommitted version of a row; answers the one it replaces.

@@ -273,3 +273,13 @@ fn bytes_become_integers_as_they_are() {
     let shown = "SELECT CAST(0xFFFFFFFF AS int), CAST(0x0102030405 AS int), CAST(0xFF AS smallint), CAST(0x1FF AS tinyint)";
     assert_eq!(ok(&mut s, shown), ["-1|33752069|255|255"]);
 }
+
+#[test]
+fn fmtonly_tells_columns_and_does_nothing() {
+    let (_, mut s) = clinic();
+    ok(&mut s, "CREATE TABLE t (id int, name nvarchar(10)); INSERT INTO t VALUES (1, N'a')");
+    let recorder = run(&mut s, "SET FMTONLY ON select * from t DELETE FROM t SET FMTONLY OFF");
+    assert!(recorder.errors().is_empty() && recorder.rows.is_empty());
+    assert_eq!(recorder.columns[0].iter().map(|c| c.name.as_str()).collect::<Vec<_>>(), ["id", "name"]);
+    assert_eq!(ok(&mut s, "SELECT name FROM t"), ["a"]);
+}
