@@ -1,13 +1,9 @@
 //! The schedule: functions that this minion runs by itself, master or no master.
 //!
 //! Entries come from the configuration and `minion.d/_schedule.conf` (which `schedule.add` writes, as Salt's does) and
-//! from the pillar, read again with each pillar. [`entry::Entry`] is the pure part: when an entry is due. Returns go
-//! through the durable queue under a jid that the master gives. Not supported and refused clearly: `when`, `once`,
-//! `range` and `skip_during_range`.
-#![expect(
-    clippy::wildcard_enum_match_arm,
-    reason = "data is asked for the shape it can have here; any other is one case"
-)]
+//! from the pillar, read again with each pillar. [`entry::Entry`] is the pure part: when an entry is due;
+//! `state.rs` keeps what is due when. Returns go through the durable queue under a jid that the master gives, so they
+//! survive a master that is away; an entry that was changed by a job survives a restart unless `persist=False`.
 
 use std::{
     collections::BTreeMap,
@@ -27,8 +23,12 @@ use crate::{config::Config, job::accept::Acceptor, services::Services};
 
 pub mod cron;
 pub mod entry;
+pub mod moment;
+mod state;
 
 use entry::{Entry, EntryError};
+pub use state::Record;
+use state::State;
 
 /// The schedule of this process.
 #[derive(Debug, Default)]
@@ -37,18 +37,8 @@ pub struct Schedule {
     changed: Notify,
 }
 
-#[derive(Debug, Default)]
-struct State {
-    /// As written by the operator, by name, and whether it came from the pillar.
-    entries: BTreeMap<String, (Map, Origin)>,
-    next: BTreeMap<String, DateTime<Local>>,
-    running: BTreeMap<String, usize>,
-    asked: Vec<String>,
-    disabled: bool,
-}
-
 /// Where an entry came from.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Origin {
     /// The configuration, or `schedule.add`.
     Options,
@@ -61,36 +51,41 @@ impl Schedule {
     #[must_use]
     pub fn of(config: &Config) -> Self {
         let schedule = Self::default();
-        let given = config.opts.get("schedule").and_then(Value::as_map).cloned().unwrap_or_default();
-        schedule.take(given, Origin::Options);
+        let map = |key: &str| config.opts.get(key).and_then(Value::as_map).cloned().unwrap_or_default();
+        schedule.take(map("schedule"), Origin::Options);
+        let whens = map("grains").get("whens").and_then(Value::as_map).cloned().unwrap_or_default();
+        schedule.state().whens.insert("grains", whens);
         schedule
     }
 
     /// Takes entries of one origin in, replacing those of the same origin.
     pub fn take(&self, given: Map, origin: Origin) {
-        let mut state = self.state();
-        let before = state.entries.clone();
-        state.entries.retain(|_, (_, held)| *held != origin);
-        for (name, entry) in given {
-            let name = name.to_string();
-            match entry {
-                Value::Map(entry) => {
-                    state.entries.entry(name).or_insert((entry, origin));
-                }
-                enabled if name == "enabled" => state.disabled = !enabled.is_truthy(),
-                _ => tracing::warn!(name, "a schedule entry is not a mapping and was not used"),
-            }
-        }
-        let kept = state.entries.clone();
-        state.next.retain(|name, _| before.get(name) == kept.get(name));
-        drop(state);
+        self.state().take(given, origin);
         self.changed.notify_one();
+    }
+
+    /// Takes what a pillar says of the schedule: entries, and names for points in time.
+    pub fn take_pillar(&self, pillar: &Value) {
+        let map = |key: &str| pillar.get(key).and_then(Value::as_map).cloned().unwrap_or_default();
+        self.state().whens.insert("pillar", map("whens"));
+        self.take(map("schedule"), Origin::Pillar);
     }
 
     /// Every entry by name, and where it came from.
     #[must_use]
     pub fn entries(&self) -> BTreeMap<String, (Map, Origin)> {
         self.state().entries.clone()
+    }
+
+    /// The options of the whole schedule as `schedule.list` shows them.
+    #[must_use]
+    pub fn common(&self) -> Map {
+        let state = self.state();
+        let mut shown: Map = state.common.values().rev().flat_map(Map::clone).collect();
+        if state.switched {
+            shown.insert("enabled", !state.disabled);
+        }
+        shown
     }
 
     /// Whether the schedule as a whole runs.
@@ -101,19 +96,22 @@ impl Schedule {
 
     /// Turns the whole schedule on or off.
     pub fn enable(&self, enabled: bool) {
-        self.state().disabled = !enabled;
+        let mut state = self.state();
+        (state.disabled, state.switched) = (!enabled, true);
+        drop(state);
         self.changed.notify_one();
     }
 
-    /// Sets an entry after checking it.
+    /// Sets an entry after checking it; it keeps its origin.
     ///
     /// # Errors
     /// What is wrong with it.
     pub fn set(&self, name: &str, entry: Map) -> Result<(), EntryError> {
-        Entry::read(name, &entry)?;
         let mut state = self.state();
-        state.next.remove(name);
-        state.entries.insert(name.to_owned(), (entry, Origin::Options));
+        Entry::read(name, &entry, &state.settings())?;
+        let origin = state.entries.get(name).map_or(Origin::Options, |(_, origin)| *origin);
+        state.entries.insert(name.to_owned(), (entry, origin));
+        state.forget(name);
         drop(state);
         self.changed.notify_one();
         Ok(())
@@ -122,7 +120,7 @@ impl Schedule {
     /// Takes an entry out. `false` when there is none.
     pub fn remove(&self, name: &str) -> bool {
         let mut state = self.state();
-        state.next.remove(name);
+        state.forget(name);
         state.entries.remove(name).is_some()
     }
 
@@ -132,10 +130,10 @@ impl Schedule {
         self.changed.notify_one();
     }
 
-    /// When an entry runs next.
+    /// What is known of an entry's runs.
     #[must_use]
-    pub fn next_time(&self, name: &str) -> Option<DateTime<Local>> {
-        self.state().next.get(name).copied()
+    pub fn record(&self, name: &str) -> Record {
+        self.state().records.get(name).cloned().unwrap_or_default()
     }
 
     /// Writes the entries that are not the pillar's to `minion.d/_schedule.conf`.
@@ -146,8 +144,9 @@ impl Schedule {
         let state = self.state();
         let own = state.entries.iter().filter(|(_, (_, origin))| *origin == Origin::Options);
         let mut kept: Map = own.map(|(name, (entry, _))| (name.as_str(), entry.clone())).collect();
-        if state.disabled {
-            kept.insert("enabled", false);
+        kept.extend(state.common.get(&Origin::Options).cloned().unwrap_or_default());
+        if state.switched {
+            kept.insert("enabled", !state.disabled);
         }
         drop(state);
         let whole: Map = [("schedule", kept)].into_iter().collect();
@@ -159,66 +158,50 @@ impl Schedule {
     }
 
     /// The entries that are due, and how long until the next one may be.
-    fn due(&self, now: DateTime<Local>, first: bool) -> (Vec<Entry>, Duration) {
+    fn due(&self, now: DateTime<Local>) -> (Vec<Entry>, Duration) {
         let mut state = self.state();
-        let mut due = Vec::new();
-        let asked = std::mem::take(&mut state.asked);
-        let names: Vec<String> = state.entries.keys().cloned().collect();
-        for name in names {
-            let Some(entry) = state.entries.get(&name).and_then(|(entry, _)| Entry::read(&name, entry).ok())
-            else {
-                continue;
-            };
-            let wanted = asked.contains(&name);
-            if (!entry.enabled || state.disabled) && !wanted {
-                state.next.remove(&name);
-                continue;
-            }
-            let at = match state.next.get(&name) {
-                Some(at) => *at,
-                None if first && entry.run_on_start => now,
-                None => entry.after(now, &mut rand::thread_rng()),
-            };
-            let busy = state.running.get(&name).copied().unwrap_or_default() >= entry.max_running;
-            if at > now && !wanted {
-                state.next.insert(name, at);
-                continue;
-            }
-            state.next.insert(name.clone(), entry.after(now, &mut rand::thread_rng()));
-            if wanted || (entry.is_open(now) && !busy) {
-                due.push(entry);
-            } else if busy {
-                tracing::info!(name, "a scheduled function still runs; this turn is left out");
-            }
-        }
-        let soonest = state.next.values().min().map(|at| (*at - now).to_std().unwrap_or_default());
-        (due, soonest.unwrap_or(LONGEST_LOOK).min(LONGEST_LOOK))
+        let due = state.due(now);
+        let wait = state.soonest().map(|at| (at - now).to_std().unwrap_or_default());
+        let longest = if state.restless { RESTLESS_LOOK } else { LONGEST_LOOK };
+        (due, wait.unwrap_or(longest).clamp(SHORTEST_LOOK, longest))
     }
 
     fn count(&self, name: &str, by: isize) {
-        let mut state = self.state();
-        let running = state.running.entry(name.to_owned()).or_default();
-        *running = running.saturating_add_signed(by);
+        self.state().records.entry(name.to_owned()).or_default().count(by);
     }
+}
+
+/// The entries that the schedule file holds, as `schedule.list offline=True` shows them.
+///
+/// # Errors
+/// Why the file cannot be read, in words.
+pub fn saved(config: &Config) -> Result<Map, String> {
+    let path = file(config);
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Map::new()),
+        Err(error) => return Err(format!("{} cannot be read: {error}", path.display())),
+    };
+    let whole = yaml::load(&text).map_err(|error| format!("{}: {error}", path.display()))?;
+    Ok(whole.get("schedule").and_then(Value::as_map).cloned().unwrap_or_default())
 }
 
 /// Runs due entries until the process stops. A clock that jumps is followed: the next look is never far.
 pub async fn run(services: Arc<Services>, acceptor: Acceptor) {
     let token = services.tasks.token();
-    let mut first = true;
-    for (name, (entry, _)) in services.schedule.entries() {
-        if let Err(error) = Entry::read(&name, &entry) {
+    for name in services.schedule.entries().into_keys() {
+        let read = services.schedule.state().read(&name);
+        if let Some(Err(error)) = read {
             tracing::error!(name, %error, "a schedule entry cannot be used");
         }
     }
     loop {
-        let (due, wait) = services.schedule.due(Local::now(), first);
-        first = false;
+        let (due, wait) = services.schedule.due(Local::now());
         for entry in due {
             start(&services, &acceptor, entry);
         }
         tokio::select! {
-            () = tokio::time::sleep(wait.max(SHORTEST_LOOK)) => {}
+            () = tokio::time::sleep(wait) => {}
             () = services.schedule.changed.notified() => {}
             () = token.cancelled() => return,
         }
@@ -241,4 +224,7 @@ fn file(config: &Config) -> PathBuf {
 }
 
 const SHORTEST_LOOK: Duration = Duration::from_millis(20);
+/// Explicit runs are seen within this time.
+const RESTLESS_LOOK: Duration = Duration::from_secs(1);
+/// A clock that jumps is seen within this time.
 const LONGEST_LOOK: Duration = Duration::from_secs(30);

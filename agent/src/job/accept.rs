@@ -16,7 +16,8 @@ use super::{
     queue::ReturnQueue,
 };
 use crate::{
-    schedule::entry::Entry,
+    data_store,
+    schedule::entry::{Entry, Returns},
     services::Services,
     store::{StoreError, jobs},
 };
@@ -81,11 +82,19 @@ impl Acceptor {
         let load = [("jid", Value::from("req")), ("tgt", "*".into()), ("fun", fun), ("arg", arg.into())];
         let Some(job) = Job::from_load(load.into_iter().collect()) else { return };
         let outcomes = self.call_all(&job, &self.services.tasks.token().child_token()).await;
-        if entry.return_job {
-            let mut load = return_load(&job, &outcomes);
-            load.insert("schedule", entry.name.as_str());
-            self.queue.enqueue(load).await;
+        if entry.returns == Returns::Nobody {
+            return;
         }
+        let mut load = return_load(&job, &outcomes);
+        load.insert("schedule", entry.name.as_str());
+        load.insert("pid", i64::from(std::process::id()));
+        if entry.returns == Returns::Uncached {
+            load.insert("jid", "nocache");
+        }
+        if let Some(metadata) = &entry.metadata {
+            load.insert("metadata", proto::to_value(metadata));
+        }
+        self.queue.enqueue(load).await;
     }
 
     /// Returns the jobs that a restart interrupted, under their own jids.
@@ -122,7 +131,11 @@ impl Acceptor {
         };
         let (grains, pillar) = (facts_of(&self.services.grains), facts_of(&self.services.pillar));
         let id = self.services.config.id.as_str();
-        let facts = MinionFacts { id, grains: &grains, pillar: &pillar, data: &Value::Nil };
+        let data = match kind {
+            TargetType::Data => data_store::load(&self.services.config).into(),
+            _ => Value::Nil,
+        };
+        let facts = MinionFacts { id, grains: &grains, pillar: &pillar, data: &data };
         target::matches(tgt, &kind, &facts, delimiter).unwrap_or_else(|error| {
             tracing::warn!(%error, "a publish whose target cannot be decided was dropped");
             false

@@ -1,9 +1,7 @@
 //! Salt's `schedule` module: functions that this minion runs by itself.
-#![expect(
-    clippy::wildcard_enum_match_arm,
-    reason = "data is asked for the shape it can have here; any other is one case"
-)]
-
+//!
+//! Comments, changes and shapes are Salt's (`salt/modules/schedule.py`). `move` and `copy` are left out: they publish
+//! through the master's peer interface.
 use futures_util::future::BoxFuture;
 use states::{
     Map, Value,
@@ -12,8 +10,13 @@ use states::{
 
 use crate::{
     modules::{Arguments, CallContext, FunctionSpec, Module, ModuleError},
-    schedule::Origin,
+    schedule::{
+        self, Origin,
+        entry::{TIME_FORMAT, written},
+    },
 };
+
+mod put;
 
 /// The module.
 pub struct Schedule;
@@ -33,7 +36,12 @@ impl Module for Schedule {
         args: Arguments,
         call: &'a CallContext,
     ) -> BoxFuture<'a, Result<Value, ModuleError>> {
-        Box::pin(std::future::ready(answer(fun, &args, call)))
+        Box::pin(async move {
+            match fun {
+                "reload" => reload(call).await,
+                _ => answer(fun, &args, call),
+            }
+        })
     }
 }
 
@@ -46,158 +54,264 @@ fn told(comment: impl Into<Value>, changes: &[(&str, &str)], result: bool) -> Va
         .into()
 }
 
+/// The same without changes, as some functions return.
+fn said(comment: impl Into<Value>, result: bool) -> Value {
+    [("comment", comment.into()), ("result", Value::Bool(result))].into_iter().collect::<Map>().into()
+}
+
 fn answer(fun: &str, args: &Arguments, call: &CallContext) -> Result<Value, ModuleError> {
-    let schedule = &call.services.schedule;
-    let name = args.keyword("name").map(ToString::to_string).unwrap_or_default();
+    let name =
+        args.keyword("name").filter(|name| !name.is_nil()).map(ToString::to_string).unwrap_or_default();
     let trial = args.keyword("test").is_some_and(Value::is_truthy);
     Ok(match fun {
-        "list" => list(args, call),
-        "is_enabled" => {
-            let entries = shown(call, true);
-            match args.get("name") {
-                Value::Nil => schedule.is_enabled().into(),
-                name => entries.get(&name.to_string()).cloned().unwrap_or_else(|| Map::new().into()),
-            }
+        "list" => list(args, call)?,
+        "is_enabled" => is_enabled(&name, call),
+        "build_schedule_item" if !args.keywords.contains_key("function") => {
+            return Err(ModuleError::Exception { class: "KeyError", message: "'function'".to_owned() });
         }
-        "add" | "modify" => put(fun, &name, args, call)?,
-        "delete" if !schedule.entries().contains_key(&name) => {
-            told(format!("Job {name} does not exist."), &[], false)
+        "build_schedule_item" => {
+            put::build(&name, &args.keywords).map_or_else(|refusal| refusal, Value::from)
         }
-        "delete" if trial => told(format!("Job: {name} would be deleted from schedule."), &[], true),
-        "delete" => {
-            schedule.remove(&name);
-            persist(args, call)?;
-            told(format!("Deleted Job {name} from schedule."), &[(&name, "removed")], true)
-        }
-        "purge" => purge(args, call)?,
-        "enable_job" | "disable_job" => switch(fun, &name, args, call)?,
-        "enable" | "disable" => {
-            schedule.enable(fun == "enable");
-            persist(args, call)?;
-            let (word, change) =
-                if fun == "enable" { ("Enabled", "enabled") } else { ("Disabled", "disabled") };
-            told(format!("{word} schedule on minion."), &[("schedule", change)], true)
-        }
-        "run_job" => match schedule.entries().get(&name) {
-            None => told(format!("Job {name} does not exist."), &[], false),
-            Some((entry, _)) if entry.get("enabled") == Some(&Value::Bool(false)) && !args.truth("force") => {
-                told(format!("Job {name} is disabled."), &[], true)
-            }
-            Some(_) => {
-                schedule.ask(&name);
-                told(format!("Scheduling Job {name} on minion."), &[], true)
-            }
-        },
+        "add" => put::add(&name, args, call)?,
+        "modify" => put::modify(&name, args, call)?,
+        "delete" => delete(&name, trial, args, call)?,
+        "purge" => purge(trial, args, call)?,
+        "enable_job" | "disable_job" => switch(fun, &name, trial, args, call)?,
+        "enable" | "disable" => switch_all(fun, trial, args, call)?,
+        "run_job" => run_job(&name, args, call),
+        "postpone_job" | "skip_job" => put::explicit(fun, &name, args, call)?,
+        "save" if trial => said("Schedule would be saved.", true),
         "save" => {
             save(call)?;
-            told("Schedule (non-pillar items) saved.", &[], true)
+            said("Schedule (non-pillar items) saved.", true)
         }
         "show_next_fire_time" => {
-            let at = schedule.next_time(&name).map(|at| at.format("%Y-%m-%dT%H:%M:%S").to_string());
+            let at = call.services.schedule.record(&name).next;
+            let at = at.map(|at| at.format(TIME_FORMAT).to_string());
             [("result", Value::Bool(true)), ("next_fire_time", at.into())].into_iter().collect::<Map>().into()
         }
+        "job_status" => job_status(&name, args, call)?,
         _ => return Err(ModuleError::NotAvailable { fun: format!("schedule.{fun}") }),
     })
 }
 
-/// The entries as lists show them.
-fn shown(call: &CallContext, disabled: bool) -> Map {
-    let mut shown = Map::new();
-    for (name, (mut entry, _)) in call.services.schedule.entries() {
-        entry.entry_or_insert("enabled", true);
-        if disabled || entry.get("enabled").is_some_and(Value::is_truthy) {
-            shown.insert(name, entry);
-        }
+/// An entry as lists show it: its known options, in the order of their names.
+fn shown(entry: &Map) -> Map {
+    let mut pairs: Vec<(String, Value)> = entry
+        .iter()
+        .map(|(key, value)| (key.to_string(), value.clone()))
+        .filter(|(key, value)| OPTIONS.contains(&key.as_str()) && !value.is_nil())
+        .map(|(key, value)| match value.as_str() {
+            Some("true") => (key, true.into()),
+            Some("false") => (key, false.into()),
+            _ => (key, value),
+        })
+        .collect();
+    if !entry.contains_key("enabled") {
+        pairs.push(("enabled".to_owned(), true.into()));
     }
-    shown
+    pairs.sort_by(|one, other| one.0.cmp(&other.0));
+    pairs.into_iter().collect()
 }
 
-fn list(args: &Arguments, call: &CallContext) -> Value {
-    let mut entries = shown(call, args.truth("show_disabled"));
-    if !call.services.schedule.is_enabled() {
-        entries.insert("enabled", false);
-    }
+/// The entries of an origin, or of both.
+fn current(from: Option<Origin>, call: &CallContext) -> Map {
+    let entries = call.services.schedule.entries().into_iter();
+    let wanted = entries.filter(|(_, (_, origin))| from.is_none_or(|from| from == *origin));
+    wanted.map(|(name, (entry, _))| (name, shown(&entry))).collect()
+}
+
+fn list(args: &Arguments, call: &CallContext) -> Result<Value, ModuleError> {
+    let config = &call.services.config;
+    let saved = schedule::saved(config).map_err(ModuleError::Execution)?;
+    let from = match args.get("where").as_str() {
+        Some("pillar") => Some(Origin::Pillar),
+        Some("opts") => Some(Origin::Options),
+        _ => None,
+    };
+    let mut entries = if args.truth("offline") {
+        saved
+            .iter()
+            .map(|(name, entry)| {
+                (name.clone(), entry.as_map().map_or(entry.clone(), |map| shown(map).into()))
+            })
+            .collect()
+    } else {
+        let mut entries = current(from, call);
+        if from != Some(Origin::Pillar) {
+            entries.extend(call.services.schedule.common());
+        }
+        entries
+    };
+    let (all, disabled) = (args.truth("show_all"), args.truth("show_disabled"));
+    entries.retain(|name, entry| {
+        let hidden = name.as_str().is_some_and(|name| name.starts_with("__")) && !all;
+        let off = entry.as_map().is_some_and(|entry| !entry.get("enabled").is_some_and(Value::is_truthy));
+        !hidden && (disabled || !off)
+    });
     if !args.truth("return_yaml") {
-        return entries.into();
+        return Ok(entries.into());
     }
-    let origins = call.services.schedule.entries();
     for (name, entry) in entries.iter_mut() {
-        let saved = name
-            .as_str()
-            .and_then(|name| origins.get(name))
-            .is_some_and(|(_, from)| *from == Origin::Options);
         if let Some(entry) = entry.as_map_mut() {
-            entry.insert("saved", saved);
+            entry.insert("saved", saved.get_value(name).is_some());
+            *entry = sorted(std::mem::take(entry));
         }
     }
-    let whole: Map = [("schedule", entries)].into_iter().collect();
-    yaml::dump(&whole.into(), Style::Block).into()
+    let whole: Map = [("schedule", sorted(entries))].into_iter().collect();
+    Ok(yaml::dump(&whole.into(), Style::Block).into())
 }
 
-/// `add` and `modify`.
-fn put(fun: &str, name: &str, args: &Arguments, call: &CallContext) -> Result<Value, ModuleError> {
-    let schedule = &call.services.schedule;
-    let held = schedule.entries().remove(name);
-    match (fun, &held) {
-        ("add", Some(_)) => return Ok(told(format!("Job {name} already exists in schedule."), &[], false)),
-        ("modify", None) => return Ok(told(format!("Job {name} does not exist in schedule."), &[], false)),
-        _ => {}
+fn sorted(map: Map) -> Map {
+    let mut pairs: Vec<(Value, Value)> = map.into_iter().collect();
+    pairs.sort_by_key(|(key, _)| key.to_string());
+    pairs.into_iter().collect()
+}
+
+fn is_enabled(name: &str, call: &CallContext) -> Value {
+    if name.is_empty() {
+        return call.services.schedule.is_enabled().into();
     }
-    let mut entry = held.map(|(entry, _)| entry).unwrap_or_default();
-    for (key, value) in &args.keywords {
-        let key = key.to_string();
-        let key = match key.as_str() {
-            "job_args" => "args",
-            "job_kwargs" => "kwargs",
-            "test" | "persist" | "offline" => continue,
-            hidden if hidden.starts_with("__") => continue,
-            plain => plain,
-        };
-        entry.insert(key, value.clone());
+    current(None, call).remove(name).unwrap_or_else(|| Map::new().into())
+}
+
+fn delete(name: &str, trial: bool, args: &Arguments, call: &CallContext) -> Result<Value, ModuleError> {
+    if trial {
+        return Ok(told(format!("Job: {name} would be deleted from schedule."), &[], true));
     }
-    for (key, default) in [
-        ("maxrunning", Value::Int(1)),
-        ("name", name.into()),
-        ("enabled", true.into()),
-        ("jid_include", true.into()),
-    ] {
-        entry.entry_or_insert(key, default);
+    match call.services.schedule.entries().get(name) {
+        None => return Ok(told(format!("Job {name} does not exist."), &[], false)),
+        Some((_, Origin::Pillar)) => {
+            tracing::warn!(name, "this entry comes from the pillar and cannot be deleted here");
+            return Ok(told(format!("Failed to delete job {name} from schedule."), &[], false));
+        }
+        Some((_, Origin::Options)) => {}
     }
-    let done = if fun == "add" { ("Added", "to", "added") } else { ("Modified", "in", "modified") };
-    if args.keyword("test").is_some_and(Value::is_truthy) {
-        return Ok(told(format!("Job: {name} would be {} {} schedule.", done.2, done.1), &[], true));
-    }
-    if let Err(error) = schedule.set(name, entry) {
-        return Ok(told(error.to_string(), &[], false));
-    }
+    call.services.schedule.remove(name);
     persist(args, call)?;
-    Ok(told(format!("{} job: {name} {} schedule.", done.0, done.1), &[(name, done.2)], true))
+    Ok(told(format!("Deleted Job {name} from schedule."), &[(name, "removed")], true))
 }
 
-fn purge(args: &Arguments, call: &CallContext) -> Result<Value, ModuleError> {
+fn purge(trial: bool, args: &Arguments, call: &CallContext) -> Result<Value, ModuleError> {
     let (mut comments, mut changes) = (Vec::new(), Vec::new());
-    let names: Vec<String> = call.services.schedule.entries().into_keys().collect();
-    for name in &names {
-        call.services.schedule.remove(name);
-        comments.push(Value::from(format!("Deleted job: {name} from schedule.")));
-        changes.push((name.as_str(), "removed"));
+    let entries = call.services.schedule.entries();
+    for (name, (_, origin)) in entries.iter().filter(|(name, _)| !name.starts_with("__")) {
+        let comment = match (trial, origin) {
+            (true, _) => format!("Job: {name} would be deleted from schedule."),
+            (false, Origin::Pillar) => format!("Failed to delete job {name} from schedule."),
+            (false, Origin::Options) => {
+                call.services.schedule.remove(name);
+                changes.push((name.as_str(), "removed"));
+                format!("Deleted job: {name} from schedule.")
+            }
+        };
+        comments.push(Value::from(comment));
     }
-    persist(args, call)?;
+    if !trial {
+        persist(args, call)?;
+    }
     Ok(told(comments, &changes, true))
 }
 
-fn switch(fun: &str, name: &str, args: &Arguments, call: &CallContext) -> Result<Value, ModuleError> {
-    let Some((mut entry, _)) = call.services.schedule.entries().remove(name) else {
+fn switch(
+    fun: &str,
+    name: &str,
+    trial: bool,
+    args: &Arguments,
+    call: &CallContext,
+) -> Result<Value, ModuleError> {
+    let on = fun == "enable_job";
+    let (word, done) = if on { ("Enabled", "enabled") } else { ("Disabled", "disabled") };
+    if trial {
+        return Ok(told(format!("Job: {name} would be {done} in schedule."), &[], true));
+    }
+    let Some((mut entry, origin)) = call.services.schedule.entries().remove(name) else {
         return Ok(told(format!("Job {name} does not exist."), &[], false));
     };
-    let on = fun == "enable_job";
+    if origin == Origin::Pillar {
+        tracing::warn!(name, "this entry comes from the pillar and cannot be changed here");
+        return Ok(told(
+            format!("Failed to {} job {name} in schedule.", &done[..done.len() - 1]),
+            &[],
+            false,
+        ));
+    }
     entry.insert("enabled", on);
     if let Err(error) = call.services.schedule.set(name, entry) {
         return Ok(told(error.to_string(), &[], false));
     }
     persist(args, call)?;
-    let (word, change) = if on { ("Enabled", "enabled") } else { ("Disabled", "disabled") };
-    Ok(told(format!("{word} Job {name} in schedule."), &[(name, change)], true))
+    Ok(told(format!("{word} Job {name} in schedule."), &[(name, done)], true))
+}
+
+fn switch_all(fun: &str, trial: bool, args: &Arguments, call: &CallContext) -> Result<Value, ModuleError> {
+    let on = fun == "enable";
+    let (word, done) = if on { ("Enabled", "enabled") } else { ("Disabled", "disabled") };
+    if trial {
+        return Ok(told(format!("Schedule would be {done}."), &[], true));
+    }
+    call.services.schedule.enable(on);
+    persist(args, call)?;
+    Ok(told(format!("{word} schedule on minion."), &[("schedule", done)], true))
+}
+
+fn run_job(name: &str, args: &Arguments, call: &CallContext) -> Value {
+    match current(None, call).get(name) {
+        None => said(format!("Job {name} does not exist."), false),
+        Some(entry) if !entry.get("enabled").is_some_and(Value::is_truthy) && !args.truth("force") => {
+            said(format!("Job {name} is disabled."), true)
+        }
+        Some(_) => {
+            call.services.schedule.ask(name);
+            said(format!("Scheduling Job {name} on minion."), true)
+        }
+    }
+}
+
+/// The entry with what is known of its runs, under the names that Salt's scheduler keeps.
+fn job_status(name: &str, args: &Arguments, call: &CallContext) -> Result<Value, ModuleError> {
+    let Some((mut entry, _)) = call.services.schedule.entries().remove(name) else {
+        return Ok(Map::new().into());
+    };
+    let form = args.text("time_fmt")?;
+    let shown = |at: chrono::DateTime<chrono::Local>| Value::from(at.format(&form).to_string());
+    let record = call.services.schedule.record(name);
+    entry.entry_or_insert("name", name);
+    entry.insert("_next_fire_time", record.next.map_or(Value::Nil, shown));
+    if let Some(last) = record.last {
+        entry.insert("_last_run", shown(last));
+    }
+    if let Some((reason, at)) = record.skipped {
+        entry.insert("_skip_reason", reason);
+        entry.insert("_skipped_time", shown(at));
+        entry.insert("_skipped", true);
+    }
+    Ok(entry.into())
+}
+
+/// The schedule file and the pillar, read again.
+async fn reload(call: &CallContext) -> Result<Value, ModuleError> {
+    let (mut comments, mut result) = (Vec::new(), true);
+    if call.pillar().get("schedule").is_some() {
+        let done = crate::pillar::refresh(&call.services).await;
+        let word = if done.is_ok() { "Reloaded" } else { "Failed to reload" };
+        comments.push(Value::from(format!("{word} schedule from pillar on minion.")));
+    }
+    match schedule::saved(&call.services.config) {
+        Ok(saved) if saved.is_empty() => {}
+        Ok(saved) => {
+            let given = call.services.config.opts.get("schedule").and_then(Value::as_map).cloned();
+            let mut whole = given.unwrap_or_default();
+            whole.extend(saved);
+            call.services.schedule.take(whole, Origin::Options);
+            comments.push("Reloaded schedule on minion from schedule.conf.".into());
+        }
+        Err(why) => {
+            result = false;
+            comments.push(format!("Unable to read existing schedule file: {why}").into());
+        }
+    }
+    Ok(said(comments, result))
 }
 
 /// Changes outlive the process unless `persist=False`.
@@ -210,11 +324,48 @@ fn save(call: &CallContext) -> Result<(), ModuleError> {
     saved.map_err(|error| ModuleError::Execution(format!("the schedule could not be saved: {error}")))
 }
 
+/// The options that lists show.
+const OPTIONS: &[&str] = &[
+    "name",
+    "maxrunning",
+    "function",
+    "splay",
+    "jitter",
+    "range",
+    "when",
+    "once",
+    "once_fmt",
+    "returner",
+    "jid_include",
+    "args",
+    "kwargs",
+    "seconds",
+    "minutes",
+    "hours",
+    "days",
+    "enabled",
+    "return_job",
+    "metadata",
+    "cron",
+    "until",
+    "after",
+    "return_config",
+    "return_kwargs",
+    "run_on_start",
+    "skip_during_range",
+    "run_after_skip_range",
+];
+
 const FUNCTIONS: &[FunctionSpec] = &[
     FunctionSpec {
         name: "add",
         signature: "name, **kwargs",
-        doc: "Adds a scheduled function: function=, seconds= (minutes, hours, days) or cron=, job_args=, job_kwargs=, splay=, run_on_start=, after=, until=, maxrunning=, return_job=.",
+        doc: "Adds a scheduled function: function=, seconds= (minutes, hours, days), cron=, when= or once=, job_args=, job_kwargs=, splay=, range=, skip_during_range=, run_on_start=, after=, until=, maxrunning=, return_job=, metadata=.",
+    },
+    FunctionSpec {
+        name: "build_schedule_item",
+        signature: "name, **kwargs",
+        doc: "Returns the entry that schedule.add would add.",
     },
     FunctionSpec { name: "delete", signature: "name, **kwargs", doc: "Deletes a scheduled function." },
     FunctionSpec { name: "disable", signature: "**kwargs", doc: "Stops the whole schedule." },
@@ -231,16 +382,23 @@ const FUNCTIONS: &[FunctionSpec] = &[
         doc: "Tells whether the schedule runs, or returns one scheduled function.",
     },
     FunctionSpec {
+        name: "job_status",
+        signature: "name, time_fmt='%Y-%m-%dT%H:%M:%S'",
+        doc: "Returns a scheduled function with its next and last run and why it was left out last.",
+    },
+    FunctionSpec {
         name: "list",
         signature: "show_all=False, show_disabled=True, where=None, return_yaml=True, offline=False",
         doc: "Lists the schedule, as YAML by default.",
     },
+    FunctionSpec { name: "modify", signature: "name, **kwargs", doc: "Replaces a scheduled function." },
     FunctionSpec {
-        name: "modify",
-        signature: "name, **kwargs",
-        doc: "Changes a scheduled function; what is not named stays.",
+        name: "postpone_job",
+        signature: "name, current_time, new_time, **kwargs",
+        doc: "Leaves out the run at one time and runs at another.",
     },
     FunctionSpec { name: "purge", signature: "**kwargs", doc: "Deletes every scheduled function." },
+    FunctionSpec { name: "reload", signature: "", doc: "Reads the saved schedule and the pillar's again." },
     FunctionSpec { name: "run_job", signature: "name, force=False", doc: "Runs a scheduled function now." },
     FunctionSpec {
         name: "save",
@@ -251,5 +409,10 @@ const FUNCTIONS: &[FunctionSpec] = &[
         name: "show_next_fire_time",
         signature: "name, **kwargs",
         doc: "Tells when a scheduled function runs next.",
+    },
+    FunctionSpec {
+        name: "skip_job",
+        signature: "name, current_time, **kwargs",
+        doc: "Leaves out the run at a time.",
     },
 ];
