@@ -26,6 +26,16 @@ pub(super) fn cidr_match(tgt: &str, grains: &Value) -> bool {
         return false;
     }
     let grain = grains.get(if base.is_ipv4() { "ipv4" } else { "ipv6" });
+    if prefix.is_none() {
+        // One address is compared as text, in Python's own spelling of it.
+        let wanted = base.to_string();
+        return grain
+            .and_then(Value::as_list)
+            .unwrap_or(&[])
+            .iter()
+            .chain(grain)
+            .any(|one| one.as_str() == Some(&wanted));
+    }
     addresses(grain).any(|address| {
         address.is_ipv4() == base.is_ipv4() && network_bits(&address, bits) == value_bits(&base)
     })

@@ -144,6 +144,10 @@ impl Sentence<'_> {
             return self.one(depth + 1).map(|answer| !answer);
         }
         if self.take(Token::Open) {
+            // Python's empty tuple, which is false.
+            if self.take(Token::Close) {
+                return Some(false);
+            }
             let answer = self.either(depth + 1)?;
             return self.take(Token::Close).then_some(answer);
         }

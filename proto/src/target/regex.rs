@@ -2,7 +2,7 @@
 //!
 //! Anchored at the start only. Python's spelling is translated where it differs and where targets use it: `\Z`, and
 //! characters that are plain inside Python's classes but not in the engine's. Python's `re.ASCII` and `re.LOCALE`
-//! flags are refused.
+//! flags are refused, and flags for the whole expression anywhere but at its start, as Python refuses them.
 
 use fancy_regex::Regex;
 
@@ -18,7 +18,12 @@ impl StartPattern {
             pattern: pattern.to_owned(),
             why: why.to_string(),
         };
-        Regex::new(&translate(pattern)).map(Self).map_err(failed)
+        let translated = translate(pattern);
+        if flags_within(&translated) {
+            let why = "global flags not at the start of the expression".to_owned();
+            return Err(TargetError::Pattern { pattern: pattern.to_owned(), why });
+        }
+        Regex::new(&translated).map(Self).map_err(failed)
     }
 
     /// Whether a match starts at the first character.
@@ -36,6 +41,29 @@ impl StartPattern {
 /// Whether `pattern` matches from the start of `text`.
 pub(super) fn matches_at_start(pattern: &str, text: &str) -> Result<bool, TargetError> {
     StartPattern::new(pattern)?.fits(text)
+}
+
+/// Whether flags such as `(?i)` stand behind other parts of an expression. Classes and escapes are passed over.
+fn flags_within(pattern: &str) -> bool {
+    let (mut escaped, mut in_class) = (false, false);
+    for (at, letter) in pattern.char_indices() {
+        match letter {
+            _ if escaped => escaped = false,
+            '\\' => escaped = true,
+            ']' => in_class = false,
+            '[' => in_class = true,
+            '(' if !in_class && at > 0 => {
+                let flags = pattern[at + 1..].strip_prefix('?').and_then(|rest| rest.split_once(')'));
+                let all =
+                    |flags: &str| !flags.is_empty() && flags.chars().all(|flag| "aiLmsux".contains(flag));
+                if flags.is_some_and(|(flags, _)| all(flags)) {
+                    return true;
+                }
+            }
+            _ => {}
+        }
+    }
+    false
 }
 
 fn translate(pattern: &str) -> String {

@@ -3,7 +3,8 @@
     ~/.cache/salt-peers/salt-3008.3/bin/python proto/tests/targets/oracle.py > proto/tests/targets/answers.json
 
 Hand-picked expressions come first, then generated ones (seeded, so that a new run gives the same file). An answer of
-null says that Salt's matcher raised.
+null says that Salt's matcher raised. With `live SEED COUNT`, facts and expressions are random: COUNT expressions, each asked
+of the facts of some minions.
 """
 
 import json
@@ -75,7 +76,8 @@ PICKED = {
                  "not web* or db*", "web* or db* and nothing", "( web* or db* ) and nothing", "E@(", "S@garbage",
                  "not S@garbage", ["web*", "and", "G@os:Debian"], ["not", "web*"], ["(", "web*", ")"], [], ["web*", "G@os:x"],
                  {"a": 1}, 5, "L@a,db_2", "db_2 and not G@os:*", "G@os:*", "and", "G@disks:*:ssd", "G@*:ssd", "D@text:abc",
-                 "web*\tand\nG@os:Debian", "E@^web1\\.", "P|@os|D.*n", "web* and ( ( ( G@os:Debian ) ) )"],
+                 "web*\tand\nG@os:Debian", "E@^web1\\.", "P|@os|D.*n", "web* and ( ( ( G@os:Debian ) ) )",
+                 "not ( )", "web* or ( )", "( ) or web*", "( ) and web*", "( ) web*", "E@we(?i)B", "P@os:D(?i)EB"],
 }
 PATHS = [
     "os:Debian", "os:debian", "os:Deb*", "os:Ubuntu", "os", "os:", ":os", "osmajorrelease:12", "osrelease:12", "roles:web",
@@ -158,6 +160,115 @@ def cases():
     yield from generated(random.Random(20240501))
 
 
+WORDS = ["a", "b", "c", "os", "Web", "web-1", "db_2", "x.y", "Debian", "12", "0", "1", "true", "None", "Zürich", "a b", "c:d", "*", "[x]"]
+
+
+def some_value(rng, depth=3):
+    """Nested data such as grains and pillars are made of."""
+    kind = rng.random()
+    if depth and kind < 0.3:
+        keys = [rng.choice(WORDS) if rng.random() < 0.9 else rng.choice([1, 2, 0, True, None, 1.5]) for _ in range(rng.randint(0, 4))]
+        return {key: some_value(rng, depth - 1) for key in keys}
+    if depth and kind < 0.5:
+        return [some_value(rng, depth - 1) for _ in range(rng.randint(0, 4))]
+    return rng.choice(WORDS + [0, 1, 12, -3, 1.5, True, False, None])
+
+
+def some_facts(rng):
+    def data():
+        return {rng.choice(WORDS): some_value(rng) for _ in range(rng.randint(1, 5))}
+
+    grains = data()
+    grains["ipv4"] = [f"10.{rng.randint(0, 3)}.{rng.randint(0, 3)}.{rng.randint(0, 9)}" for _ in range(rng.randint(0, 3))]
+    grains["ipv6"] = [f"fe80::{rng.randint(0, 9):x}" for _ in range(rng.randint(0, 2))]
+    return {"id": rng.choice(["web1.example.com", "db_2", "a", "x-Y.z", "Web"]), "grains": grains, "pillar": data(), "data": data()}
+
+
+def some_path(rng, held, delimiter):
+    """A path into the data, true or bent a little."""
+    steps, at = [], held
+    for _ in range(rng.randint(1, 5)):
+        if isinstance(at, dict) and at and rng.random() < 0.85:
+            key = rng.choice(list(at))
+            steps.append(str(key))
+            at = at[key]
+        elif isinstance(at, list) and at and rng.random() < 0.85:
+            index = rng.randrange(len(at))
+            if rng.random() < 0.5:
+                steps.append(str(index))
+            at = at[index]
+        else:
+            break
+    steps.append(rng.choice([str(at), str(at).upper(), "*", rng.choice(WORDS), str(at)[:1] + "*", "?" * min(len(str(at)), 4)]))
+    if rng.random() < 0.25:
+        steps[rng.randrange(len(steps))] = rng.choice(["*", rng.choice(WORDS), "", "?"])
+    return delimiter.join(steps)
+
+
+def some_regex(rng):
+    part = lambda: rng.choice(["a", "web", ".", ".*", "[a-z]+", "[^b]", r"\d", r"\w*", "(a|b|web)", "^", "$", "x?", "(?i)WEB", "1{1,2}", "(?!db)", r"\.", "e", "("])
+    return "".join(part() for _ in range(rng.randint(1, 4)))
+
+
+def some_word(rng, facts, delimiter):
+    """One target with its kind."""
+    kind = rng.choice(sorted(MATCHERS))
+    if kind == "glob":
+        return kind, rng.choice(["*", "w*", "?eb*", "[a-w]*", "[!w]*", facts["id"], facts["id"].upper(), "db_[0-9]", "*.com", "x-?.*", "web[", "*e*"])
+    if kind == "pcre":
+        return kind, some_regex(rng)
+    if kind == "list":
+        ids = [rng.choice([facts["id"], "web1", "db_2", "a", ""]) for _ in range(rng.randint(0, 3))]
+        return kind, rng.choice([ids, ",".join(ids)])
+    if kind == "ipcidr":
+        address = f"10.{rng.randint(0, 3)}.{rng.randint(0, 3)}.{rng.randint(0, 9)}"
+        return kind, rng.choice([address, f"{address}/{rng.randint(0, 34)}", f"{address}/255.255.{rng.choice([0, 255, 128, 3])}.0", f"fe80::/{rng.randint(0, 130)}", f"fe80::{rng.randint(0, 9):x}", "10.1", "x"])
+    if kind == "data":
+        return kind, some_path(rng, facts["data"], ":")
+    if kind == "compound":
+        return kind, some_sentence(rng, facts)
+    source = facts["pillar"] if kind.startswith("pillar") else facts["grains"]
+    path = some_path(rng, source, delimiter)
+    if kind.endswith("pcre") and rng.random() < 0.5:
+        path = delimiter.join(path.split(delimiter)[:-1] + [some_regex(rng)])
+    return kind, path
+
+
+def some_sentence(rng, facts):
+    def word():
+        roll = rng.random()
+        if roll < 0.3:
+            return rng.choice(["*", "w*", facts["id"], "nobody", "E@" + some_regex(rng).replace("(", "").replace(" ", ""), "L@" + facts["id"] + ",x", "S@10.0.0.0/8", "S@10.1.2.3"])
+        letter, source = rng.choice([("G", "grains"), ("I", "pillar"), ("P", "grains"), ("J", "pillar")])
+        delimiter = rng.choice([":", ":", "|", "/"])
+        path = some_path(rng, facts[source], delimiter).replace(" ", "")
+        return f"{letter}@{path}" if delimiter == ":" else f"{letter}{delimiter}@{path}"
+
+    def sentence(depth):
+        if not depth or rng.random() < 0.3:
+            return word()
+        form = rng.choice(["{} and {}", "{} or {}", "not {}", "( {} )", "( {} or {} )", "{} and not {}", "not ( {} and {} )"])
+        return form.format(sentence(depth - 1), sentence(depth - 1))
+
+    if rng.random() < 0.8:
+        return sentence(3)
+    return " ".join(rng.choice([word(), "and", "or", "not", "(", ")"]) for _ in range(rng.randint(1, 7)))
+
+
+def live(seed, count):
+    rng = random.Random(seed)
+    minions = [some_facts(rng) for _ in range(max(4, count // 100))]
+    for minion in minions:
+        minion["grains"].setdefault("id", minion["id"])
+    cases = []
+    for _ in range(count):
+        facts, delimiter = rng.choice(minions), rng.choice([":", ":", ":", "|"])
+        kind, tgt = some_word(rng, facts, delimiter)
+        asked = sorted({minions.index(facts), rng.randrange(len(minions))})
+        cases.append([kind, portable(tgt), delimiter, [[at, answer(kind, tgt, minions[at], delimiter)] for at in asked]])
+    json.dump({"facts": [{k: portable(v) for k, v in facts.items()} for facts in minions], "cases": cases}, sys.stdout)
+
+
 def portable(value):
     """Maps as lists of pairs, because JSON keys are text only."""
     if isinstance(value, dict):
@@ -169,6 +280,8 @@ def portable(value):
 
 def main():
     compound_match.__context__ = {"matchers": {f"{kind}_match.match": module.match for kind, module in MATCHERS.items()}}
+    if sys.argv[1:2] == ["live"]:
+        return live(int(sys.argv[2]), int(sys.argv[3]))
     print('{"made_by": %s,' % json.dumps(f"proto/tests/targets/oracle.py with the matchers of Salt {salt.version.__version__}"))
     print('"facts": %s,' % json.dumps([{k: portable(v) for k, v in facts.items()} for facts in FACTS]))
     print('"cases": [')
