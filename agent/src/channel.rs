@@ -165,6 +165,17 @@ pub trait MasterLink: Send + Sync {
         self.fire_event(tag, data)
     }
 
+    /// Sends one request to one master alone, where there are several.
+    fn request_of<'a>(
+        &'a self,
+        master: &'a MasterAddress,
+        cmd: &'a str,
+        load: Map,
+    ) -> BoxFuture<'a, Result<Value, LinkError>> {
+        let _ = master;
+        self.request(cmd, load)
+    }
+
     /// Fires an event of a job: the master's bus carries the jid beside the data, as Salt's progress events do.
     fn fire_job_event<'a>(
         &'a self,

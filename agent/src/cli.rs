@@ -39,7 +39,7 @@ enum Command {
     /// Connects to the master and serves it until stopped.
     Run,
     /// Calls one function on this machine, as salt-call does.
-    Call(CallArgs),
+    Call(Box<CallArgs>),
     /// Shows what the agent on this machine does.
     Status(StatusArgs),
     /// Pauses reading or writing on this machine until it is resumed here; the master cannot undo it.
@@ -74,13 +74,23 @@ enum Paused {
 #[derive(Args, Debug)]
 pub struct CallArgs {
     /// The function: test.ping.
-    fun: String,
+    #[arg(required_unless_present_any = ["grains", "doc"])]
+    fun: Option<String>,
     /// Its arguments, as `value` or `name=value`; values are YAML.
     #[arg(allow_negative_numbers = true)]
     args: Vec<String>,
+    /// Prints this machine's grains.
+    #[arg(short = 'g', long)]
+    grains: bool,
+    /// Prints what functions do: all, or those whose name starts with FUN.
+    #[arg(short = 'd', long, visible_alias = "documentation")]
+    doc: bool,
     /// Works without a master.
     #[arg(long)]
     local: bool,
+    /// The master to ask, in place of the configured ones.
+    #[arg(long)]
+    master: Option<String>,
     /// With --local: the folder of the base environment's files.
     #[arg(long, value_name = "DIR")]
     file_root: Option<PathBuf>,
@@ -90,18 +100,43 @@ pub struct CallArgs {
     /// The minion id.
     #[arg(long)]
     id: Option<String>,
-    /// The layout of the output: nested, highstate, json, yaml, txt or quiet.
-    #[arg(long, visible_alias = "output", value_name = "LAYOUT")]
-    out: Option<String>,
-    /// Prints without colours.
+    /// Does not tell the master what was called.
     #[arg(long)]
-    no_color: bool,
-    /// Prints with colours even when piped.
-    #[arg(long)]
-    force_color: bool,
+    no_return_event: bool,
     /// Exits with the function's own retcode.
     #[arg(long)]
     retcode_passthrough: bool,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// How a call is printed.
+#[derive(Args, Debug)]
+pub struct OutputArgs {
+    /// The layout of the output: nested, highstate, json, yaml, txt, raw, newline_values_only or quiet.
+    #[arg(long, visible_alias = "output", value_name = "LAYOUT")]
+    out: Option<String>,
+    /// Spaces per level of JSON; a negative number puts it on one line.
+    #[arg(long, visible_alias = "output-indent", value_name = "SPACES", allow_negative_numbers = true)]
+    out_indent: Option<i64>,
+    /// Writes the output to a file.
+    #[arg(long, visible_alias = "output-file", value_name = "FILE")]
+    out_file: Option<PathBuf>,
+    /// Adds to the file of --out-file.
+    #[arg(long, visible_alias = "output-file-append")]
+    out_file_append: bool,
+    /// Prints without colours.
+    #[arg(long, visible_alias = "no-colour")]
+    no_color: bool,
+    /// Prints with colours even when piped.
+    #[arg(long, visible_alias = "force-colour")]
+    force_color: bool,
+    /// How much of each state is printed: full, terse, mixed or changes.
+    #[arg(long, alias = "state_output", value_name = "MODE")]
+    state_output: Option<String>,
+    /// Whether states without changes are printed: True or False.
+    #[arg(long, alias = "state_verbose", value_name = "BOOL")]
+    state_verbose: Option<String>,
 }
 
 /// The arguments of `agent status`.
@@ -155,6 +190,7 @@ impl Cli {
                 id: call.id.clone(),
                 file_root: call.file_root.clone(),
                 pillar_root: call.pillar_root.clone(),
+                master: call.master.clone(),
                 log_level,
             },
             Command::Run

@@ -63,6 +63,8 @@ pub struct Overrides {
     pub file_root: Option<PathBuf>,
     /// `--pillar-root`: the `base` environment's pillar root.
     pub pillar_root: Option<PathBuf>,
+    /// `--master`: the master to ask, in place of the configured ones.
+    pub master: Option<String>,
     /// `-l`.
     pub log_level: Option<String>,
 }
@@ -365,6 +367,10 @@ fn apply(opts: &mut Map, overrides: &Overrides) {
     }
     if let Some(dir) = &overrides.pillar_root {
         opts.insert("pillar_roots", root(dir));
+    }
+    if let Some(master) = &overrides.master {
+        opts.insert("master", master.as_str());
+        opts.insert("master_type", "str");
     }
     if let Some(level) = &overrides.log_level {
         opts.insert("log_level", level.as_str());

@@ -1,10 +1,12 @@
 //! The minion: the one program that touches a practice server. See the crate's modules for its rooms.
 
 pub mod access;
+pub mod beacons;
 pub mod channel;
 pub mod cli;
 pub mod command;
 pub mod config;
+pub mod data_store;
 pub mod environment;
 pub mod files;
 pub mod grains;
@@ -17,6 +19,7 @@ pub mod mssql;
 pub mod pillar;
 pub mod policy;
 pub mod schedule;
+pub mod service_manager;
 pub mod services;
 pub mod state_modules;
 pub mod state_run;

@@ -13,9 +13,10 @@ use proto::{Map, Value};
 use tokio::sync::mpsc;
 
 use crate::{
-    access,
+    access, beacons,
     channel::{self, ChannelSettings, LinkEvent, MasterAddress, MasterLink},
     config::Config,
+    grains,
     job::{accept::Acceptor, queue::ReturnQueue},
     mine, pillar, schedule,
     services::{Acquaintance, Services},
@@ -125,6 +126,7 @@ impl Minion {
         let schedule = schedule::run(Arc::clone(&self.services), self.acceptor.clone());
         drop(tasks.spawn("schedule", schedule));
         drop(tasks.spawn("drift of access", access::drift::watch(Arc::clone(&self.services))));
+        drop(tasks.spawn("beacons", beacons::run::run(Arc::clone(&self.services))));
         let sink = Arc::new(MasterSink::new(Arc::clone(&self.services.link)));
         if let Err(error) = self.services.syncs.start(sink).await {
             tracing::error!(%error, "sync jobs could not be started");
@@ -193,6 +195,7 @@ impl Minion {
         if acquaintance == Acquaintance::First {
             let mine = mine::keep_updated(Arc::clone(&self.services));
             drop(self.services.tasks.spawn("mine", mine));
+            drop(self.services.tasks.spawn("late grains", grains::follow(Arc::clone(&self.services))));
             self.startup_states();
         }
     }
@@ -204,9 +207,13 @@ impl Minion {
         let (fun, arg) = match config.str_opt("startup_states").as_deref() {
             Some("highstate") => ("state.highstate", Vec::new()),
             Some("sls") => ("state.sls", vec![texts("sls_list")]),
+            Some("top") => ("state.top", vec![Value::from(config.str_opt("top_file").unwrap_or_default())]),
             Some("" | "none") | None => return,
             Some(other) => {
-                return tracing::error!(other, "startup_states must be highstate or sls; no states were run");
+                return tracing::error!(
+                    other,
+                    "startup_states must be highstate, sls or top; no states were run"
+                );
             }
         };
         self.acceptor.own(fun, arg);
@@ -219,11 +226,31 @@ impl Minion {
         let legacy = self.services.config.bool_opt("enable_legacy_startup_events", true);
         let tags =
             legacy.then(|| "minion_start".to_owned()).into_iter().chain([format!("salt/minion/{id}/start")]);
+        let grains = self.start_grains();
         for tag in tags {
             let data = Value::from(text.as_str());
-            if let Err(error) = self.services.link.fire_event_to(master, &tag, data).await {
+            let sent = match &grains {
+                None => self.services.link.fire_event_to(master, &tag, data).await,
+                Some(grains) => {
+                    let mut load = proto::Map::new();
+                    load.insert("tag", tag.as_str());
+                    load.insert("data", data);
+                    load.insert("pretag", Value::Nil);
+                    load.insert("grains", grains.clone());
+                    self.services.link.request_of(master, "_minion_event", load).await.map(drop)
+                }
+            };
+            if let Err(error) = sent {
                 tracing::warn!(tag, %error, "a start event could not be sent");
             }
         }
+    }
+
+    /// The grains that `start_event_grains` wants in the start events; `None` when it names none.
+    fn start_grains(&self) -> Option<proto::Map> {
+        let names = self.services.config.list_opt("start_event_grains");
+        let grains = self.services.grains.current();
+        let held = |name: String| Some((name.clone(), proto::to_value(grains.get(&name)?)));
+        (!names.is_empty()).then(|| names.into_iter().filter_map(held).collect())
     }
 }

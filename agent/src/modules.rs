@@ -22,13 +22,18 @@ use crate::services::Services;
 
 mod agent;
 pub mod arguments;
+mod beacons;
 pub(crate) mod cmd;
 mod config;
 mod cp;
+mod data;
+mod environ;
 pub mod error;
 mod event;
+mod file;
 mod grains;
 pub mod lookup;
+mod matching;
 mod mine;
 mod mssql;
 mod mssql_grant;
@@ -36,6 +41,7 @@ mod mssql_sync;
 mod pillar;
 mod saltutil;
 mod schedule;
+mod service;
 pub mod signature;
 mod state;
 mod status;
@@ -134,11 +140,16 @@ impl CallContext {
 pub fn built_in() -> Vec<Box<dyn Module>> {
     vec![
         Box::new(agent::Agent),
+        Box::new(beacons::Beacons),
         Box::new(cmd::Cmd),
         Box::new(config::Config),
         Box::new(cp::Cp),
+        Box::new(data::Data),
+        Box::new(environ::Environ),
         Box::new(event::Event),
+        Box::new(file::File),
         Box::new(grains::Grains),
+        Box::new(matching::Match),
         Box::new(mine::Mine),
         Box::new(mssql::Mssql),
         Box::new(mssql_grant::MssqlGrant),
@@ -146,6 +157,7 @@ pub fn built_in() -> Vec<Box<dyn Module>> {
         Box::new(pillar::Pillar),
         Box::new(saltutil::Saltutil),
         Box::new(schedule::Schedule),
+        Box::new(service::Service),
         Box::new(state::State),
         Box::new(status::Status),
         Box::new(sys::Sys),

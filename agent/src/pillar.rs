@@ -14,7 +14,7 @@ use proto::Value as WireValue;
 use states::{Map, Value};
 use thiserror::Error;
 
-use crate::{channel::LinkError, schedule::Origin, services::Services};
+use crate::{channel::LinkError, services::Services};
 
 mod local;
 
@@ -79,7 +79,7 @@ pub async fn refresh(services: &Arc<Services>) -> Result<Arc<Value>, PillarError
     if let Some(errors) = pillar.get("_errors").and_then(Value::as_list).filter(|errors| !errors.is_empty()) {
         tracing::warn!(count = errors.len(), "the master could not render all of the pillar; see its log");
     }
-    let scheduled = pillar.get("schedule").and_then(Value::as_map).cloned().unwrap_or_default();
-    services.schedule.take(scheduled, Origin::Pillar);
+    services.schedule.take_pillar(&pillar);
+    services.beacons.take_pillar(&pillar);
     Ok(services.pillar.replace(pillar))
 }

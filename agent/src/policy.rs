@@ -33,6 +33,22 @@ pub enum PolicyError {
         /// The command.
         line: String,
     },
+    /// A service was to be started, stopped or changed.
+    #[error(
+        "the local policy of this agent does not allow changing the service {name:?}. To allow it, list it under `agent: manageable_services:` in the minion configuration on this machine (globs are understood) and restart the agent"
+    )]
+    Service {
+        /// The service.
+        name: String,
+    },
+    /// Code of the master was to be taken.
+    #[error(
+        "the local policy of this agent does not allow taking {kinds} from the master, and this agent runs no code of a master: what it can do is built in and is updated with it. To have this answered without a refusal, set `agent: allow_code_sync: true` in the minion configuration on this machine and restart the agent; the files are left alone then as well"
+    )]
+    Code {
+        /// The kinds of code.
+        kinds: String,
+    },
     /// A file outside the allowed folders was to be sent away.
     #[error(
         "the local policy of this agent does not allow reading {} for a push: list its folder under `agent: readable_paths:` in the minion configuration on this machine and restart the agent",
@@ -52,6 +68,37 @@ pub fn may_run(config: &Config, line: &str) -> Result<(), PolicyError> {
     match config.agent_opt("allow_commands").and_then(Value::as_bool) {
         Some(true) => Ok(()),
         Some(false) | None => Err(PolicyError::Run { line: line.to_owned() }),
+    }
+}
+
+/// Whether a service may be started, stopped or changed: any, unless the practice lists those that may.
+///
+/// # Errors
+/// [`PolicyError::Service`].
+pub fn may_manage_service(config: &Config, name: &str) -> Result<(), PolicyError> {
+    let plain = name.strip_suffix(".service").unwrap_or(name);
+    let listed = match config.agent_opt("manageable_services") {
+        None | Some(Value::Nil | Value::Bool(true)) => return Ok(()),
+        Some(Value::Str(one)) => vec![one.clone()],
+        Some(Value::List(several)) => several.iter().map(ToString::to_string).collect(),
+        Some(Value::Bool(false) | Value::Int(_) | Value::Float(_) | Value::Bytes(_) | Value::Map(_)) => {
+            Vec::new()
+        }
+    };
+    if listed.iter().any(|glob| proto::target::fnmatch(plain, glob)) {
+        return Ok(());
+    }
+    Err(PolicyError::Service { name: name.to_owned() })
+}
+
+/// Whether a master's code is passed over in silence.
+///
+/// # Errors
+/// [`PolicyError::Code`].
+pub fn may_take_code(config: &Config, kinds: &[&str]) -> Result<(), PolicyError> {
+    match config.agent_opt("allow_code_sync").and_then(Value::as_bool) {
+        Some(true) => Ok(()),
+        Some(false) | None => Err(PolicyError::Code { kinds: kinds.join(", ") }),
     }
 }
 
@@ -78,7 +125,10 @@ fn allowed(config: &Config, path: &Path, option: &str) -> bool {
     // Keys, the store and the configuration are the practice's own, and not a master's to change.
     let settings = ["minion", "minion.d", "minion_id", "grains"].map(|name| config.config_dir.join(name));
     let kept = settings.into_iter().chain([config.pki_dir.clone(), config.data_dir.clone()]);
-    if kept.into_iter().filter_map(|path| resolved(&path)).any(|path| real.starts_with(path)) {
+    // What holds them must not be moved or removed either.
+    let holds = |path: &Path| option == "writable_paths" && path.starts_with(&real);
+    if kept.into_iter().filter_map(|path| resolved(&path)).any(|path| real.starts_with(&path) || holds(&path))
+    {
         return false;
     }
     let listed = match config.agent_opt(option) {
@@ -136,6 +186,7 @@ mod tests {
         assert!(may_write(&config, &dir.path().join("pki/minion.pem")).is_err());
         assert!(may_write(&config, &dir.path().join("etc/minion")).is_err());
         assert!(may_write(&config, &dir.path().join("a/../../b")).is_err());
+        assert!(may_write(&config, dir.path()).is_err(), "removing the root would remove the keys");
         let refusal = may_write(&config, Path::new("/etc/passwd")).unwrap_err().to_string();
         assert!(refusal.contains("writable_paths") && refusal.contains("/etc/passwd"), "{refusal}");
     }
@@ -146,6 +197,26 @@ mod tests {
         let agent = format!("writable_paths: ['{}']", other.path().display());
         let config = config(dir.path(), &agent);
         assert!(may_write(&config, &other.path().join("new/file")).is_ok());
+    }
+
+    #[test]
+    fn services_are_free_until_the_practice_lists_them() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(may_manage_service(&config(dir.path(), ""), "cron").is_ok());
+        let listed = config(dir.path(), "manageable_services: ['MSSQL*', dolphin]");
+        assert!(may_manage_service(&listed, "MSSQLSERVER").is_ok());
+        assert!(may_manage_service(&listed, "dolphin.service").is_ok());
+        let refusal = may_manage_service(&listed, "ssh").unwrap_err().to_string();
+        assert!(refusal.contains("manageable_services") && refusal.contains("ssh"), "{refusal}");
+        assert!(may_manage_service(&config(dir.path(), "manageable_services: false"), "cron").is_err());
+    }
+
+    #[test]
+    fn code_of_the_master_is_refused_with_the_way_to_allow_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let refusal = may_take_code(&config(dir.path(), ""), &["modules"]).unwrap_err().to_string();
+        assert!(refusal.contains("allow_code_sync: true"), "{refusal}");
+        assert!(may_take_code(&config(dir.path(), "allow_code_sync: true"), &["modules"]).is_ok());
     }
 
     #[cfg(unix)]

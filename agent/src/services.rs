@@ -12,10 +12,11 @@ use states::Value;
 use tokio::sync::watch;
 
 use crate::{
+    beacons::Beacons,
     channel::{MasterAddress, MasterLink},
     config::Config,
     files::FileClient,
-    grains,
+    grains::Gatherer,
     job::JobTable,
     modules::ModuleTable,
     schedule::Schedule,
@@ -35,6 +36,8 @@ pub struct Services {
     pub store: Arc<Store>,
     /// The only spawner.
     pub tasks: Tasks,
+    /// Gathers the grains.
+    pub gatherer: Gatherer,
     /// The grains as last gathered.
     pub grains: Shared,
     /// The pillar as last compiled.
@@ -43,6 +46,8 @@ pub struct Services {
     pub jobs: JobTable,
     /// The file client.
     pub files: FileClient,
+    /// The beacons.
+    pub beacons: Beacons,
     /// The schedule.
     pub schedule: Schedule,
     /// The sync jobs.
@@ -51,6 +56,8 @@ pub struct Services {
     pub modules: ModuleTable,
     /// The state modules.
     pub state_modules: StateModuleTable,
+    /// How many states of the run in progress are through, and of how many.
+    pub states_done: watch::Sender<(usize, usize)>,
     gathered: watch::Sender<bool>,
     greeted: Mutex<HashSet<MasterAddress>>,
 }
@@ -72,34 +79,39 @@ impl Services {
     pub fn new(config: Arc<Config>, link: Arc<dyn MasterLink>, store: Arc<Store>, tasks: Tasks) -> Arc<Self> {
         Arc::new(Self {
             files: FileClient::new(&config, Arc::clone(&link), tasks.clone()),
+            beacons: Beacons::of(&config),
             schedule: Schedule::of(&config),
             syncs: Arc::new(SyncScheduler::new(SyncRoom::new(&config, Arc::clone(&store), tasks.clone()))),
             config,
             link,
             store,
             tasks,
+            gatherer: Gatherer::default(),
             grains: Shared::default(),
             pillar: Shared::default(),
             jobs: JobTable::default(),
             modules: ModuleTable::new(crate::modules::built_in()),
             state_modules: StateModuleTable::new(crate::state_modules::built_in()),
+            states_done: watch::Sender::new((0, 0)),
             gathered: watch::Sender::new(false),
             greeted: Mutex::default(),
         })
     }
 
-    /// Gathers the grains anew on a blocking thread.
+    /// Gathers the grains anew; those that are slow keep their last values.
     pub async fn refresh_grains(&self) -> Arc<Value> {
-        let config = Arc::clone(&self.config);
-        match self.tasks.blocking(move || grains::gather(&config)).await {
-            Ok(grains) => self.grains.replace(grains.into()),
-            Err(error) => {
-                tracing::error!(%error, "the grains could not be gathered");
-                self.grains.current()
-            }
-        };
+        let grains = self.gatherer.gather(&self.tasks, &self.config).await;
+        self.grains.replace(grains.into());
         self.gathered.send_replace(true);
         self.grains.current()
+    }
+
+    /// Takes grains in that came late. Whether anything changed.
+    pub fn take_late_grains(&self) -> bool {
+        let grains = Value::from(self.gatherer.current(&self.config));
+        let changed = *self.grains.current() != grains;
+        self.grains.replace(grains);
+        changed
     }
 
     /// Notes that a master is greeted, and tells how well it was known before.

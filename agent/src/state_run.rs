@@ -203,7 +203,8 @@ impl Prepared {
     /// Fires the returns of the states that got through: as the job's progress with `state_events`, and under the tag that
     /// a state's own `fire_event` asks for. The run does not wait for them.
     fn report(&self, run: &mut Run) {
-        let all = run.progress().1;
+        let (done, all) = run.progress();
+        self.services.states_done.send_replace((done, all));
         for finished in run.take_finished() {
             let Some((tag, data)) = self.progress.event(&self.services.config, finished, all) else {
                 continue;

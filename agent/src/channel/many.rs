@@ -200,6 +200,18 @@ impl MasterLink for ManyLinks {
         }
     }
 
+    fn request_of<'a>(
+        &'a self,
+        master: &'a MasterAddress,
+        cmd: &'a str,
+        load: Map,
+    ) -> BoxFuture<'a, Result<Value, LinkError>> {
+        match self.links.iter().find(|one| one.link.is_to(master)) {
+            Some(one) => one.link.request(cmd, load),
+            None => self.request(cmd, load),
+        }
+    }
+
     fn fire_job_event<'a>(
         &'a self,
         jid: &'a str,

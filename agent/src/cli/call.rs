@@ -1,7 +1,7 @@
 //! `agent call`: one function on this machine, printed as salt-call prints it.
 //!
 //! Exit codes are salt-call's: 0; with `--retcode-passthrough` the function's own; 1 for a failed function
-//! without it; 255 for an unknown one.
+//! without it; 255 for an unknown one. On a terminal a state run shows how far it is on the error stream.
 
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
@@ -11,7 +11,11 @@ use states::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{CallArgs, arguments, print, runtime};
+use super::{
+    CallArgs, OutputArgs, arguments,
+    print::{self, Layout},
+    runtime,
+};
 use crate::{
     channel::{LocalLink, MasterLink},
     config::Config,
@@ -43,12 +47,42 @@ async fn call(config: Config, args: &CallArgs) -> anyhow::Result<ExitCode> {
     let link: Arc<dyn MasterLink> =
         if config.local { Arc::new(LocalLink) } else { minion::connect_for_call(&config, &tasks).await? };
     let services = Services::new(config, link, store, tasks);
-    let outcome = outcome(&services, args).await;
+    let fun = match (&args.fun, args.grains) {
+        (_, true) => "grains.items",
+        (Some(fun), false) => fun.as_str(),
+        (None, false) => "",
+    };
+    if args.doc {
+        print::docs(&docs(&services, fun));
+        services.tasks.shutdown(Duration::from_secs(5)).await;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let outcome = outcome(&services, fun, args).await;
     services.tasks.shutdown(Duration::from_secs(5)).await;
-    Ok(finish(&services, args, &outcome))
+    finish(&services, fun, args, &outcome)
 }
 
-async fn outcome(services: &Arc<Services>, args: &CallArgs) -> Outcome {
+/// What the functions do whose names start with `start`.
+fn docs(services: &Services, start: &str) -> Vec<(String, &'static str)> {
+    let modules = services.modules.modules();
+    let all = modules.flat_map(|module| {
+        module.functions().iter().map(move |spec| (format!("{}.{}", module.name(), spec.name), spec.doc))
+    });
+    let mut docs: Vec<_> = all.filter(|(name, _)| name.starts_with(start)).collect();
+    docs.sort();
+    docs
+}
+
+/// Shows how far a state run is, while it runs.
+async fn show_progress(services: Arc<Services>) {
+    let mut states = services.states_done.subscribe();
+    while states.changed().await.is_ok() {
+        let (done, all) = *states.borrow_and_update();
+        print::progress(done, all);
+    }
+}
+
+async fn outcome(services: &Arc<Services>, fun: &str, args: &CallArgs) -> Outcome {
     services.refresh_grains().await;
     if let Err(error) = crate::pillar::refresh(services).await {
         tracing::error!(%error, "there is no pillar");
@@ -61,7 +95,7 @@ async fn outcome(services: &Arc<Services>, args: &CallArgs) -> Outcome {
         all.push(marked.into());
     }
     let publish: Map = [
-        ("fun", Value::from(args.fun.as_str())),
+        ("fun", Value::from(fun)),
         ("pid", i64::from(std::process::id()).into()),
         ("jid", chrono::Local::now().format("%Y%m%d%H%M%S%6f").to_string().into()),
         ("tgt", "salt-call".into()),
@@ -69,9 +103,18 @@ async fn outcome(services: &Arc<Services>, args: &CallArgs) -> Outcome {
     .into_iter()
     .collect();
     let origin = execute::Origin { jid: publish.get("jid").map(ToString::to_string), publish };
-    let outcome = execute::execute(services, &args.fun, all.clone(), origin, CancellationToken::new()).await;
-    if !services.config.local {
-        report(services, &args.fun, &all, &outcome).await;
+    let called = execute::execute(services, fun, all.clone(), origin, CancellationToken::new());
+    let outcome = if print::errors_are_terminal() {
+        tokio::select! {
+            outcome = called => outcome,
+            () = show_progress(Arc::clone(services)) => Outcome::failed("the call was given up".to_owned()),
+        }
+    } else {
+        called.await
+    };
+    print::progress_ended();
+    if !services.config.local && !args.no_return_event {
+        report(services, fun, &all, &outcome).await;
     }
     outcome
 }
@@ -87,13 +130,19 @@ async fn report(services: &Services, fun: &str, args: &[Value], outcome: &Outcom
     }
 }
 
-fn finish(services: &Services, args: &CallArgs, outcome: &Outcome) -> ExitCode {
+fn finish(services: &Services, fun: &str, args: &CallArgs, outcome: &Outcome) -> anyhow::Result<ExitCode> {
     if let Some(error) = &outcome.error {
-        return refused(services, &args.fun, error);
+        return Ok(refused(services, fun, error));
     }
-    let color = args.force_color || (!args.no_color && print::is_terminal());
-    print::returned(outputter(args, outcome), &outcome.value, &options(services, color));
-    exit_code(args, outcome)
+    let out = &args.output;
+    let color = out.force_color || (!out.no_color && out.out_file.is_none() && print::is_terminal());
+    let layout = layout(out, outcome);
+    let text = print::laid_out(layout, &outcome.value, &options(services, out, color), out.out_indent);
+    match &out.out_file {
+        Some(path) => print::to_file(path, &text, out.out_file_append)?,
+        None => print::returned(layout, &text),
+    }
+    Ok(exit_code(args, outcome))
 }
 
 /// What salt-call says on the error stream, and its exit code.
@@ -115,19 +164,25 @@ fn refused(services: &Services, fun: &str, error: &ModuleError) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// The outputter that was asked for, or the one that suits the return: a state run that did not happen is a list, which
-/// Salt's highstate outputter prints as well.
-fn outputter(args: &CallArgs, outcome: &Outcome) -> Outputter {
-    let asked = args.out.as_deref().and_then(Outputter::from_name);
-    asked.unwrap_or_else(|| Outputter::for_return(outcome.out))
+/// The layout that was asked for, or the one that suits the return: a state run that did not happen is a list, which Salt's
+/// highstate outputter prints as well.
+fn layout(args: &OutputArgs, outcome: &Outcome) -> Layout {
+    match args.out.as_deref() {
+        Some("newline_values_only") => Layout::Values,
+        asked => Layout::Salt(
+            asked.and_then(Outputter::from_name).unwrap_or_else(|| Outputter::for_return(outcome.out)),
+        ),
+    }
 }
 
-fn options(services: &Services, color: bool) -> Options {
+fn options(services: &Services, args: &OutputArgs, color: bool) -> Options {
     let config = &services.config;
-    let state_output = config.str_opt("state_output").unwrap_or_default();
+    let state_output =
+        args.state_output.clone().or_else(|| config.str_opt("state_output")).unwrap_or_default();
+    let verbose = args.state_verbose.as_ref().map(|given| given.eq_ignore_ascii_case("true"));
     Options {
         color,
-        state_verbose: config.bool_opt("state_verbose", true),
+        state_verbose: verbose.unwrap_or_else(|| config.bool_opt("state_verbose", true)),
         state_output: match state_output.trim_end_matches("_id") {
             "terse" => StateOutput::Terse,
             "mixed" => StateOutput::Mixed,

@@ -1,10 +1,15 @@
 //! The one place that writes to the terminal.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "this file is the program's output")]
 
-use std::io::{self, IsTerminal};
+use std::{
+    fs::OpenOptions,
+    io::{self, IsTerminal, Write},
+    path::Path,
+};
 
+use anyhow::Context;
 use states::{
-    Value,
+    Value, json,
     output::{self, Options, Outputter},
 };
 
@@ -28,11 +33,82 @@ pub fn text(text: &str) {
     print!("{text}");
 }
 
-/// Prints a function's return under `local`, in one of Salt's layouts.
-pub fn returned(outputter: Outputter, value: &Value, options: &Options) {
-    let text = output::print_minion(outputter, "local", value, options);
-    if outputter != Outputter::Quiet {
+/// How a return is laid out.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Layout {
+    /// One of Salt's outputters that the state language knows.
+    Salt(Outputter),
+    /// Salt's `newline_values_only`: the plain values, a line each.
+    Values,
+}
+
+/// A function's return under `local`, laid out.
+pub fn laid_out(layout: Layout, value: &Value, options: &Options, indent: Option<i64>) -> String {
+    match layout {
+        Layout::Values => {
+            let mut values = Vec::new();
+            plain_values(value, &mut values);
+            values.join("\n")
+        }
+        Layout::Salt(Outputter::Json) if indent.is_some() => {
+            let indent = indent.filter(|indent| *indent >= 0);
+            let whole = Value::Map([("local", value.clone())].into_iter().collect());
+            json::dump(&whole, &json::Layout { indent, sort_keys: false, ascii: false })
+        }
+        Layout::Salt(outputter) => output::print_minion(outputter, "local", value, options),
+    }
+}
+
+fn plain_values(value: &Value, found: &mut Vec<String>) {
+    match value {
+        Value::Map(map) => map.values().for_each(|value| plain_values(value, found)),
+        Value::List(items) => items.iter().for_each(|value| plain_values(value, found)),
+        Value::Nil | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Str(_) | Value::Bytes(_) => {
+            found.push(value.to_string());
+        }
+    }
+}
+
+/// Prints a laid-out return.
+pub fn returned(layout: Layout, text: &str) {
+    if layout != Layout::Salt(Outputter::Quiet) {
         println!("{text}");
+    }
+}
+
+/// Writes a laid-out return to a file, or adds it.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn to_file(path: &Path, text: &str, append: bool) -> anyhow::Result<()> {
+    let open = OpenOptions::new().create(true).write(true).append(append).truncate(!append).open(path);
+    let written = open.and_then(|mut file| writeln!(file, "{text}"));
+    written.with_context(|| format!("the output could not be written to {}", path.display()))
+}
+
+/// Prints what functions do.
+pub fn docs(docs: &[(String, &str)]) {
+    for (name, doc) in docs {
+        println!("{name}:\n{doc}\n");
+    }
+}
+
+/// Whether the error stream goes to a terminal.
+pub fn errors_are_terminal() -> bool {
+    io::stderr().is_terminal()
+}
+
+/// Shows how far a state run is, over what was shown before.
+pub fn progress(done: usize, all: usize) {
+    if all > 0 {
+        eprint!("\r{done} of {all} states");
+    }
+}
+
+/// Removes what [`progress`] showed.
+pub fn progress_ended() {
+    if errors_are_terminal() {
+        eprint!("\r\u{1b}[K");
     }
 }
 

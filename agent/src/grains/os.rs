@@ -32,6 +32,18 @@ pub(super) fn collect(grains: &mut Map) {
     }
 }
 
+/// Version and features of systemd, where its program is installed.
+pub(super) fn systemd(grains: &mut Map) {
+    let Ok(output) = std::process::Command::new("systemctl").arg("--version").output() else { return };
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let mut lines = text.lines();
+    let version = lines.next().and_then(|line| line.split_whitespace().nth(1));
+    if let Some(version) = version {
+        let features = lines.next().unwrap_or_default();
+        grains.insert("systemd", [("version", version), ("features", features)].into_iter().collect::<Map>());
+    }
+}
+
 fn linux(grains: &mut Map, machine: &str) {
     if let Some(version) = read_line("/proc/sys/kernel/version") {
         grains.insert("kernelversion", version);

@@ -41,6 +41,8 @@ impl Module for Cmd {
                     Ok(which(&args.text("cmd")?).map(|path| path.to_string_lossy().into_owned()).into())
                 }
                 "has_exec" => Ok(which(&args.text("cmd")?).is_some().into()),
+                "which_bin" => Ok(which_bin(&args).into()),
+                "shells" => Ok(shells().into()),
                 _ => run(fun, &args, call).await,
             }
         })
@@ -53,7 +55,7 @@ async fn run(fun: &str, args: &Arguments, call: &CallContext) -> Result<Value, M
     let merged =
         matches!(fun, "run" | "shell") || options.get("redirect_stderr").is_some_and(Value::is_truthy);
     let request = request(args.get("cmd"), &options, merged).map_err(ModuleError::Execution)?;
-    let output = match command::run(&call.services.config, request, &call.cancel).await {
+    let mut output = match command::run(&call.services.config, request, &call.cancel).await {
         Ok(output) => output,
         Err(error @ CommandError::TimedOut { .. }) => {
             Output { pid: 0, retcode: 1, stdout: error.to_string(), stderr: String::new() }
@@ -61,8 +63,15 @@ async fn run(fun: &str, args: &Arguments, call: &CallContext) -> Result<Value, M
         Err(CommandError::Cancelled) => return Err(ModuleError::Cancelled),
         Err(error) => return Err(ModuleError::Execution(error.to_string())),
     };
+    let expected = options.get("success_retcodes").and_then(Value::as_list).unwrap_or_default();
+    if expected.contains(&Value::Int(output.retcode)) {
+        output.retcode = 0;
+    }
     if !options.get("ignore_retcode").is_some_and(Value::is_truthy) {
         call.set_retcode(output.retcode);
+    }
+    if options.get("hide_output").is_some_and(Value::is_truthy) {
+        (output.stdout, output.stderr) = (String::new(), String::new());
     }
     Ok(match fun {
         "run_all" => all(output).into(),
@@ -90,9 +99,7 @@ pub(crate) fn all(output: Output) -> Map {
 /// A request from Salt's arguments.
 pub(crate) fn request(cmd: &Value, options: &Map, merged: bool) -> Result<Request, String> {
     let given = |key: &str| options.get(key).filter(|value| value.is_truthy());
-    if let Some(key) =
-        ["runas", "group", "template", "use_vt", "umask"].into_iter().find(|key| given(key).is_some())
-    {
+    if let Some(key) = UNSUPPORTED.into_iter().find(|key| given(key).is_some()) {
         return Err(format!("the option '{key}' of commands is not supported by this minion"));
     }
     let line = match cmd {
@@ -118,6 +125,19 @@ pub(crate) fn request(cmd: &Value, options: &Map, merged: bool) -> Result<Reques
     })
 }
 
+/// The first of several programs that is on the path.
+fn which_bin(args: &Arguments) -> Option<String> {
+    let names = args.get("cmds").as_list().unwrap_or_default().iter().map(ToString::to_string);
+    names.filter_map(|name| which(&name)).next().map(|path| path.to_string_lossy().into_owned())
+}
+
+/// The shells that the machine lists.
+fn shells() -> Vec<Value> {
+    let text = std::fs::read_to_string("/etc/shells").unwrap_or_default();
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    lines.map(Value::from).collect()
+}
+
 /// The program of that name on the path.
 fn which(name: &str) -> Option<PathBuf> {
     let direct = PathBuf::from(name);
@@ -131,35 +151,49 @@ fn which(name: &str) -> Option<PathBuf> {
     candidates.find(|file| file.is_file())
 }
 
-const ARGS: &str = "cmd, cwd=None, stdin=None, runas=None, shell=None, python_shell=None, env=None, timeout=None, ignore_retcode=False, **kwargs";
+/// Options that would change what runs and are not honoured: a command that has one is refused.
+const UNSUPPORTED: [&str; 9] =
+    ["runas", "group", "template", "use_vt", "umask", "clean_env", "bg", "encoded_cmd", "prepend_path"];
+
+const RUN_ARGS: &str = "cmd, cwd=None, stdin=None, runas=None, group=None, shell='/bin/bash', python_shell=None, env=None, clean_env=False, template=None, rstrip=True, umask=None, output_encoding=None, output_loglevel='debug', log_callback=None, hide_output=False, timeout=None, reset_system_locale=True, ignore_retcode=False, saltenv=None, use_vt=False, redirect_stderr=True, bg=False, password=None, encoded_cmd=False, raise_err=False, prepend_path=None, success_retcodes=None, success_stdout=None, success_stderr=None, **kwargs";
+const ALL_ARGS: &str = "cmd, cwd=None, stdin=None, runas=None, group=None, shell='/bin/bash', python_shell=None, env=None, clean_env=False, template=None, rstrip=True, umask=None, output_encoding=None, output_loglevel='debug', log_callback=None, hide_output=False, timeout=None, reset_system_locale=True, ignore_retcode=False, saltenv=None, use_vt=False, redirect_stderr=False, password=None, encoded_cmd=False, prepend_path=None, success_retcodes=None, success_stdout=None, success_stderr=None, **kwargs";
+const STREAM_ARGS: &str = "cmd, cwd=None, stdin=None, runas=None, group=None, shell='/bin/bash', python_shell=None, env=None, clean_env=False, template=None, rstrip=True, umask=None, output_encoding=None, output_loglevel='debug', log_callback=None, hide_output=False, timeout=None, reset_system_locale=True, ignore_retcode=False, saltenv=None, use_vt=False, password=None, prepend_path=None, success_retcodes=None, success_stdout=None, success_stderr=None, **kwargs";
+const SHELL_ARGS: &str = "cmd, cwd=None, stdin=None, runas=None, group=None, shell='/bin/bash', env=None, clean_env=False, template=None, rstrip=True, umask=None, output_encoding=None, output_loglevel='debug', log_callback=None, hide_output=False, timeout=None, reset_system_locale=True, ignore_retcode=False, saltenv=None, use_vt=False, bg=False, password=None, prepend_path=None, success_retcodes=None, success_stdout=None, success_stderr=None, **kwargs";
+const RETCODE_ARGS: &str = "cmd, cwd=None, stdin=None, runas=None, group=None, shell='/bin/bash', python_shell=None, env=None, clean_env=False, template=None, umask=None, output_encoding=None, output_loglevel='debug', log_callback=None, timeout=None, reset_system_locale=True, ignore_retcode=False, saltenv=None, use_vt=False, password=None, success_retcodes=None, success_stdout=None, success_stderr=None, **kwargs";
 
 const FUNCTIONS: &[FunctionSpec] = &[
     FunctionSpec { name: "has_exec", signature: "cmd", doc: "Tells whether a program is on the path." },
     FunctionSpec {
         name: "retcode",
-        signature: ARGS,
+        signature: RETCODE_ARGS,
         doc: "Runs a command and returns its exit code. Needs the local policy.",
     },
     FunctionSpec {
         name: "run",
-        signature: ARGS,
+        signature: RUN_ARGS,
         doc: "Runs a command and returns its output. Needs the local policy.",
     },
     FunctionSpec {
         name: "run_all",
-        signature: ARGS,
+        signature: ALL_ARGS,
         doc: "Runs a command and returns exit code, output and error stream. Needs the local policy.",
     },
     FunctionSpec {
         name: "run_stderr",
-        signature: ARGS,
+        signature: STREAM_ARGS,
         doc: "Runs a command and returns its error stream. Needs the local policy.",
     },
     FunctionSpec {
         name: "run_stdout",
-        signature: ARGS,
+        signature: STREAM_ARGS,
         doc: "Runs a command and returns its output without the error stream. Needs the local policy.",
     },
-    FunctionSpec { name: "shell", signature: ARGS, doc: "The same as cmd.run." },
+    FunctionSpec { name: "shell", signature: SHELL_ARGS, doc: "The same as cmd.run." },
     FunctionSpec { name: "which", signature: "cmd", doc: "Returns the place of a program on the path." },
+    FunctionSpec { name: "shells", signature: "", doc: "Lists the shells of this machine." },
+    FunctionSpec {
+        name: "which_bin",
+        signature: "cmds",
+        doc: "Returns the place of the first of several programs that is on the path.",
+    },
 ];

@@ -34,6 +34,7 @@ impl Module for Config {
             match fun {
                 "get" => get(&args, call).await,
                 "option" => option(&args, call).await,
+                "merge" => merge(&args, call),
                 "items" => Ok(config::shown(&call.services.config).into()),
                 "dot_vals" => Ok(dot_vals(&args.text("value")?, call)),
                 "backup_mode" | "manage_mode" | "valid_fileproto" => plain(fun, &args, call),
@@ -68,16 +69,69 @@ async fn get(args: &Arguments, call: &CallContext) -> Result<Value, ModuleError>
     Ok(args.get("default").clone())
 }
 
+/// A name in the options, the grains, the pillar and the master's options in it; with `wildcard`, all that a glob names.
 async fn option(args: &Arguments, call: &CallContext) -> Result<Value, ModuleError> {
     let key = args.text("value")?;
-    let options = config::shown(&call.services.config);
-    if let Some(found) = options.get(&key).filter(|_| !args.truth("omit_opts")) {
-        return Ok(found.clone());
-    }
+    let omitted = |name: &str| args.truth(name) || args.truth("omit_all");
     let pillar = call.pillar();
     let grains = call.services.grains_ready().await;
-    let found = pillar.get(&key).filter(|_| !args.truth("omit_pillar"));
-    Ok(found.or_else(|| grains.get(&key)).unwrap_or_else(|| args.get("default")).clone())
+    let options = Value::Map(config::shown(&call.services.config));
+    let empty = Value::Map(Map::new());
+    let sources = [
+        (&options, omitted("omit_opts")),
+        (&*grains, omitted("omit_grains")),
+        (&*pillar, omitted("omit_pillar")),
+        (pillar.get("master").unwrap_or(&empty), omitted("omit_master")),
+    ];
+    let used = sources.into_iter().filter(|(_, omitted)| !omitted).map(|(source, _)| source);
+    if args.truth("wildcard") {
+        let named = |name: &Value| name.as_str().is_some_and(|name| proto::target::fnmatch(name, &key));
+        let pairs = used.rev().filter_map(Value::as_map).flat_map(Map::iter).filter(|(name, _)| named(name));
+        let found: Map = pairs.map(|(name, value)| (name.clone(), value.clone())).collect();
+        return Ok(if found.is_empty() && !args.get("default").is_nil() {
+            args.get("default").clone()
+        } else {
+            found.into()
+        });
+    }
+    let found = used.filter_map(|source| source.get(&key)).next().cloned();
+    Ok(found.unwrap_or_else(|| match args.get("default") {
+        Value::Nil => "".into(),
+        default => default.clone(),
+    }))
+}
+
+/// A name in the options, the master's options and the pillar; lists are joined and maps merged, the options winning.
+fn merge(args: &Arguments, call: &CallContext) -> Result<Value, ModuleError> {
+    let key = args.text("value")?;
+    let pillar = call.pillar();
+    let options = Value::Map(config::shown(&call.services.config));
+    let sources = [
+        (Some(&options), "omit_opts"),
+        (pillar.get("master"), "omit_master"),
+        (Some(&*pillar), "omit_pillar"),
+    ];
+    let mut held: Option<Value> = None;
+    for (source, omit) in sources {
+        let Some(found) = source.filter(|_| !args.truth(omit)).and_then(|source| source.get(&key)) else {
+            continue;
+        };
+        held = Some(match (held, found) {
+            (None, text @ Value::Str(_)) => return Ok(text.clone()),
+            (None, found) => found.clone(),
+            (Some(Value::Map(over)), Value::Map(under)) => {
+                let mut under = under.clone();
+                under.extend(over);
+                under.into()
+            }
+            (Some(Value::List(mut first)), Value::List(more)) => {
+                first.extend(more.iter().cloned());
+                first.into()
+            }
+            (Some(held), _) => held,
+        });
+    }
+    Ok(held.unwrap_or_else(|| args.get("default").clone()))
 }
 
 /// Options and pillar values whose names start with `value.`.
@@ -134,9 +188,14 @@ const FUNCTIONS: &[FunctionSpec] = &[
         doc: "Returns a file mode in its usual spelling.",
     },
     FunctionSpec {
+        name: "merge",
+        signature: "value, default='', omit_opts=False, omit_master=False, omit_pillar=False",
+        doc: "Looks a name up in the options and the pillar, and merges what both have.",
+    },
+    FunctionSpec {
         name: "option",
-        signature: "value, default='', omit_opts=False, omit_grains=False, omit_master=False, omit_pillar=False, wildcard=False",
-        doc: "Looks a name up in the options, the pillar and the grains.",
+        signature: "value, default=None, omit_opts=False, omit_grains=False, omit_pillar=False, omit_master=False, omit_all=False, wildcard=False",
+        doc: "Looks a name up in the options, the grains and the pillar.",
     },
     FunctionSpec {
         name: "valid_fileproto",

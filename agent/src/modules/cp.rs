@@ -14,6 +14,8 @@ use crate::{
     policy,
 };
 
+mod trees;
+
 /// The module.
 pub struct Cp;
 
@@ -44,7 +46,7 @@ impl Module for Cp {
                 "list_states" => list_states(&args, call).await,
                 "envs" => Ok(texts(call.services.files.envs().await.map_err(failed)?)),
                 "push" => push_file(&args, call).await,
-                _ => Err(ModuleError::NotAvailable { fun: format!("cp.{fun}") }),
+                _ => trees::call(fun, &args, call).await,
             }
         })
     }
@@ -178,6 +180,37 @@ async fn push_file(args: &Arguments, call: &CallContext) -> Result<Value, Module
 }
 
 const FUNCTIONS: &[FunctionSpec] = &[
+    FunctionSpec {
+        name: "cache_dest",
+        signature: "url, saltenv=None",
+        doc: "Returns where a file of the file server lies once it is in the cache.",
+    },
+    FunctionSpec {
+        name: "cache_dir",
+        signature: "path, saltenv=None, include_empty=False, include_pat=None, exclude_pat=None",
+        doc: "Fetches the files of a folder of the file server into the cache.",
+    },
+    FunctionSpec {
+        name: "cache_master",
+        signature: "saltenv=None",
+        doc: "Fetches every file of the file server into the cache.",
+    },
+    FunctionSpec {
+        name: "get_dir",
+        signature: "path, dest, saltenv=None, template=None, gzip=None, **kwargs",
+        doc: "Fetches a folder of the file server to a place on this machine.",
+    },
+    FunctionSpec {
+        name: "list_master_dirs",
+        signature: "saltenv=None, prefix=''",
+        doc: "Lists the folders of the file server that hold files.",
+    },
+    FunctionSpec { name: "list_minion", signature: "saltenv=None", doc: "Lists the files in the cache." },
+    FunctionSpec {
+        name: "push_dir",
+        signature: "path, glob=None, upload_path=None",
+        doc: "Sends the files of a folder to the master's cache.",
+    },
     FunctionSpec {
         name: "cache_file",
         signature: "path, saltenv=None, source_hash=None, verify_ssl=True, use_etag=False",

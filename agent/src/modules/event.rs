@@ -25,6 +25,7 @@ impl Module for Event {
     ) -> BoxFuture<'a, Result<Value, ModuleError>> {
         Box::pin(async move {
             let data = match fun {
+                "fire" => return fire(&args.text("tag")?, call).await,
                 "send" => send_data(&args, call).await,
                 "fire_master" => args.get("data").clone(),
                 _ => return Err(ModuleError::NotAvailable { fun: format!("event.{fun}") }),
@@ -39,6 +40,18 @@ impl Module for Event {
             }
         })
     }
+}
+
+/// An event on the minion's own bus. Nobody listens there but the agent, which understands Salt's two refreshes.
+async fn fire(tag: &str, call: &CallContext) -> Result<Value, ModuleError> {
+    if tag.starts_with("grains_refresh") {
+        call.services.refresh_grains().await;
+    }
+    if tag.starts_with("grains_refresh") || tag.starts_with("pillar_refresh") {
+        let refreshed = crate::pillar::refresh(&call.services).await;
+        return Ok(refreshed.is_ok().into());
+    }
+    Ok(true.into())
 }
 
 /// The data of `event.send`: the given map, keyword arguments, and what was asked to be added.
@@ -67,6 +80,11 @@ async fn send_data(args: &Arguments, call: &CallContext) -> Value {
 }
 
 const FUNCTIONS: &[FunctionSpec] = &[
+    FunctionSpec {
+        name: "fire",
+        signature: "data, tag",
+        doc: "Fires an event on the minion's own bus: pillar_refresh and grains_refresh are understood.",
+    },
     FunctionSpec {
         name: "fire_master",
         signature: "data, tag, preload=None",

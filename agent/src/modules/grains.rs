@@ -93,7 +93,7 @@ fn sanitized(mut grains: Map) -> Map {
 }
 
 /// Salt's `filter_by`: the entry of a lookup map that a grain's value chooses, over a base and under a merge.
-fn filter_by(args: &Arguments, grains: &Value) -> Result<Value, ModuleError> {
+pub(super) fn filter_by(args: &Arguments, grains: &Value) -> Result<Value, ModuleError> {
     let Value::Map(lookup) = args.get("lookup_dict") else {
         return Err(ModuleError::Invocation("lookup_dict must be a mapping".to_owned()));
     };

@@ -54,6 +54,8 @@ impl Module for Pillar {
                     Ok(mask(&args, call, value))
                 }
                 "refresh" => refresh(call).await,
+                "file_exists" => file_exists(&args, call),
+                "filter_by" => filter_by(&args, &call.pillar()),
                 _ => answer(fun, &args, &call.pillar()),
             }
         })
@@ -80,6 +82,24 @@ fn answer(fun: &str, args: &Arguments, pillar: &Value) -> Result<Value, ModuleEr
 
 fn exception(class: &'static str, message: String) -> ModuleError {
     ModuleError::Exception { class, message }
+}
+
+/// Whether a file is in the local pillar roots.
+fn file_exists(args: &Arguments, call: &CallContext) -> Result<Value, ModuleError> {
+    let (config, path) = (&call.services.config, args.text("path")?);
+    let envs = match args.optional_text("saltenv")? {
+        Some(env) => vec![env],
+        None => config.root_envs("pillar_roots"),
+    };
+    let mut roots = envs.iter().flat_map(|env| config.roots("pillar_roots", env));
+    Ok(roots.any(|root| root.join(&path).is_file()).into())
+}
+
+/// The entry of a map that a pillar value chooses, as `grains.filter_by` does it for grains.
+fn filter_by(args: &Arguments, pillar: &Value) -> Result<Value, ModuleError> {
+    let mut as_grain = args.clone();
+    as_grain.named.insert("grain", args.get("pillar").clone());
+    super::grains::filter_by(&as_grain, pillar)
 }
 
 /// The pillar in memory, or of another environment when one is asked for.
@@ -183,6 +203,16 @@ const FUNCTIONS: &[FunctionSpec] = &[
         name: "fetch",
         signature: "key, default='__unset__', merge=False, merge_nested_lists=None, delimiter=':', pillarenv=None, saltenv=None, unmask=None",
         doc: "The same as pillar.get.",
+    },
+    FunctionSpec {
+        name: "file_exists",
+        signature: "path, saltenv=None",
+        doc: "Tells whether a file is in the local pillar roots.",
+    },
+    FunctionSpec {
+        name: "filter_by",
+        signature: "lookup_dict, pillar, merge=None, default='default', base=None",
+        doc: "Returns the entry of a map that the value of a pillar key chooses.",
     },
     FunctionSpec {
         name: "get",

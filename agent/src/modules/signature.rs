@@ -32,7 +32,7 @@ impl Signature {
     #[must_use]
     pub fn parse(text: &'static str) -> Self {
         let mut signature = Self::default();
-        for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+        for part in parts(text) {
             if let Some(name) = part.strip_prefix("**") {
                 signature.keywords = Some(name);
             } else if let Some(name) = part.strip_prefix('*') {
@@ -134,11 +134,41 @@ impl Signature {
     }
 }
 
+/// The parameters of a signature: parted at commas outside of quotes.
+fn parts(text: &'static str) -> impl Iterator<Item = &'static str> {
+    let mut quote = None;
+    let split = text.split(move |letter: char| {
+        match (quote, letter) {
+            (None, '\'' | '"') => quote = Some(letter),
+            (Some(open), letter) if open == letter => quote = None,
+            _ => {}
+        }
+        letter == ',' && quote.is_none()
+    });
+    split.map(str::trim).filter(|part| !part.is_empty())
+}
+
 fn literal(text: &str) -> Value {
     match text {
         "None" => Value::Nil,
         "True" => Value::Bool(true),
         "False" => Value::Bool(false),
+        "[]" => Value::List(Vec::new()),
         _ => text.parse().map(Value::Int).unwrap_or_else(|_| Value::from(text.trim_matches(['\'', '"']))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_may_hold_commas_and_be_lists() {
+        let signature = Signature::parse("name, form='%A, %d', rest=[], *args, **kwargs");
+        let names: Vec<&str> = signature.params.iter().map(|param| param.name).collect();
+        assert_eq!(names, ["name", "form", "rest"]);
+        assert_eq!(signature.params[1].default, Some("%A, %d".into()));
+        assert_eq!(signature.params[2].default, Some(Value::List(Vec::new())));
+        assert_eq!((signature.varargs, signature.keywords), (Some("args"), Some("kwargs")));
     }
 }

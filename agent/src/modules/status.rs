@@ -1,4 +1,7 @@
-//! Salt's `status` module, the parts that cost nothing: uptime, load, memory, disks, the link to the master.
+//! Salt's `status` module: uptime, load, memory, processors, disks, network, processes, the link to the master.
+//!
+//! Figures come from `/proc` in Salt's shapes; where there is none, from the system's own interfaces, and what cannot be
+//! had there is answered in Salt's words.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -8,6 +11,9 @@ use states::{Map, Value};
 use sysinfo::{Disks, System};
 
 use crate::modules::{Arguments, CallContext, FunctionSpec, Module, ModuleError};
+
+mod linux;
+mod processes;
 
 /// The module.
 pub struct Status;
@@ -28,25 +34,97 @@ impl Module for Status {
         call: &'a CallContext,
     ) -> BoxFuture<'a, Result<Value, ModuleError>> {
         Box::pin(async move {
+            if fun == "custom" {
+                return custom(call).await;
+            }
             let fun = fun.to_owned();
             let masters = call.services.config.masters();
             let connected =
                 crate::status::read_service(&call.services.config).and_then(|service| service.master);
             let gathered = call.services.tasks.blocking(move || match fun.as_str() {
-                "uptime" => Ok(uptime()),
-                "loadavg" => Ok(loadavg()),
-                "meminfo" => meminfo(),
-                "diskusage" => diskusage(&args),
                 "master" => Ok(connected.is_some().into()),
                 "ping_master" => {
                     let asked = args.text("master")?;
                     Ok((masters.contains(&asked) && connected == Some(asked)).into())
                 }
-                _ => Err(ModuleError::NotAvailable { fun: format!("status.{fun}") }),
+                _ => figures(&fun, &args),
             });
             gathered.await.map_err(|error| ModuleError::Execution(error.to_string()))?
         })
     }
+}
+
+fn figures(fun: &str, args: &Arguments) -> Result<Value, ModuleError> {
+    Ok(match fun {
+        "uptime" => uptime(),
+        "loadavg" => loadavg(),
+        "meminfo" => meminfo()?,
+        "diskusage" => disk_usage(args)?,
+        "cpuinfo" => of_kernel("/proc/cpuinfo", linux::cpuinfo),
+        "cpustats" => of_kernel("/proc/stat", linux::cpustats),
+        "diskstats" => of_kernel("/proc/diskstats", linux::diskstats),
+        "vmstats" => of_kernel("/proc/vmstat", linux::vmstats),
+        "netdev" => of_kernel("/proc/net/dev", linux::netdev),
+        "netstats" => of_kernel("/proc/net/netstat", linux::netstats),
+        "nproc" => i64::try_from(std::thread::available_parallelism().map_or(1, usize::from)).into_value(),
+        "version" => std::fs::read_to_string("/proc/version")
+            .map_or_else(|_| UNSUPPORTED.into(), |text| text.trim().into()),
+        "time" => chrono::Local::now().format(&args.text("format")?).to_string().into(),
+        "procs" => processes::all()?.into(),
+        "pid" => processes::matching(&args.text("sig")?)?.into(),
+        "w" => processes::sessions().into(),
+        "all_status" => all(args)?,
+        _ => return Err(ModuleError::NotAvailable { fun: format!("status.{fun}") }),
+    })
+}
+
+/// A count as a value.
+trait IntoValue {
+    fn into_value(self) -> Value;
+}
+
+impl<E> IntoValue for Result<i64, E> {
+    fn into_value(self) -> Value {
+        self.map_or(Value::Nil, Value::Int)
+    }
+}
+
+/// What the kernel shows in a file; nothing where there is no such file on Linux, Salt's sentence elsewhere.
+fn of_kernel(path: &str, read: fn(&str) -> Map) -> Value {
+    if cfg!(not(target_os = "linux")) {
+        return UNSUPPORTED.into();
+    }
+    std::fs::read_to_string(path).map(|text| read(&text)).unwrap_or_default().into()
+}
+
+fn all(args: &Arguments) -> Result<Value, ModuleError> {
+    let mut shown = Map::new();
+    for fun in ALL {
+        let value = figures(fun, args)?;
+        shown.insert(*fun, value);
+    }
+    Ok(shown.into())
+}
+
+/// The figures that `status.<function>` options of the configuration or the pillar name.
+async fn custom(call: &CallContext) -> Result<Value, ModuleError> {
+    let mut shown = Map::new();
+    let pillar = call.pillar();
+    let sources = [Some(&call.services.config.opts), pillar.as_map()];
+    for (option, wanted) in sources.into_iter().flatten().flat_map(Map::iter) {
+        let Some(fun) = option.as_str().and_then(|option| option.strip_prefix("status.")) else { continue };
+        let fun = fun.rsplit_once('.').map_or(fun, |(fun, _)| fun);
+        if fun == "custom" {
+            continue;
+        }
+        let found = call.services.modules.call(&format!("status.{fun}"), Vec::new(), Map::new(), call).await;
+        let Ok(found) = found else { continue };
+        for item in wanted.as_list().unwrap_or_default() {
+            let value = found.as_map().and_then(|found| found.get_value(item)).cloned();
+            shown.insert(item.clone(), value.unwrap_or_else(|| "UNKNOWN".into()));
+        }
+    }
+    Ok(shown.into())
 }
 
 fn uptime() -> Value {
@@ -55,7 +133,7 @@ fn uptime() -> Value {
     let since = i64::try_from(now.as_secs()).unwrap_or(i64::MAX) - seconds;
     let iso = DateTime::<Utc>::from_timestamp(since, now.subsec_nanos());
     let iso = iso.map(|since| since.format("%Y-%m-%dT%H:%M:%S%.6f").to_string());
-    [
+    let mut shown: Map = [
         ("seconds", Value::Int(seconds)),
         ("since_iso", iso.into()),
         ("since_t", Value::Int(since)),
@@ -63,8 +141,11 @@ fn uptime() -> Value {
         ("time", format!("{}:{}", seconds % 86_400 / 3600, seconds % 3600 / 60).into()),
     ]
     .into_iter()
-    .collect::<Map>()
-    .into()
+    .collect();
+    if let Some(users) = processes::users() {
+        shown.insert("users", users);
+    }
+    shown.into()
 }
 
 fn loadavg() -> Value {
@@ -74,19 +155,10 @@ fn loadavg() -> Value {
 
 /// Memory in Salt's shape: the kernel's names with value and unit; on other systems the two that there are.
 fn meminfo() -> Result<Value, ModuleError> {
-    let entry = |value: String| -> Map { [("value", value.as_str()), ("unit", "kB")].into_iter().collect() };
     if let Ok(text) = std::fs::read_to_string("/proc/meminfo") {
-        let lines = text.lines().filter_map(|line| line.split_once(':'));
-        let read = |(name, rest): (&str, &str)| {
-            let mut words = rest.split_whitespace();
-            let mut shown: Map = [("value", words.next().unwrap_or_default())].into_iter().collect();
-            if let Some(unit) = words.next() {
-                shown.insert("unit", unit);
-            }
-            (name.to_owned(), shown)
-        };
-        return Ok(lines.map(read).collect::<Map>().into());
+        return Ok(linux::meminfo(&text).into());
     }
+    let entry = |value: String| -> Map { [("value", value.as_str()), ("unit", "kB")].into_iter().collect() };
     let mut system = System::new().map_err(|error| ModuleError::Execution(error.to_string()))?;
     system.refresh_memory();
     let both = [
@@ -96,28 +168,80 @@ fn meminfo() -> Result<Value, ModuleError> {
     Ok(both.into_iter().collect::<Map>().into())
 }
 
-/// Total and available bytes by mount point; with names, only those.
-fn diskusage(args: &Arguments) -> Result<Value, ModuleError> {
+/// Total and available bytes by mount point; with names, only those mount points and kinds of file system.
+fn disk_usage(args: &Arguments) -> Result<Value, ModuleError> {
+    let wanted: Vec<String> = args.rest.iter().map(ToString::to_string).collect();
+    let (places, kinds): (Vec<&String>, Vec<&String>) = wanted.iter().partition(|name| name.starts_with('/'));
+    let chosen =
+        |kind: &str| wanted.is_empty() || kinds.iter().any(|glob| proto::target::fnmatch(kind, glob));
+    let mut shown = Map::new();
+    let mut add = |place: &str, usage: Option<(u64, u64)>| {
+        let bytes = |count: u64| Value::Int(i64::try_from(count).unwrap_or(i64::MAX));
+        if let Some((total, available)) = usage {
+            let usage: Map = [("total", bytes(total)), ("available", bytes(available))].into_iter().collect();
+            shown.insert(place, usage);
+        }
+    };
+    if let Ok(text) = std::fs::read_to_string("/proc/mounts") {
+        for (place, _) in linux::mounts(&text).iter().filter(|(_, kind)| chosen(kind)) {
+            add(place, space(place));
+        }
+        places.iter().for_each(|place| add(place, space(place)));
+        return Ok(shown.into());
+    }
     let disks =
         Disks::new_with_refreshed_list().map_err(|error| ModuleError::Execution(error.to_string()))?;
-    let wanted: Vec<String> = args.rest.iter().map(ToString::to_string).collect();
-    let mut shown = Map::new();
     for disk in disks.iter() {
-        let mount = disk.mount_point().to_string_lossy().into_owned();
-        let kind = disk.file_system().to_string_lossy().into_owned();
-        if !wanted.is_empty() && !wanted.contains(&mount) && !wanted.contains(&kind) {
-            continue;
+        let place = disk.mount_point().to_string_lossy();
+        if chosen(&disk.file_system().to_string_lossy()) || wanted.contains(&place.clone().into_owned()) {
+            add(&place, Some((disk.total_space(), disk.available_space())));
         }
-        let bytes = |count: u64| Value::Int(i64::try_from(count).unwrap_or(i64::MAX));
-        let usage: Map = [("total", bytes(disk.total_space())), ("available", bytes(disk.available_space()))]
-            .into_iter()
-            .collect();
-        shown.insert(mount, usage);
     }
     Ok(shown.into())
 }
 
+/// Bytes in all and bytes free for users of the file system at a place.
+#[cfg(unix)]
+fn space(place: &str) -> Option<(u64, u64)> {
+    let found = rustix::fs::statvfs(place).ok()?;
+    Some((found.f_blocks.saturating_mul(found.f_frsize), found.f_bavail.saturating_mul(found.f_frsize)))
+}
+
+#[cfg(not(unix))]
+fn space(_place: &str) -> Option<(u64, u64)> {
+    None
+}
+
+const UNSUPPORTED: &str = "This method is unsupported on the current operating system!";
+
+const ALL: &[&str] = &[
+    "cpuinfo",
+    "cpustats",
+    "diskstats",
+    "diskusage",
+    "loadavg",
+    "meminfo",
+    "netdev",
+    "netstats",
+    "uptime",
+    "vmstats",
+    "w",
+];
+
 const FUNCTIONS: &[FunctionSpec] = &[
+    FunctionSpec {
+        name: "all_status",
+        signature: "",
+        doc: "Returns the figures of the other functions together.",
+    },
+    FunctionSpec { name: "cpuinfo", signature: "", doc: "Returns what the kernel says of the processors." },
+    FunctionSpec { name: "cpustats", signature: "", doc: "Returns the kernel's processor times." },
+    FunctionSpec {
+        name: "custom",
+        signature: "",
+        doc: "Returns the figures that options named status.<function> list.",
+    },
+    FunctionSpec { name: "diskstats", signature: "", doc: "Returns the kernel's figures of the disks." },
     FunctionSpec {
         name: "diskusage",
         signature: "*args",
@@ -130,10 +254,27 @@ const FUNCTIONS: &[FunctionSpec] = &[
         doc: "Tells whether this minion is connected to its master.",
     },
     FunctionSpec { name: "meminfo", signature: "", doc: "Returns the memory figures of the kernel." },
+    FunctionSpec { name: "netdev", signature: "", doc: "Returns the figures of the network interfaces." },
+    FunctionSpec { name: "netstats", signature: "", doc: "Returns the kernel's network figures." },
+    FunctionSpec { name: "nproc", signature: "", doc: "Returns how many processors can be used." },
+    FunctionSpec {
+        name: "pid",
+        signature: "sig",
+        doc: "Returns the ids of the processes that a regular expression matches.",
+    },
     FunctionSpec {
         name: "ping_master",
         signature: "master",
         doc: "Tells whether this minion is connected to that master.",
     },
+    FunctionSpec { name: "procs", signature: "", doc: "Returns the processes with user and command." },
+    FunctionSpec {
+        name: "time",
+        signature: "format='%A, %d. %B %Y %I:%M%p'",
+        doc: "Returns the machine's time in a format.",
+    },
     FunctionSpec { name: "uptime", signature: "", doc: "Returns how long the machine runs." },
+    FunctionSpec { name: "version", signature: "", doc: "Returns the kernel's version line." },
+    FunctionSpec { name: "vmstats", signature: "", doc: "Returns the kernel's figures of virtual memory." },
+    FunctionSpec { name: "w", signature: "", doc: "Returns who is logged in, and what they do." },
 ];

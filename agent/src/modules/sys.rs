@@ -45,8 +45,10 @@ fn answer(fun: &str, args: &Arguments, call: &CallContext) -> Result<Value, Modu
         }
         "argspec" => {
             let module = args.text("module")?;
-            let wanted = if module.is_empty() { Vec::new() } else { vec![module] };
-            every(call, &wanted).map(|(name, spec)| (name, argspec(spec))).collect::<Map>().into()
+            if module.is_empty() {
+                return Ok(Map::new().into());
+            }
+            every(call, &[module]).map(|(name, spec)| (name, argspec(spec))).collect::<Map>().into()
         }
         "list_state_modules" => {
             let names = call.services.state_modules.modules().map(|module| module.name());
@@ -64,7 +66,23 @@ fn answer(fun: &str, args: &Arguments, call: &CallContext) -> Result<Value, Modu
             names.sort();
             names.into_iter().map(Value::from).collect::<Vec<_>>().into()
         }
-        "list_renderers" => ["jinja", "json", "yaml"].map(Value::from).to_vec().into(),
+        "list_renderers" => {
+            let names = RENDERERS.iter().map(|(name, _)| *name);
+            let chosen =
+                names.filter(|name| wanted.is_empty() || wanted.iter().any(|glob| fnmatch(name, glob)));
+            chosen.map(Value::from).collect::<Vec<_>>().into()
+        }
+        "renderer_doc" => {
+            let named =
+                |name: &str| wanted.is_empty() || wanted.iter().any(|glob| names_function(glob, name));
+            let docs = RENDERERS.iter().map(|(name, doc)| (format!("{name}.render"), *doc));
+            docs.filter(|(name, _)| named(name)).collect::<Map>().into()
+        }
+        // A minion has no runners, and this one hands its returns to its master alone.
+        "list_returners" | "list_returner_functions" | "list_runners" | "list_runner_functions" => {
+            Value::List(Vec::new())
+        }
+        "returner_doc" | "returner_argspec" | "runner_doc" | "runner_argspec" => Map::new().into(),
         "reload_modules" => true.into(),
         _ => return Err(ModuleError::NotAvailable { fun: format!("sys.{fun}") }),
     })
@@ -88,8 +106,8 @@ fn every<'c>(
 /// `test` and `test.` name all functions of a module, `test.ping` one, `test.p*` those that match.
 fn names_function(wanted: &str, name: &str) -> bool {
     let module = name.split('.').next().unwrap_or_default();
-    if wanted.contains(['*', '?', '[']) {
-        return fnmatch(name, wanted) || (!wanted.contains('.') && fnmatch(module, wanted));
+    if wanted.contains('*') {
+        return fnmatch(name, wanted);
     }
     wanted == name || wanted.trim_end_matches('.') == module
 }
@@ -110,6 +128,9 @@ fn argspec(spec: &FunctionSpec) -> Value {
     .collect::<Map>()
     .into()
 }
+
+const RENDERERS: &[(&str, &str)] =
+    &[("jinja", "Renders Jinja templates."), ("json", "Reads JSON."), ("yaml", "Reads YAML as Salt does.")];
 
 const FUNCTIONS: &[FunctionSpec] = &[
     FunctionSpec {
@@ -137,7 +158,48 @@ const FUNCTIONS: &[FunctionSpec] = &[
     FunctionSpec { name: "list_state_modules", signature: "*args", doc: "Lists state modules." },
     FunctionSpec {
         name: "reload_modules",
-        signature: "",
+        signature: "initial_load=False, context=None",
         doc: "Answers True: this minion's modules are built in and always loaded.",
+    },
+    FunctionSpec {
+        name: "list_returner_functions",
+        signature: "*args, **kwargs",
+        doc: "Returns an empty list: returns go to the master.",
+    },
+    FunctionSpec {
+        name: "list_returners",
+        signature: "*args",
+        doc: "Returns an empty list: returns go to the master.",
+    },
+    FunctionSpec {
+        name: "list_runner_functions",
+        signature: "*args, **kwargs",
+        doc: "Returns an empty list: runners run on a master.",
+    },
+    FunctionSpec {
+        name: "list_runners",
+        signature: "*args",
+        doc: "Returns an empty list: runners run on a master.",
+    },
+    FunctionSpec { name: "renderer_doc", signature: "*args", doc: "Returns what the renderers do." },
+    FunctionSpec {
+        name: "returner_argspec",
+        signature: "module=''",
+        doc: "Returns an empty map: returns go to the master.",
+    },
+    FunctionSpec {
+        name: "returner_doc",
+        signature: "*args",
+        doc: "Returns an empty map: returns go to the master.",
+    },
+    FunctionSpec {
+        name: "runner_argspec",
+        signature: "module=''",
+        doc: "Returns an empty map: runners run on a master.",
+    },
+    FunctionSpec {
+        name: "runner_doc",
+        signature: "*args",
+        doc: "Returns an empty map: runners run on a master.",
     },
 ];

@@ -34,6 +34,12 @@ impl Module for Test {
                 "rand_sleep" => sleep(below(args.integer("max")?), call).await,
                 "cross_test" => cross_test(&args, call).await,
                 "try" => attempt(&args, call).await,
+                "attr_call" => Ok((*call.services.grains_ready().await).clone()),
+                "opts_pkg" => {
+                    let mut options = crate::config::shown(&call.services.config);
+                    options.insert("grains", (*call.services.grains_ready().await).clone());
+                    Ok(options.into())
+                }
                 _ => answer(fun, &args, call),
             }
         })
@@ -62,6 +68,7 @@ fn answer(fun: &str, args: &Arguments, call: &CallContext) -> Result<Value, Modu
             call.set_retcode(args.integer("code")?);
             Value::Bool(true)
         }
+        "tty" => "ERROR: This function has been moved to cmd.tty".into(),
         "not_loaded" => Value::List(Vec::new()),
         "provider" => provider(&args.text("module")?, call),
         "providers" => call
@@ -324,4 +331,7 @@ const FUNCTIONS: &[FunctionSpec] = &[
         signature: "",
         doc: "Returns versions of the minion and the system as text.",
     },
+    FunctionSpec { name: "attr_call", signature: "", doc: "Returns the grains." },
+    FunctionSpec { name: "opts_pkg", signature: "", doc: "Returns the options and the grains." },
+    FunctionSpec { name: "tty", signature: "*args, **kwargs", doc: "Says that cmd.tty does this." },
 ];
