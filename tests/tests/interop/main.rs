@@ -20,6 +20,7 @@ mod masters;
 mod rotation;
 mod sql;
 mod states;
+mod surface;
 
 /// Makes a test per series of each named case: `fn(&SaltMaster) -> Result<()>`.
 macro_rules! each_series {
