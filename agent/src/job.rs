@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 pub mod accept;
 pub mod execute;
+pub mod missed;
 pub mod outcome;
 pub mod progress;
 pub mod queue;
@@ -96,6 +97,7 @@ fn several(funs: &[Value], args: &[Value]) -> Option<Vec<(String, Vec<Value>)>> 
 pub struct JobTable {
     running: Mutex<BTreeMap<String, RunningJob>>,
     seen: Mutex<Seen>,
+    last_heard: Mutex<String>,
     /// At most one state run at a time.
     pub states: StateSlot,
 }
@@ -150,6 +152,20 @@ impl JobTable {
             seen.jids.remove(&oldest);
         }
         true
+    }
+
+    /// Notes the jid of a publish, whoever it is for.
+    pub fn heard(&self, jid: &str) {
+        let mut last = self.last_heard.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.as_str() < jid {
+            jid.clone_into(&mut last);
+        }
+    }
+
+    /// The newest jid that was published to anybody; empty before the first.
+    #[must_use]
+    pub fn last_heard(&self) -> String {
+        self.last_heard.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn running(&self) -> MutexGuard<'_, BTreeMap<String, RunningJob>> {

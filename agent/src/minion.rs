@@ -17,7 +17,7 @@ use crate::{
     channel::{self, ChannelSettings, LinkEvent, MasterAddress, MasterLink},
     config::Config,
     grains,
-    job::{accept::Acceptor, queue::ReturnQueue},
+    job::{accept::Acceptor, missed, queue::ReturnQueue},
     mine, pillar, schedule,
     services::{Acquaintance, Services},
     status,
@@ -148,7 +148,10 @@ impl Minion {
     /// Never waits: whatever takes time runs as a task of its own.
     fn handle(&self, event: LinkEvent) {
         match event {
-            LinkEvent::Publish(publish) => self.acceptor.publish(publish.load),
+            LinkEvent::Publish(publish) => {
+                self.services.jobs.heard(publish.jid.as_str());
+                self.acceptor.publish(publish.load);
+            }
             LinkEvent::Connected { master, publish_port } => {
                 tracing::info!(%master, publish_port, "connected to the master");
                 self.note("connected", Some(&master.to_string()));
@@ -158,7 +161,12 @@ impl Minion {
             LinkEvent::Missed { count } => {
                 self.report_gap("agent/publish/missed", [("count", count)].into());
             }
-            LinkEvent::Gap { since, until } => self.report_gap("agent/publish/gap", gap(since, until)),
+            LinkEvent::Gap { since, until } => {
+                self.report_gap("agent/publish/gap", gap(since, until));
+                if until.duration_since(since).is_ok_and(|gap| gap < missed::LONGEST_GAP) {
+                    self.ask_missed();
+                }
+            }
             // The link has said why in the log.
             LinkEvent::Lost { .. } => self.note("disconnected", None),
             LinkEvent::Waiting { why, .. } | LinkEvent::Refused { why } => self.note(&why, None),
@@ -171,6 +179,23 @@ impl Minion {
         drop(self.services.tasks.spawn("gap report", async move {
             if let Err(error) = link.fire_event(tag, Value::Map(data)).await {
                 tracing::warn!(tag, %error, "the event of a gap in the publishes could not be sent");
+            }
+        }));
+    }
+
+    /// Asks for the jobs of a gap, where that is wanted, and takes them as if they had come.
+    fn ask_missed(&self) {
+        if !missed::is_wanted(&self.services.config) {
+            return;
+        }
+        let (this, last) = (self.clone(), self.services.jobs.last_heard());
+        drop(self.services.tasks.spawn("missed jobs", async move {
+            match missed::ask(&*this.services.link, &last).await {
+                Ok(loads) => {
+                    tracing::info!(found = loads.len(), after = last, "asked for the jobs of the gap");
+                    loads.into_iter().for_each(|load| this.acceptor.publish(load));
+                }
+                Err(error) => tracing::warn!(%error, "the jobs of the gap could not be asked for"),
             }
         }));
     }

@@ -145,7 +145,7 @@ impl ReturnQueue {
                 Err(error) if refusals + 1 < REFUSALS => {
                     refusals += 1;
                     tracing::warn!(jid, %error, refusals, "the master refused a return; it is sent again");
-                    tokio::time::sleep(SHORTEST_WAIT).await;
+                    tokio::time::sleep(SHORTEST_WAIT * 2_u32.pow(refusals)).await;
                     continue;
                 }
                 Err(error) => {

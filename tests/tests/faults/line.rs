@@ -20,12 +20,22 @@ pub struct Line {
 impl Line {
     /// A master of `series`, the relays and an accepted agent; None when the series is not installed here.
     pub fn open(series: Series, id: &str) -> Result<Option<Self>> {
+        Self::open_with(series, id, &MasterSettings::default(), json!({}))
+    }
+
+    /// The same with options of the master and of the agent's own section.
+    pub fn open_with(
+        series: Series,
+        id: &str,
+        settings: &MasterSettings,
+        own: Value,
+    ) -> Result<Option<Self>> {
         if let Err(why) = series.installed() {
             return skipped(&format!("faults {id}"), &why).map(|()| None);
         }
-        let master = SaltMaster::launch(series, &MasterSettings::default())?;
+        let master = SaltMaster::launch(series, settings)?;
         let (requests, publishes) = (Relay::to(master.ret_port)?, Relay::to(master.publish_port)?);
-        let options = json!({ "publish_port": publishes.port });
+        let options = json!({ "publish_port": publishes.port, "agent": own });
         let minion = Minion::start_as(Sut::Agent, requests.port, id, options)?;
         master.wait_for_key("minions_pre", id)?;
         master.key("accept", id)?;

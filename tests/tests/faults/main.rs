@@ -86,6 +86,25 @@ fn cut_refused_truncated_and_reset_connections_come_back() -> Result<()> {
 }
 
 #[test]
+fn a_job_published_while_the_line_was_cut_is_found_where_the_master_tells() -> Result<()> {
+    let peer_run = [("peer_run".to_owned(), json!({ ".*": ["jobs.list_jobs"] }))];
+    let settings = MasterSettings { options: peer_run.into_iter().collect(), ..MasterSettings::default() };
+    let own = json!({ "ask_missed_jobs": true });
+    let Some(line) = Line::open_with(Series::S3008, "faults-missed", &settings, own)? else { return Ok(()) };
+    let before = line.start("test.arg", json!(["heard"]))?;
+    line.wait_for_return(&before)?;
+    line.publishes.refuse(true);
+    line.publishes.cut();
+    let missed = line.start("test.arg", json!(["missed", { "__kwarg__": true, "by": "the line" }]))?;
+    line.publishes.refuse(false);
+    let ret = line.wait_for_return(&missed)?;
+    ensure!(ret["args"] == json!(["missed"]) && ret["kwargs"]["by"] == "the line", "{ret}");
+    line.minion.wait_for_ping(&line.master)?;
+    ensure!(line.returns(&before) == 1 && line.returns(&missed) == 1, "a job ran twice");
+    Ok(())
+}
+
+#[test]
 fn a_publish_said_twice_runs_once_also_after_a_restart() -> Result<()> {
     let Some(mut line) = Line::open(Series::S3006, "faults-twice")? else { return Ok(()) };
     let jid = line.start("test.echo", json!(["once"]))?;

@@ -3,7 +3,7 @@
 //! Start to first ping, idle memory of the whole process tree (PSS), `test.ping` p50 and p95, a 100-state SLS, the returns per
 //! second of 100 jobs at once. Timing is done inside the master's driver process, so no command-line start is in a figure. Figures are printed, never judged.
 
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Result;
 use clap::{Parser, ValueEnum};
@@ -25,6 +25,9 @@ struct Options {
     /// Runs of the 100-state SLS per peer, and starts per peer.
     #[arg(long, default_value_t = 5)]
     runs: u32,
+    /// Measure this program; the release build is made and measured when none is given.
+    #[arg(long)]
+    agent: Option<PathBuf>,
     /// Print the figures as one JSON object.
     #[arg(long)]
     json: bool,
@@ -65,7 +68,8 @@ fn main() -> Result<ExitCode> {
         table::say(&format!("cannot run: {why}"))?;
         return Ok(ExitCode::from(69));
     }
-    let figures = measure::all(series, options.pings, options.runs)?;
+    let agent = options.agent.clone().map_or_else(measure::release, Ok)?;
+    let figures = measure::all(series, &agent, (options.pings, options.runs))?;
     table::print(series, &figures, options.json)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -1,6 +1,12 @@
 //! Takes the figures, one peer after the other.
 
-use std::{fs, path::Path, process::Command, thread, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    thread,
+    time::Duration,
+};
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
@@ -32,10 +38,14 @@ pub struct Figures {
     pub burst: f64,
 }
 
-/// Measures every peer on one master of `series`.
-pub fn all(series: Series, pings: u32, runs: u32) -> Result<Vec<Figures>> {
+/// The agent as it runs in a practice.
+pub fn release() -> Result<PathBuf> {
     let programs = build(Profile::Release)?;
-    let agent = programs.get("agent").context("the workspace has no program agent")?;
+    programs.get("agent").cloned().context("the workspace has no program agent")
+}
+
+/// Measures every peer on one master of `series`.
+pub fn all(series: Series, agent: &Path, (pings, runs): (u32, u32)) -> Result<Vec<Figures>> {
     let master = SaltMaster::launch(series, &MasterSettings::default())?;
     fs::write(master.path("srv/hundred.sls"), hundred_states())?;
     let mut agent_command = Command::new(agent);

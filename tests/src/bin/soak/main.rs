@@ -6,6 +6,7 @@
 use std::{
     fs,
     io::{self, Write},
+    path::{Path, PathBuf},
     process::{Command, ExitCode},
     thread,
     time::Duration,
@@ -35,6 +36,9 @@ struct Options {
     /// State runs in all.
     #[arg(long, default_value_t = 1_000)]
     state_runs: u32,
+    /// Watch this program; the release build is made and watched when none is given.
+    #[arg(long)]
+    agent: Option<PathBuf>,
 }
 
 const ID: &str = "soak";
@@ -56,7 +60,8 @@ fn main() -> Result<ExitCode> {
     let master = SaltMaster::launch(series, &MasterSettings::default())?;
     let minion = Minion::prepare(Sut::Agent, master.ret_port, ID, json!({ "log_level": "warning" }))?;
     fs::write(master.path("srv/soak.sls"), states(&minion))?;
-    let agent = launch(&minion)?;
+    let program = options.agent.clone().map_or_else(release, Ok)?;
+    let agent = launch(&minion, &program)?;
     master.wait_for_key("minions_pre", ID)?;
     master.key("accept", ID)?;
     master.driver().ask("first_ping", json!({ "tgt": ID, "limit": 60 }), PATIENCE)?;
@@ -68,9 +73,13 @@ fn main() -> Result<ExitCode> {
 }
 
 /// The release build, as it runs in a practice.
-fn launch(minion: &Minion) -> Result<Process> {
+fn release() -> Result<PathBuf> {
     let programs = build(Profile::Release)?;
-    let mut command = Command::new(programs.get("agent").context("the workspace has no program agent")?);
+    programs.get("agent").cloned().context("the workspace has no program agent")
+}
+
+fn launch(minion: &Minion, program: &Path) -> Result<Process> {
+    let mut command = Command::new(program);
     command.arg("run").arg("-c").arg(minion.path(""));
     Process::spawn(ID, &mut command, &minion.path("console"))
 }
