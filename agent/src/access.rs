@@ -27,3 +27,6 @@ pub mod securable;
 pub mod user;
 
 pub use plan::{AccessError, Plan, Statement};
+
+#[cfg(test)]
+mod injection;

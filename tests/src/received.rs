@@ -100,9 +100,15 @@ impl Received {
 
     fn take(&mut self, batch: &RecordBatch) -> Result<()> {
         for row in 0..batch.num_rows() {
-            let cells: Vec<String> =
+            let mut cells: Vec<String> =
                 batch.columns().iter().map(|column| cell::canonical(column, row)).collect::<Result<_>>()?;
-            let key: i64 = cells[0].parse().context("the first column is not the key")?;
+            ensure!(batch.schema().field(0).name() == "_operation", "the first column is not the operation");
+            let operation = cells.remove(0);
+            let key: i64 = cells[0].parse().context("the column after the operation is not the key")?;
+            if operation == "delete" {
+                self.rows.remove(&key);
+                continue;
+            }
             let version = cells.last().cloned().unwrap_or_default();
             self.versions_read += 1;
             if !self.versions.insert((key, version)) {

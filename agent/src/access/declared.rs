@@ -7,6 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
+use crate::mssql::options::ServerName;
 use crate::mssql::quote::{ObjectName, SqlName};
 use crate::services::Services;
 use crate::store::StoreError;
@@ -51,7 +52,7 @@ enum Stored {
 
 #[derive(Debug, Serialize, Deserialize)]
 struct DeclaredV1 {
-    server: crate::mssql::options::ServerName,
+    server: ServerName,
     login: String,
     extent: ExtentV1,
 }
@@ -117,7 +118,8 @@ impl Declared {
     /// # Errors
     /// The store failed.
     pub async fn keep(&self, services: &Services, changed: bool) -> Result<(), AccessError> {
-        let row = self.row(now())?;
+        let at = now();
+        let row = AccessRow { changed: if changed { at } else { 0 }, ..self.row(at)? };
         Ok(services.store.run(move |tx| table::put(tx, &row, changed)).await?)
     }
 
@@ -188,12 +190,17 @@ pub async fn all(services: &Services) -> Result<Vec<(AccessRow, Declared)>, Acce
     rows.into_iter().map(|row| Ok((row.clone(), Declared::of_row(&row)?))).collect()
 }
 
-/// Forgets what was declared for a user of a database.
+/// Forgets what was declared for a user of a database: it is gone, and that is no drift.
 ///
 /// # Errors
 /// The store failed.
-pub async fn forget(services: &Services, scope: &Scope, user: &SqlName) -> Result<(), AccessError> {
-    let key = (scope.server.to_string(), scope.database.to_string(), user.to_string());
+pub async fn forget(
+    services: &Services,
+    server: &ServerName,
+    database: &SqlName,
+    user: &SqlName,
+) -> Result<(), AccessError> {
+    let key = (server.to_string(), database.to_string(), user.to_string());
     Ok(services.store.run(move |tx| table::remove(tx, (&key.0, &key.1, &key.2))).await?)
 }
 

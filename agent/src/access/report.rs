@@ -139,7 +139,7 @@ pub async fn make(services: &Services) -> Result<Report, AccessError> {
         if let Some((row, declared)) = agreed.iter().find(|(_, declared)| declared.scope.is(&scope)) {
             declared.mode().clone_into(&mut access.agreed);
             access.agreed_since = moment(row.since);
-            access.changed = moment(row.changed);
+            access.changed = Some(row.changed).filter(|at| *at > 0).and_then(moment);
         }
         look::look(services, &scope, &own, &mut access).await;
         accesses.push(access);

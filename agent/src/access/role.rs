@@ -73,7 +73,7 @@ impl RoleWish {
         Ok((found.is_some(), plan))
     }
 
-    fn plan_role(&self, found: Option<&RoleFound>) -> Plan {
+    pub(super) fn plan_role(&self, found: Option<&RoleFound>) -> Plan {
         let mut plan = Plan::default();
         let name = self.name.quoted();
         match (found, &self.owner) {

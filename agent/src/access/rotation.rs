@@ -32,6 +32,8 @@ pub struct RotationPlan {
     pub plan: Plan,
     /// Why a former login goes on.
     pub waits: Vec<String>,
+    /// Logins whose time is over once the plan has run.
+    pub over: Vec<SqlName>,
 }
 
 impl Rotation {
@@ -71,6 +73,7 @@ impl Rotation {
                         refuse_owner(session, "User", login).await?;
                     }
                     planned.plan.retire(login, (disabled, user))?;
+                    planned.over.push(login.clone());
                 }
                 ([], _) if disabled && !user => {}
                 ([], _) => planned

@@ -57,6 +57,8 @@ pub struct UserFound {
     pub login: Option<String>,
     /// That login is the declared one.
     pub login_matches: bool,
+    /// It was made `WITHOUT LOGIN`, which no login can change.
+    pub loginless: bool,
     /// `default_schema_name`.
     pub default_schema: String,
     /// It is the declared one.
@@ -160,6 +162,12 @@ impl UserWish {
                     self.name
                 )));
             }
+            if found.loginless {
+                return Err(AccessError::Conflict(format!(
+                    "User {} was made WITHOUT LOGIN and can get none: remove it or give this one another name",
+                    self.name
+                )));
+            }
             plan.push(Statement::new(format!("ALTER USER {name} WITH LOGIN = {}", login.quoted())));
             plan.changes("login", Value::Nil, login.as_str());
         }
@@ -232,6 +240,7 @@ impl UserFound {
             default_schema: text_cell(cell(1)?).unwrap_or_default(),
             login_matches: integer(cell(2)?) == Some(1),
             schema_matches: integer(cell(3)?) == Some(1),
+            loginless: integer(cell(4)?) == Some(0),
             roles: roles_of(session, &wish.name).await?,
         }))
     }
@@ -273,7 +282,8 @@ pub async fn refuse_owner(session: &mut Session, kind: &str, name: &SqlName) -> 
 }
 
 const USER: &str = "SELECT s.name, u.default_schema_name, CASE WHEN s.name = @P2 THEN 1 ELSE 0 END, \
-     CASE WHEN u.default_schema_name = @P3 THEN 1 ELSE 0 END FROM sys.database_principals AS u \
+     CASE WHEN u.default_schema_name = @P3 THEN 1 ELSE 0 END, u.authentication_type \
+     FROM sys.database_principals AS u \
      LEFT JOIN sys.server_principals AS s ON s.sid = u.sid \
      WHERE u.name = @P1 AND u.type IN ('S', 'U', 'G')";
 const USER_OF_NAME: &str =
@@ -339,6 +349,7 @@ mod tests {
         UserFound {
             login: Some("sync".into()),
             login_matches: true,
+            loginless: false,
             default_schema: "dbo".into(),
             schema_matches: true,
             roles: vec!["db_datareader".into()],
@@ -352,6 +363,15 @@ mod tests {
         let exact = UserWish { extent: Extent::Exact(Prune::Revoke), ..full() };
         assert!(exact.plan(Some(&found())).unwrap().is_empty());
         assert_eq!(sql(&exact.plan(Some(&more)).unwrap()), ["ALTER ROLE [more] DROP MEMBER [sync]"]);
+    }
+
+    #[test]
+    fn a_user_without_login_gets_none() {
+        let ghost = UserFound { login: None, login_matches: false, loginless: true, ..found() };
+        let text = full().plan(Some(&ghost)).unwrap_err().to_string();
+        assert!(text.contains("WITHOUT LOGIN"), "{text}");
+        let wish = UserWish { login: None, ..full() };
+        assert!(wish.plan(Some(&ghost)).unwrap().is_empty());
     }
 
     #[test]

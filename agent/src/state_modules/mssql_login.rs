@@ -12,10 +12,10 @@ use crate::access::converge::{Words, converge, failed};
 use crate::access::login::{LoginFound, LoginWish, removal};
 use crate::access::plan::Atomicity;
 use crate::access::rotation::Rotation;
-use crate::access::{AccessError, admin, arguments};
+use crate::access::{AccessError, admin, arguments, declared};
 use crate::mssql::arguments::OptionSources;
 use crate::mssql::quote::SqlName;
-use crate::state_modules::{StateArgs, StateContext, StateModule};
+use crate::state_modules::{RunMode, StateArgs, StateContext, StateModule};
 
 /// The module.
 pub struct MssqlLogin;
@@ -83,7 +83,7 @@ async fn absent(args: &StateArgs, run: &StateContext) -> Result<StateReturn, Acc
 
 async fn rotated(args: &StateArgs, run: &StateContext) -> Result<StateReturn, AccessError> {
     let rotation = Rotation::read(&args.name, &args.args)?;
-    let (mut session, _) = admin::open(&sources(args, run, &["password"]), None).await?;
+    let (mut session, connection) = admin::open(&sources(args, run, &["password"]), None).await?;
     let planned = rotation.plan(&mut session, run).await?;
     let words = Words {
         subject: format!("Login {}", rotation.active),
@@ -93,6 +93,11 @@ async fn rotated(args: &StateArgs, run: &StateContext) -> Result<StateReturn, Ac
     let how = (run.mode, Atomicity::Transaction);
     let mut done = converge(&mut session, &planned.plan, how, &words).await;
     session.close().await;
+    if let (Some(true), RunMode::Apply, Some(database)) = (done.result, run.mode, &planned.plan.home) {
+        for login in &planned.over {
+            declared::forget(&run.services, &connection.server, database, login).await?;
+        }
+    }
     if !planned.waits.is_empty() {
         let done_so_far = if planned.plan.is_empty() { String::new() } else { format!("{}\n", done.comment) };
         done.comment = format!("{done_so_far}{}", planned.waits.join("\n"));

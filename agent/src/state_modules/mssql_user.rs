@@ -10,10 +10,10 @@ use states::StateReturn;
 use crate::access::converge::{Words, converge, failed, for_the_dba};
 use crate::access::plan::{Atomicity, home};
 use crate::access::user::{UserFound, UserWish, removal};
-use crate::access::{AccessError, admin, arguments};
+use crate::access::{AccessError, admin, arguments, declared};
 use crate::mssql::arguments::OptionSources;
 use crate::mssql::quote::SqlName;
-use crate::state_modules::{StateArgs, StateContext, StateModule};
+use crate::state_modules::{RunMode, StateArgs, StateContext, StateModule};
 
 /// The module.
 pub struct MssqlUser;
@@ -71,7 +71,7 @@ async fn present(args: &StateArgs, run: &StateContext) -> Result<StateReturn, Ac
 
 async fn absent(args: &StateArgs, run: &StateContext) -> Result<StateReturn, AccessError> {
     let name = SqlName::new(args.name.clone())?;
-    let (mut session, _) = admin::open(&sources(args, run), None).await?;
+    let (mut session, connection) = admin::open(&sources(args, run), None).await?;
     let subject = format!("User {name}");
     let nothing = format!("{subject} is not present");
     if !UserFound::exists(&mut session, &name).await? {
@@ -79,9 +79,13 @@ async fn absent(args: &StateArgs, run: &StateContext) -> Result<StateReturn, Acc
     }
     let words = Words { subject, verb: "removed", nothing };
     let mut plan = removal(&mut session, &name).await?;
-    plan.home = Some(home(&mut session).await?);
+    let database = home(&mut session).await?;
+    plan.home = Some(database.clone());
     let done = converge(&mut session, &plan, (run.mode, Atomicity::Transaction), &words).await;
     session.close().await;
+    if (done.result, run.mode) == (Some(true), RunMode::Apply) {
+        declared::forget(&run.services, &connection.server, &database, &name).await?;
+    }
     Ok(done)
 }
 

@@ -57,6 +57,9 @@ async fn names_that_are_taken_are_not_taken_over() {
     assert!(stolen.contains("User sync belongs to login sync, not other"), "{stolen}");
     let second = minion.refused("mssql_user.present", "again", "{login: sync}").await;
     assert!(second.contains("login sync has the user sync in the database already"), "{second}");
+    sim.batch("CREATE USER ghost WITHOUT LOGIN").await;
+    let ghost = minion.refused("mssql_user.present", "ghost", "{login: other}").await;
+    assert!(ghost.contains("was made WITHOUT LOGIN"), "{ghost}");
     sim.batch("CREATE ROLE clerks").await;
     let role = minion.refused("mssql_user.present", "clerks", "{login: other}").await;
     assert!(role.contains("there is a role clerks"), "{role}");

@@ -145,7 +145,9 @@ fn rows(heads: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
         return "<p><i>Nothing.</i></p>\n".to_owned();
     }
     let heads: String = heads.iter().map(|head| format!("<th>{head}</th>")).collect();
-    format!("<table>\n<thead><tr>{heads}</tr></thead>\n<tbody>\n{rows}</tbody>\n</table>\n")
+    format!(
+        "<div class=\"wide\"><table>\n<thead><tr>{heads}</tr></thead>\n<tbody>\n{rows}</tbody>\n</table></div>\n"
+    )
 }
 
 fn list(title: &str, lead: &str, texts: &[String]) -> String {

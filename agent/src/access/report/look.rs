@@ -149,6 +149,9 @@ fn note_rights(access: &mut Access, source: &Source, (scope, needs, wanted): (&S
                 continue;
             }
             needs.of_right(scope, &right).iter().for_each(|by| push_new(&mut may.needed_by, named(by)));
+            if right.is_inherent() && !needs.0.is_empty() {
+                push_new(&mut may.needed_by, "every job and write".to_owned());
+            }
             if !right.is_inherent() && !is_wanted(wanted, &right) {
                 excess.known.insert(right, state);
             }
@@ -169,16 +172,25 @@ fn is_wanted(wanted: &Rights, right: &Right) -> bool {
 /// Needed rights that neither the user nor one of its roles has.
 fn note_missing(access: &mut Access, sources: &[Source], roles: &[String], wanted: &Rights) {
     let has = |right: &Right| {
-        let whole = Right { column: None, ..right.clone() };
-        let given = |source: &Source, right: &Right| {
-            source.rights.known.get(right).is_some_and(|state| state.allows())
+        let given = |right: &Right| {
+            sources.iter().any(|source| source.rights.known.get(right).is_some_and(|state| state.allows()))
         };
-        sources.iter().any(|source| given(source, right) || given(source, &whole))
+        given(right)
+            || above(right).iter().any(given)
             || roles.iter().any(|role| meaning::role_covers(role, right.permission.as_str()))
     };
     let missing: Rights =
         wanted.known.iter().filter(|(right, _)| !has(right)).map(|(r, s)| (r.clone(), *s)).collect();
     access.missing = in_words(&missing);
+}
+
+/// The same permission on all that a right is part of.
+fn above(right: &Right) -> Vec<Right> {
+    let mut securables = vec![right.securable.clone(), Securable::Database];
+    if let Securable::Object(object) = &right.securable {
+        securables.push(Securable::Schema(object.schema.clone()));
+    }
+    securables.into_iter().map(|securable| Right::on(securable, right.permission.clone())).collect()
 }
 
 fn is_of_system(right: &Right) -> bool {

@@ -55,9 +55,10 @@ pub fn agreed(access: &Access) -> String {
     };
     match (&access.agreed_since, &access.changed) {
         (Some(since), Some(changed)) => {
-            format!("{what}; since {}, last changed {}", day(since), day(changed))
+            format!("{what}; since {}, last changed by the agent {}", day(since), day(changed))
         }
-        _ => what.to_owned(),
+        (Some(since), None) => format!("{what}; since {}", day(since)),
+        (None, _) => what.to_owned(),
     }
 }
 
@@ -93,9 +94,12 @@ fn columns(columns: &[String]) -> String {
 }
 
 fn work(work: &Work) -> String {
-    let used = work.last_used.as_deref().map_or_else(|| "not used yet".to_owned(), minute);
-    let what = if work.what.is_empty() { String::new() } else { format!(" {}", work.what) };
-    format!("{} {}:{what}; last used {used}", work.kind, work.name)
+    let used = work
+        .last_used
+        .as_deref()
+        .map_or_else(|| "not used yet".to_owned(), |at| format!("last used {}", minute(at)));
+    let what = if work.what.is_empty() { String::new() } else { format!(" {};", work.what) };
+    format!("{} {}:{what} {used}", work.kind, work.name)
 }
 
 fn may(may: &May) -> String {
