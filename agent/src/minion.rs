@@ -22,7 +22,7 @@ use crate::{
     services::{Acquaintance, Services},
     status,
     store::Store,
-    sync::sink::MasterSink,
+    sync::sink,
     tasks::Tasks,
 };
 
@@ -127,9 +127,13 @@ impl Minion {
         drop(tasks.spawn("schedule", schedule));
         drop(tasks.spawn("drift of access", access::drift::watch(Arc::clone(&self.services))));
         drop(tasks.spawn("beacons", beacons::run::run(Arc::clone(&self.services))));
-        let sink = Arc::new(MasterSink::new(Arc::clone(&self.services.link)));
-        if let Err(error) = self.services.syncs.start(sink).await {
-            tracing::error!(%error, "sync jobs could not be started");
+        match sink::configured(&self.services.config, &self.services.link, tasks) {
+            Ok(sink) => {
+                if let Err(error) = self.services.syncs.start(sink).await {
+                    tracing::error!(%error, "sync jobs could not be started");
+                }
+            }
+            Err(error) => tracing::error!(%error, "sync jobs are not started"),
         }
     }
 

@@ -22,7 +22,7 @@ use crate::{
     schedule::Schedule,
     state_modules::StateModuleTable,
     store::Store,
-    sync::{SyncRoom, SyncScheduler},
+    sync::{SyncRoom, SyncScheduler, herald::Herald},
     tasks::Tasks,
 };
 
@@ -81,7 +81,10 @@ impl Services {
             files: FileClient::new(&config, Arc::clone(&link), tasks.clone()),
             beacons: Beacons::of(&config),
             schedule: Schedule::of(&config),
-            syncs: Arc::new(SyncScheduler::new(SyncRoom::new(&config, Arc::clone(&store), tasks.clone()))),
+            syncs: Arc::new(SyncScheduler::new(SyncRoom {
+                herald: Herald::new(Arc::clone(&link), tasks.clone()),
+                ..SyncRoom::new(&config, Arc::clone(&store), tasks.clone())
+            })),
             config,
             link,
             store,

@@ -15,6 +15,8 @@ pub mod deliver;
 mod error;
 pub mod faults;
 pub mod gate;
+pub mod governor;
+pub mod herald;
 mod holder;
 mod increments;
 pub mod ledger;

@@ -185,6 +185,14 @@ fn shown_report(report: &PassReport, cursor: &Cursor) -> Map {
         map.insert("bound", cursor.shown_watermark(reach.bound));
         map.insert("held_back", number(reach.held_back()));
     }
+    let cost: Map = [
+        ("cpu_ms", number(report.cost.cpu_ms)),
+        ("logical_reads", number(report.cost.logical_reads)),
+        ("reads", number(report.cost.reads)),
+    ]
+    .into_iter()
+    .collect();
+    map.insert("server_cost", Value::Map(cost));
     if let Some(cause) = &report.cause {
         map.insert("cause", cause.as_str());
     }
@@ -195,6 +203,7 @@ fn shown_report(report: &PassReport, cursor: &Cursor) -> Map {
             Ending::SpoolFull => "waits: the spool is full",
             Ending::GaveWay => "goes on after other jobs",
             Ending::Quiet => "waits: quiet hours",
+            Ending::Busy => "waits: the server is busy",
         },
     );
     map

@@ -82,7 +82,7 @@ fn behind(report: &PassReport) -> Option<String> {
         }
         Ending::GaveWay => Some("reading goes on after other jobs".to_owned()),
         Ending::Quiet => Some("quiet hours".to_owned()),
-        Ending::CaughtUp => report.cause.clone(),
+        Ending::CaughtUp | Ending::Busy => report.cause.clone(),
     }
 }
 
@@ -103,6 +103,7 @@ mod tests {
             reach: None,
             began: UNIX_EPOCH + Duration::from_secs(90),
             took: Duration::from_millis(250),
+            cost: crate::sync::governor::Cost::default(),
             cause: cause.map(str::to_owned),
             added: Vec::new(),
             ending,

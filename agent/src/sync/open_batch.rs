@@ -97,6 +97,11 @@ impl OpenBatch {
         self.bytes >= MAX_BATCH_BYTES
     }
 
+    /// About how many bytes its rows take.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes as u64
+    }
+
     /// Ends the file: whole, synced and under its name, but not recorded.
     pub(super) async fn finish(mut self) -> Result<WrittenFile, SyncError> {
         self.flush().await?;

@@ -21,6 +21,8 @@ use super::cursor::Watermark;
 use super::error::explain;
 use super::faults::Faults;
 use super::gate::Gate;
+use super::governor::{Budget, Cost, Governor};
+use super::herald::Herald;
 use super::ledger::{JobState, Ledger};
 use super::names::JobName;
 use super::note::Note;
@@ -47,6 +49,10 @@ pub struct SyncRoom {
     pub gate: Gate,
     /// The practice's own switches, which outrank every declaration.
     pub switches: Option<Switches>,
+    /// What a pass may take of the server in a second.
+    pub budget: Budget,
+    /// Says how jobs stand.
+    pub herald: Herald,
     /// Rung when a batch was recorded.
     pub recorded: Arc<tokio::sync::Notify>,
     /// Rung when a batch was delivered.
@@ -54,8 +60,9 @@ pub struct SyncRoom {
 }
 
 impl SyncRoom {
-    /// The room of this process: the spool lies in the data folder, its bound is the option `agent:sync:spool_max_mb`, and
-    /// `agent:sync:connections` (1) jobs read at a time.
+    /// The room of this process: the spool lies in the data folder, its bound is the option `agent:sync:spool_max_mb`,
+    /// `agent:sync:connections` (1) jobs read at a time, and a pass takes at most `agent:sync:max_rows_per_second` and
+    /// `agent:sync:max_mb_per_second` (unbounded).
     #[must_use]
     pub fn new(config: &Config, store: Arc<Store>, tasks: Tasks) -> Self {
         let number = |name: &str| {
@@ -66,7 +73,9 @@ impl SyncRoom {
         let width = number("sync:connections").and_then(|width| usize::try_from(width).ok());
         let spool = Spool::new(config.data_dir.join("spool"), megabytes << 20);
         let parts = Self::over(Ledger::new(store), spool, tasks);
-        Self { gate: Gate::new(width.unwrap_or(1)), switches: Some(Switches::new(config)), ..parts }
+        let bytes = number("sync:max_mb_per_second").map(|megabytes| megabytes << 20);
+        let budget = Budget { rows: number("sync:max_rows_per_second"), bytes };
+        Self { budget, gate: Gate::new(width.unwrap_or(1)), switches: Some(Switches::new(config)), ..parts }
     }
 
     /// # Errors
@@ -88,6 +97,8 @@ impl SyncRoom {
             faults: Faults::default(),
             gate: Gate::new(1),
             switches: None,
+            budget: Budget::default(),
+            herald: Herald::default(),
             recorded: Arc::default(),
             freed: Arc::default(),
         }
@@ -111,6 +122,8 @@ pub struct PassReport {
     pub began: SystemTime,
     /// How long it took, the wait for its turn left out.
     pub took: Duration,
+    /// What it cost the server.
+    pub cost: Cost,
     /// What was added to the table since the job was declared.
     pub added: Vec<String>,
     /// Why it is not up to date although it caught up, in plain words.
@@ -147,6 +160,8 @@ pub enum Ending {
     GaveWay,
     /// Quiet hours have begun; it goes on after them.
     Quiet,
+    /// The server has enough to do; it goes on soon.
+    Busy,
 }
 
 /// A pass under way.
@@ -158,6 +173,7 @@ pub(super) struct Pass<'r> {
     pub(super) tally: Tally,
     pub(super) reach: Option<Reach>,
     pub(super) cause: Option<String>,
+    governor: Governor,
     began: Instant,
 }
 
@@ -182,8 +198,10 @@ pub async fn run_pass(room: &SyncRoom, job: &JobName, want: Want) -> Result<Pass
         return outcome;
     }
     let told = outcome.as_ref().map_err(|error| explain(error));
-    let note = Note::after(room.ledger.note(job).await?, told, SystemTime::now());
+    let former = room.ledger.note(job).await?;
+    let note = Note::after(former.clone(), told, SystemTime::now());
     room.ledger.put_note(job, &note).await?;
+    room.herald.tell(job, former.as_ref(), &note);
     outcome
 }
 
@@ -213,11 +231,12 @@ async fn run(room: &SyncRoom, job: &JobName, want: Want) -> Result<PassReport, S
         Cursor::Digest => UNIX_EPOCH + Duration::from_secs(pass.state.progress.sweep.began),
         Cursor::Rowversion(_) | Cursor::ChangeTracking | Cursor::Datetime(_) | Cursor::Full => began,
     };
-    let Pass { session, tally, reach, cause, .. } = pass;
+    let Pass { mut session, tally, reach, cause, .. } = pass;
+    let cost = Cost::of(&mut session).await?.unwrap_or_default();
     session.close().await;
     let Tally { read, rows, deletes, batches } = tally;
     let took = clock.elapsed();
-    Ok(PassReport { read, rows, deletes, batches, reach, began, took, cause, added, ending })
+    Ok(PassReport { read, rows, deletes, batches, reach, began, took, cost, cause, added, ending })
 }
 
 impl<'r> Pass<'r> {
@@ -230,6 +249,7 @@ impl<'r> Pass<'r> {
             tally: Tally::default(),
             reach: None,
             cause: None,
+            governor: Governor::new(),
             began: Instant::now(),
         }
     }
@@ -266,6 +286,10 @@ impl<'r> Pass<'r> {
         if self.began.elapsed() > SLICE && self.room.gate.is_wanted(timing.priority) {
             return Ok(Some(Ending::GaveWay));
         }
+        if let Some(trouble) = self.governor.trouble(&mut self.session).await? {
+            self.cause = Some(trouble);
+            return Ok(Some(Ending::Busy));
+        }
         let is_full = self.room.spool.is_full(self.room.ledger.depth(None).await?);
         Ok(is_full.then_some(Ending::SpoolFull))
     }
@@ -278,7 +302,12 @@ impl<'r> Pass<'r> {
     ) -> Result<(), SyncError> {
         let begun = Instant::now();
         reader.read(&mut self.session, &mut self.state, query).await?;
-        self.pace = self.pace.after(begun.elapsed());
+        let took = begun.elapsed();
+        self.pace = self.pace.after(took);
+        let rest = self.room.budget.rest(reader.tally.read, reader.bytes(), took);
+        if !rest.is_zero() {
+            tokio::time::sleep(rest).await;
+        }
         Ok(())
     }
 

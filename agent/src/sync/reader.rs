@@ -122,6 +122,11 @@ impl<'r> Reader<'r> {
         self.take(chunk, state).await
     }
 
+    /// About how many bytes the rows of the open batch take.
+    pub(super) fn bytes(&self) -> u64 {
+        self.open.as_ref().map_or(0, OpenBatch::bytes)
+    }
+
     /// Delivers a row with this key as deleted.
     pub(super) async fn delete(
         &mut self,

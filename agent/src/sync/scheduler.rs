@@ -261,6 +261,7 @@ impl JobLoop {
         let now = Local::now();
         match outcome {
             Ok(PassReport { ending: Ending::SpoolFull | Ending::GaveWay, .. }) => Duration::ZERO,
+            Ok(PassReport { ending: Ending::Busy, .. }) => self.timing.interval.min(RETRY_PAUSE),
             Ok(PassReport { ending: Ending::Quiet, .. }) => {
                 self.timing.quiet_for(now.naive_local()).unwrap_or_default()
             }

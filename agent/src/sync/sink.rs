@@ -1,20 +1,60 @@
 //! Where batches go. A sink takes a batch wholly or not at all, and taking the same batch again changes nothing.
 //!
-//! Built: `master`, Salt's own file receive, so that an unmodified master stores the files.
+//! `master` is Salt's own file receive, so that an unmodified master stores the files; `folder` is a disk or a mounted share. One
+//! sink takes everything of an agent: option `agent:sync:sink` (`master`, or `folder` with `agent:sync:folder`).
 
+mod folder;
 mod master;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use crate::channel::LinkError;
+use crate::channel::{LinkError, MasterLink};
+use crate::config::Config;
 use crate::store::sync::BatchRow;
+use crate::tasks::Tasks;
 
 use super::SyncError;
 use super::faults::Faults;
 
+pub use folder::FolderSink;
 pub use master::MasterSink;
+
+/// The sink that the configuration asks for.
+///
+/// # Errors
+/// No such sink, or a folder without its path.
+pub fn configured(
+    config: &Config,
+    link: &Arc<dyn MasterLink>,
+    tasks: &Tasks,
+) -> Result<Arc<dyn Sink>, BadSink> {
+    let text = |name: &str| config.agent_opt(name).and_then(states::Value::as_str);
+    match text("sync:sink") {
+        None | Some("master") => Ok(Arc::new(MasterSink::new(Arc::clone(link)))),
+        Some("folder") => match text("sync:folder") {
+            Some(folder) => Ok(Arc::new(FolderSink::new(folder, tasks.clone()))),
+            None => Err(BadSink::NoFolder),
+        },
+        Some(other) => Err(BadSink::Unknown { given: other.to_owned() }),
+    }
+}
+
+/// A sink that the configuration asks for and that is none.
+#[derive(Debug, thiserror::Error)]
+pub enum BadSink {
+    /// No such sink.
+    #[error("agent:sync:sink is '{given}'; it must be master or folder")]
+    Unknown {
+        /// What was asked for.
+        given: String,
+    },
+    /// The folder is not named.
+    #[error("agent:sync:sink is folder, and agent:sync:folder does not say which")]
+    NoFolder,
+}
 
 /// A place for batches.
 pub trait Sink: Send + Sync {
@@ -57,6 +97,29 @@ pub enum SinkError {
         /// The file.
         path: PathBuf,
     },
+    /// The sink's folder cannot be written.
+    #[error("{} cannot be written", path.display())]
+    Folder {
+        /// Where.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// Another content lies under the batch's name.
+    #[error("{} holds something else than the batch of that name: it is not overwritten", path.display())]
+    Differs {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The batch before this one is not there.
+    #[error("{} is not there: batches are taken in their order", path.display())]
+    Gap {
+        /// The missing file.
+        path: PathBuf,
+    },
+    /// The agent is stopping.
+    #[error("the agent is stopping")]
+    Stopped,
     /// The recorded event cannot be read.
     #[error("the recorded event of the batch cannot be read")]
     Event(#[from] serde_json::Error),

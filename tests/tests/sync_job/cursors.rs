@@ -112,9 +112,8 @@ async fn changes_that_were_cleaned_up_make_a_new_snapshot() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_key_of_texts_is_read_in_the_order_of_its_collation() {
     let sim = Sim::start().await;
-    sim.batch("CREATE TABLE dbo.Code (Code varchar(20) COLLATE Cyrillic_General_CI_AS NOT NULL PRIMARY KEY, V int NULL)")
-        .await;
-    for (at, code) in ["b", "A", "a-1", "A1", "é", "ж", "Ж1", "zz", "-a", "_", "B b"].iter().enumerate() {
+    sim.batch("CREATE TABLE dbo.Code (Code varchar(20) NOT NULL PRIMARY KEY, V int NULL)").await;
+    for (at, code) in ["b", "A", "a-1", "A1", "é", "É1", "ß", "zz", "-a", "_", "B b"].iter().enumerate() {
         sim.batch(&format!("INSERT INTO dbo.Code (Code, V) VALUES (N'{code}', {at})")).await;
     }
     let agent = Agent::declare_as(&sim, |request| JobRequest {

@@ -8,8 +8,12 @@ use arrow_array::types::{
 use tiberius::time::{Date, DateTime, DateTime2, DateTimeOffset, SmallDateTime, Time};
 use tiberius::{Uuid, numeric::Numeric};
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::sync::cells::schema;
+
+mod back;
 
 fn one(kind: CellKind, cell: ColumnData<'static>) -> ArrayRef {
     let mut buffer = RowBuffer::new(schema([("c", "", kind)].into_iter()), &[kind]);
@@ -132,4 +136,76 @@ fn a_row_that_is_too_short_is_refused() {
     let fields = schema([("a", "", kinds[0]), ("b", "", kinds[1])].into_iter());
     let mut buffer = RowBuffer::new(fields, &kinds);
     assert_eq!(buffer.push([Some(ColumnData::I32(Some(1)))].into_iter()).unwrap_err().column, "b");
+}
+
+/// A kind of column and a cell that its type can hold, NULL among them.
+fn any_cell() -> impl Strategy<Value = (CellKind, ColumnData<'static>)> {
+    let power = |scale: u8| 10u64.pow(u32::from(scale));
+    let time = move |scale: u8| (0..86_400 * power(scale)).prop_map(move |n| Time::new(n, scale));
+    let moment = move |scale: u8| {
+        (0u32..3_652_059, time(scale)).prop_map(|(days, time)| DateTime2::new(Date::new(days), time))
+    };
+    let decimal = (1u8..=38).prop_flat_map(|precision| {
+        let most = 10i128.pow(u32::from(precision)) - 1;
+        (Just(precision), 0..=precision, -most..=most)
+    });
+    prop_oneof![
+        any::<Option<bool>>().prop_map(|v| (CellKind::Bit, ColumnData::Bit(v))),
+        any::<Option<u8>>().prop_map(|v| (CellKind::TinyInt, ColumnData::U8(v))),
+        any::<Option<i16>>().prop_map(|v| (CellKind::SmallInt, ColumnData::I16(v))),
+        any::<Option<i32>>().prop_map(|v| (CellKind::Int, ColumnData::I32(v))),
+        any::<Option<i64>>().prop_map(|v| (CellKind::BigInt, ColumnData::I64(v))),
+        any::<f32>().prop_map(|v| (CellKind::Real, ColumnData::F32(Some(v)))),
+        any::<f64>().prop_map(|v| (CellKind::Float, ColumnData::F64(Some(v)))),
+        decimal.prop_map(|(precision, scale, value)| {
+            let number = Numeric::new_with_scale(value, scale);
+            (CellKind::Decimal(precision, scale), ColumnData::Numeric(Some(number)))
+        }),
+        any::<i64>().prop_map(|v| {
+            (CellKind::Money(19), ColumnData::Numeric(Some(Numeric::new_with_scale(v.into(), 4))))
+        }),
+        any::<Option<String>>().prop_map(|v| (CellKind::Text, ColumnData::String(v.map(Into::into)))),
+        any::<Option<Vec<u8>>>().prop_map(|v| (CellKind::Binary, ColumnData::Binary(v.map(Into::into)))),
+        any::<[u8; 8]>().prop_map(|v| (CellKind::Rowversion, ColumnData::Binary(Some(v.to_vec().into())))),
+        any::<u128>().prop_map(|v| (CellKind::Guid, ColumnData::Guid(Some(Uuid::from_u128(v))))),
+        (0u32..3_652_059).prop_map(|v| (CellKind::Date, ColumnData::Date(Some(Date::new(v))))),
+        (0u8..=7).prop_flat_map(move |scale| {
+            time(scale).prop_map(move |v| (CellKind::Time(scale), ColumnData::Time(Some(v))))
+        }),
+        (-53_690i32..=2_958_463, 0u32..25_920_000).prop_map(|(days, ticks)| {
+            (CellKind::DateTime, ColumnData::DateTime(Some(DateTime::new(days, ticks))))
+        }),
+        (any::<u16>(), 0u16..1440).prop_map(|(days, minutes)| {
+            (CellKind::SmallDateTime, ColumnData::SmallDateTime(Some(SmallDateTime::new(days, minutes))))
+        }),
+        (0u8..=7).prop_flat_map(move |scale| {
+            moment(scale).prop_map(move |v| (CellKind::DateTime2(scale), ColumnData::DateTime2(Some(v))))
+        }),
+        (0u8..=7, -14i16 * 60..=14 * 60).prop_flat_map(move |(scale, offset)| {
+            // Local time stays within the years 1 to 9999 as SQL Server demands.
+            moment(scale)
+                .prop_filter("within the range with its offset", |v| {
+                    (1..3_652_058).contains(&v.date().days())
+                })
+                .prop_map(move |v| {
+                    let cell = ColumnData::DateTimeOffset(Some(DateTimeOffset::new(v, offset)));
+                    (CellKind::DateTimeOffset(scale), cell)
+                })
+        }),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn every_cell_comes_back_from_parquet_as_it_was(cells in proptest::collection::vec(any_cell(), 1..40)) {
+        let kinds: Vec<CellKind> = cells.iter().map(|(kind, _)| *kind).collect();
+        let names: Vec<String> = (0..kinds.len()).map(|at| format!("c{at}")).collect();
+        let fields = schema(names.iter().zip(&kinds).map(|(name, kind)| (name.as_str(), "", *kind)));
+        let mut buffer = RowBuffer::new(fields, &kinds);
+        buffer.push(cells.iter().map(|(_, cell)| Some(cell.clone()))).unwrap();
+        let read = back::through_parquet(&buffer.take().unwrap());
+        for (at, (kind, cell)) in cells.iter().enumerate() {
+            prop_assert_eq!(&back::cell(*kind, read.column(at)), cell, "{:?}", kind);
+        }
+    }
 }

@@ -1,0 +1,104 @@
+//! Events of sync jobs on the master's bus: `agent/sync/<job>/trouble`, `…/behind`, `…/well` and `…/schema`.
+//!
+//! They are sent when something changes, not at every pass, and hold no row values. An event that finds no master is lost;
+//! the job's note and `mssql_sync.status` keep what it said.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde_json::json;
+
+use crate::channel::MasterLink;
+use crate::tasks::Tasks;
+
+use super::names::JobName;
+use super::note::Note;
+
+/// Says how jobs stand.
+#[derive(Clone, Default)]
+pub struct Herald(Option<(Arc<dyn MasterLink>, Tasks)>);
+
+/// What is worth saying of a pass.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct News {
+    kind: &'static str,
+    data: serde_json::Value,
+}
+
+impl Herald {
+    /// A herald that speaks over `link`.
+    pub fn new(link: Arc<dyn MasterLink>, tasks: Tasks) -> Self {
+        Self(Some((link, tasks)))
+    }
+
+    /// Says what is new between two notes of a job.
+    pub fn tell(&self, job: &JobName, before: Option<&Note>, after: &Note) {
+        let Some((link, tasks)) = &self.0 else { return };
+        for News { kind, data } in news(job, before, after) {
+            let (link, tag) = (Arc::clone(link), format!("agent/sync/{}/{kind}", job.path_component()));
+            let send = async move {
+                if let Err(error) = link.fire_event(&tag, proto::to_value(&data)).await {
+                    tracing::debug!(tag, "an event found no master: {error}");
+                }
+            };
+            drop(tasks.spawn(format!("sync event {kind}"), send));
+        }
+    }
+}
+
+impl fmt::Debug for Herald {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Herald({})", self.0.is_some())
+    }
+}
+
+fn news(job: &JobName, before: Option<&Note>, after: &Note) -> Vec<News> {
+    let (error, behind) =
+        (before.and_then(|note| note.error.as_deref()), before.and_then(|note| note.behind.as_deref()));
+    let was_ill = error.is_some() || behind.is_some();
+    let news = |kind, why: Option<&str>| News {
+        kind,
+        data: json!({ "job": job.as_str(), "why": why, "fresh_as_of": after.fresh }),
+    };
+    let mut all = Vec::new();
+    match (after.error.as_deref(), after.behind.as_deref()) {
+        (Some(why), _) if error != Some(why) => all.push(news("trouble", Some(why))),
+        (None, Some(why)) if behind != Some(why) => all.push(news("behind", Some(why))),
+        (None, None) if was_ill => all.push(news("well", None)),
+        (Some(_) | None, _) => {}
+    }
+    if !after.added.is_empty() && before.is_none_or(|note| note.added != after.added) {
+        let data = json!({ "job": job.as_str(), "added": after.added });
+        all.push(News { kind: "schema", data });
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn note(error: Option<&str>, behind: Option<&str>) -> Note {
+        let text = |text: Option<&str>| text.map(str::to_owned);
+        Note { error: text(error), behind: text(behind), ..Note::default() }
+    }
+
+    fn kinds(before: Option<&Note>, after: &Note) -> Vec<&'static str> {
+        news(&JobName::new("j").unwrap(), before, after).into_iter().map(|news| news.kind).collect()
+    }
+
+    #[test]
+    fn only_changes_are_told() {
+        let (well, ill) = (note(None, None), note(Some("no login"), None));
+        assert!(kinds(None, &well).is_empty());
+        assert_eq!(kinds(Some(&well), &ill), ["trouble"]);
+        assert!(kinds(Some(&ill), &ill).is_empty());
+        assert_eq!(kinds(Some(&ill), &well), ["well"]);
+        let held = note(None, Some("held back by session 71"));
+        assert_eq!(kinds(Some(&well), &held), ["behind"]);
+        assert_eq!(kinds(Some(&held), &ill), ["trouble"]);
+        let added = Note { added: vec!["Room int".into()], ..well.clone() };
+        assert_eq!(kinds(Some(&well), &added), ["schema"]);
+        assert!(kinds(Some(&added), &added).is_empty());
+    }
+}
