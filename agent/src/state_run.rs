@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use self::progress::Progress;
 use crate::{
     command,
+    config::Config,
     modules::{self, CallContext, ModuleError},
     pillar::{self, PillarError, PillarRequest},
     services::Services,
@@ -23,6 +24,7 @@ use crate::{
 
 mod bridge;
 mod progress;
+pub mod soft_kill;
 
 pub use bridge::{FileBridge, FunctionBridge, matcher};
 
@@ -101,7 +103,7 @@ pub async fn prepare(call: &CallContext, settings: Settings) -> Result<Prepared,
         pillar,
         opts: opts.into(),
         saltenv: settings.saltenv.or_else(|| services.config.str_opt("saltenv")),
-        series: Series::default(),
+        series: series(&services.config),
     };
     let handle = tokio::runtime::Handle::current();
     let sources = Sources {
@@ -145,6 +147,15 @@ impl Prepared {
         self.run_low(low).await
     }
 
+    /// Compiles, and runs the chunks of one ID with what they require; `None` when there is no such ID.
+    ///
+    /// # Errors
+    /// See [`NotRun`].
+    pub async fn run_id(&self, request: Request, id: &str) -> Result<Option<Map>, NotRun> {
+        let mut low = self.compiling(move |compiler| compiler.low(&request)).await?;
+        if low.keep_id(id) { self.run_low(low).await.map(Some) } else { Ok(None) }
+    }
+
     async fn run_low(&self, low: LowState) -> Result<Map, NotRun> {
         let functions: Arc<dyn StateFunctions> = Arc::new(Known(Arc::clone(&self.services)));
         let failhard = self.context.opts.get("failhard").is_some_and(Value::is_truthy);
@@ -165,6 +176,10 @@ impl Prepared {
                 }
                 Step::Call(call) => {
                     self.heed_cancel()?;
+                    if soft_kill::is_wanted(&self.progress.jid, &call.chunk.id) {
+                        run.stop();
+                        continue;
+                    }
                     let (start, began) = (chrono::Local::now().time(), Instant::now());
                     let context = StateContext {
                         services: Arc::clone(&self.services),
@@ -257,6 +272,16 @@ impl Prepared {
                 }
             }
         }
+    }
+}
+
+/// The Salt series to follow where they differ: `agent: salt_series:`, or the newest.
+#[must_use]
+pub fn series(config: &Config) -> Series {
+    match config.agent_opt("salt_series").map(ToString::to_string).as_deref() {
+        Some("3006") => Series::V3006,
+        Some("3007") => Series::V3007,
+        Some(_) | None => Series::V3008,
     }
 }
 

@@ -133,6 +133,14 @@ impl<'a> Compiler<'a> {
         if errors.is_empty() { Ok(state) } else { Err(errors) }
     }
 
+    /// The chunks of SLS files as they were declared, in their order: what `state.show_low_sls` shows. Neither extend nor
+    /// exclude, use or the requisites from the other side were applied.
+    pub fn show_low_sls(&self, mods: &[String]) -> Result<LowState, Vec<String>> {
+        let state = self.show_sls(mods)?;
+        let chunks = low::chunks(&state.high);
+        order::order(chunks, &state.rendered, self.sources.states.as_ref(), self.context.series)
+    }
+
     fn render(&self, matches: &[(String, Vec<String>)]) -> Result<HighState, Vec<String>> {
         let (state, errors) =
             include::Renderer::new(self.sources, self.context, &self.jinja, matches).render()?;
@@ -152,12 +160,6 @@ impl<'a> Compiler<'a> {
             return Err(vec!["Template does not render to a dictionary".to_owned()]);
         };
         verify::pad_functions(&mut high);
-        for (_, body) in high.iter_mut() {
-            if let Value::Map(body) = body {
-                body.entry_or_insert("__sls__", "template");
-                body.entry_or_insert("__env__", "base");
-            }
-        }
         include::auto_order(&mut high, &mut FIRST_ORDER.clone());
         Ok(HighState { high, ..HighState::default() })
     }

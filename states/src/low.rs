@@ -216,6 +216,13 @@ impl LowState {
         self.sequence.iter().filter(|visit| !visit.dry).map(|visit| &self.chunks[visit.chunk])
     }
 
+    /// Leaves the run with the chunks of one ID; what they require is still called. Whether there is such an ID.
+    pub fn keep_id(&mut self, id: &str) -> bool {
+        let chunks = &self.chunks;
+        self.sequence.retain(|visit| chunks[visit.chunk].id == id);
+        !self.sequence.is_empty()
+    }
+
     /// The list that `state.show_low_sls` and `state.show_lowstate` return.
     pub fn to_value(&self) -> Value {
         Value::List(self.in_order().map(|chunk| Value::Map(chunk.to_map())).collect())

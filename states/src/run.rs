@@ -213,6 +213,11 @@ impl Run {
         }
     }
 
+    /// Ends the run before the next chunk; listeners still hear of what changed.
+    pub fn stop(&mut self) {
+        self.stopped = true;
+    }
+
     /// How many chunks are through, and how many there are.
     pub fn progress(&self) -> (usize, usize) {
         (self.finished.len(), self.low.chunks.len())

@@ -9,7 +9,7 @@ use futures_util::future::BoxFuture;
 use states::{Map, Value};
 
 use crate::{
-    files::{FileClientError, SaltPath, hash_file, push},
+    files::{FileClientError, SaltPath, SourceHash, hash_file, is_web, push},
     modules::{Arguments, CallContext, FunctionSpec, Module, ModuleError},
     policy,
 };
@@ -36,13 +36,15 @@ impl Module for Cp {
     ) -> BoxFuture<'a, Result<Value, ModuleError>> {
         Box::pin(async move {
             match fun {
-                "get_file" | "get_url" => get_file(&args, call).await,
+                "get_file" => get_file(&args, call).await,
+                "get_url" => get_url(&args, call).await,
                 "get_file_str" => get_file_str(&args, call).await,
                 "cache_file" => cache_file(&args.text("path")?, &args, call).await,
                 "cache_files" => cache_files(&args, call).await,
                 "is_cached" => is_cached(&args, call),
                 "hash_file" => hash(&args, call).await,
                 "list_master" => list(&args, call).await,
+                "list_master_symlinks" => list_symlinks(&args, call).await,
                 "list_states" => list_states(&args, call).await,
                 "envs" => Ok(texts(call.services.files.envs().await.map_err(failed)?)),
                 "push" => push_file(&args, call).await,
@@ -75,25 +77,57 @@ async fn cached(url: &str, args: &Arguments, call: &CallContext) -> Result<Optio
 async fn get_file(args: &Arguments, call: &CallContext) -> Result<Value, ModuleError> {
     let (url, dest) = (args.text("path")?, args.text("dest")?);
     let Some(file) = cached(&url, args, call).await? else { return Ok("".into()) };
-    let name = url.rsplit('/').next().unwrap_or_default();
-    let mut dest = PathBuf::from(dest);
-    if dest.is_dir() || args.text("dest")?.ends_with('/') {
-        dest.push(name);
+    let name = url.split('?').next().unwrap_or_default().rsplit('/').next().unwrap_or_default();
+    placed(&file, &dest, name, args, call)
+}
+
+/// A file of this server, of another, or of this machine; without `dest` it stays in the cache, with `dest=None` its text
+/// is the answer.
+async fn get_url(args: &Arguments, call: &CallContext) -> Result<Value, ModuleError> {
+    let url = args.text("path")?;
+    let cached = cache_file(&url, args, call).await?;
+    let Some(file) = cached.as_str().map(PathBuf::from) else { return Ok(false.into()) };
+    if args.get("dest").is_nil() {
+        let content = tokio::fs::read(&file).await;
+        let content =
+            content.map_err(|error| ModuleError::Execution(format!("{}: {error}", file.display())))?;
+        return Ok(String::from_utf8_lossy(&content).into_owned().into());
+    }
+    let dest = args.get("dest").to_string();
+    if dest.is_empty() {
+        return Ok(cached);
+    }
+    let name = url.split('?').next().unwrap_or_default().rsplit('/').next().unwrap_or_default().to_owned();
+    placed(&file, &dest, &name, args, call)
+}
+
+/// Copies a cached file to its destination, which may be a folder.
+fn placed(
+    file: &Path,
+    dest: &str,
+    name: &str,
+    args: &Arguments,
+    call: &CallContext,
+) -> Result<Value, ModuleError> {
+    let mut place = PathBuf::from(dest);
+    if place.is_dir() || dest.ends_with('/') {
+        place.push(name);
     }
     let refuse = |error: std::io::Error| {
-        ModuleError::Execution(format!("{} cannot be written: {error}", dest.display()))
+        ModuleError::Execution(format!("{} cannot be written: {error}", place.display()))
     };
-    policy::may_write(&call.services.config, &dest)
+    policy::may_write(&call.services.config, &place)
         .map_err(|error| ModuleError::Execution(error.to_string()))?;
-    let folder = dest.parent().unwrap_or(Path::new("/"));
+    let folder = place.parent().unwrap_or(Path::new("/"));
     if !folder.is_dir() {
         if !args.truth("makedirs") {
             return Ok("".into());
         }
         std::fs::create_dir_all(folder).map_err(refuse)?;
     }
-    std::fs::copy(&file, &dest).map_err(refuse)?;
-    Ok(dest.to_string_lossy().into_owned().into())
+    let content = std::fs::read(file).map_err(refuse)?;
+    crate::files::replace(&place, &content).map_err(refuse)?;
+    Ok(place.to_string_lossy().into_owned().into())
 }
 
 async fn get_file_str(args: &Arguments, call: &CallContext) -> Result<Value, ModuleError> {
@@ -111,6 +145,15 @@ async fn cache_file(url: &str, args: &Arguments, call: &CallContext) -> Result<V
         let there = Path::new(local).is_file();
         return Ok(if there { local.into() } else { false.into() });
     }
+    if is_web(url) {
+        let wanted = args.keyword("source_hash").filter(|hash| hash.is_truthy());
+        let wanted = wanted.map(|hash| SourceHash::parse(&hash.to_string())).transpose();
+        let wanted = wanted.map_err(ModuleError::Execution)?;
+        let env = saltenv(args, call);
+        let file = call.services.files.cache_web(&env, url, wanted.as_ref()).await;
+        let file = file.map_err(|error| ModuleError::Execution(error.to_string()))?;
+        return Ok(file.to_string_lossy().into_owned().into());
+    }
     Ok(match cached(url, args, call).await? {
         Some(file) => file.to_string_lossy().into_owned().into(),
         None => false.into(),
@@ -126,7 +169,12 @@ async fn cache_files(args: &Arguments, call: &CallContext) -> Result<Value, Modu
 }
 
 fn is_cached(args: &Arguments, call: &CallContext) -> Result<Value, ModuleError> {
-    let (path, env) = SaltPath::parse(&args.text("path")?).map_err(failed)?;
+    let url = args.text("path")?;
+    if is_web(&url) {
+        let place = call.services.files.web_place(&saltenv(args, call), &url);
+        return Ok(if place.is_file() { place.to_string_lossy().into_owned().into() } else { "".into() });
+    }
+    let (path, env) = SaltPath::parse(&url).map_err(failed)?;
     let env = env.unwrap_or_else(|| saltenv(args, call));
     let place = call.services.config.cachedir.join("files").join(env).join(path.as_str());
     Ok(if place.is_file() { place.to_string_lossy().into_owned().into() } else { "".into() })
@@ -151,6 +199,12 @@ async fn list(args: &Arguments, call: &CallContext) -> Result<Value, ModuleError
     let files =
         call.services.files.list(&saltenv(args, call), &args.text("prefix")?).await.map_err(failed)?;
     Ok(texts(files))
+}
+
+async fn list_symlinks(args: &Arguments, call: &CallContext) -> Result<Value, ModuleError> {
+    let links = call.services.files.symlinks(&saltenv(args, call), &args.text("prefix")?).await;
+    let links: Map = links.map_err(failed)?.into_iter().collect();
+    Ok(links.into())
 }
 
 async fn list_states(args: &Arguments, call: &CallContext) -> Result<Value, ModuleError> {
@@ -235,7 +289,7 @@ const FUNCTIONS: &[FunctionSpec] = &[
     FunctionSpec {
         name: "get_url",
         signature: "path, dest='', saltenv=None, makedirs=False, source_hash=None",
-        doc: "Like cp.get_file; only salt:// sources can be fetched.",
+        doc: "Fetches a file of the file server or of a web server to a place on this machine, or into the cache.",
     },
     FunctionSpec {
         name: "hash_file",
@@ -251,6 +305,11 @@ const FUNCTIONS: &[FunctionSpec] = &[
         name: "list_master",
         signature: "saltenv=None, prefix=''",
         doc: "Lists the files of the file server.",
+    },
+    FunctionSpec {
+        name: "list_master_symlinks",
+        signature: "saltenv=None, prefix=''",
+        doc: "Lists the symbolic links of the file server with what they lead to.",
     },
     FunctionSpec {
         name: "list_states",

@@ -8,14 +8,22 @@
     reason = "data is asked for the shape it can have here; any other is one case"
 )]
 
+use std::path::PathBuf;
+
 use futures_util::future::BoxFuture;
 use states::{Compiler, Map, Request, Value};
 
 use crate::{
     job::{Queueing, StateHolder},
     modules::{Arguments, CallContext, FunctionSpec, Module, ModuleError},
-    state_run::{self, NotRun, Settings, all_succeeded},
+    policy,
+    state_run::{self, NotRun, Settings, all_succeeded, soft_kill},
 };
+
+mod functions;
+mod requests;
+
+use functions::FUNCTIONS;
 
 /// The module.
 pub struct State;
@@ -38,8 +46,15 @@ impl Module for State {
         Box::pin(async move {
             match fun {
                 "running" => Ok(running(call)),
-                "apply" | "sls" | "highstate" | "single" | "high" | "template_str" | "test" => {
-                    exclusive(fun, &args, call).await
+                "apply" | "sls" | "highstate" | "single" | "high" | "template_str" | "test" | "sls_id"
+                | "low" | "template" => exclusive(fun, &args, call).await,
+                "soft_kill" => {
+                    let id = args.optional_text("state_id")?;
+                    soft_kill::want(&args.text("jid")?, id.as_deref());
+                    Ok(Value::Nil)
+                }
+                "request" | "check_request" | "clear_request" | "run_request" => {
+                    requests::answer(fun, &args, call).await
                 }
                 _ => show(fun, &args, call).await,
             }
@@ -54,7 +69,15 @@ fn running(call: &CallContext) -> Value {
 
 /// Runs when it is this run's turn.
 async fn exclusive(fun: &str, args: &Arguments, call: &CallContext) -> Result<Value, ModuleError> {
-    let request = request(fun, args)?;
+    let request = match request(fun, args, call)? {
+        Ok(request) => {
+            Wanted { request, id: (fun == "sls_id").then(|| args.get("id_").to_string()), one: fun == "low" }
+        }
+        Err(errors) => {
+            call.set_retcode(1);
+            return Ok(Value::List(errors.into_iter().map(Value::from).collect()));
+        }
+    };
     let settings = settings(fun, args, call)?;
     if args.keyword("concurrent").is_some_and(Value::is_truthy) {
         return run(request, settings, call).await;
@@ -84,15 +107,34 @@ fn queueing(args: &Arguments, call: &CallContext) -> Queueing {
     }
 }
 
-async fn run(request: Request, settings: Settings, call: &CallContext) -> Result<Value, ModuleError> {
-    let done = match state_run::prepare(call, settings).await {
-        Ok(prepared) => prepared.run(request).await,
-        Err(not_run) => Err(not_run),
+/// What is run, and what of it.
+struct Wanted {
+    request: Request,
+    /// The only ID that is run.
+    id: Option<String>,
+    /// Whether the return is that of the one state, not a map of returns.
+    one: bool,
+}
+
+async fn run(wanted: Wanted, settings: Settings, call: &CallContext) -> Result<Value, ModuleError> {
+    let Wanted { request, id, one } = wanted;
+    let (mods, env) = (sls_names(&request), settings.saltenv.clone().unwrap_or_else(|| "base".to_owned()));
+    let done = match (state_run::prepare(call, settings).await, &id) {
+        (Ok(prepared), Some(id)) => prepared.run_id(request, id).await,
+        (Ok(prepared), None) => prepared.run(request).await.map(Some),
+        (Err(not_run), _) => Err(not_run),
     };
     match done {
-        Ok(returns) => {
+        Ok(Some(returns)) => {
             call.set_retcode(if all_succeeded(&returns) { 0 } else { 2 });
-            Ok(returns.into())
+            let first = returns.values().next().filter(|_| one).cloned();
+            Ok(first.unwrap_or_else(|| returns.into()))
+        }
+        Ok(None) => {
+            let id = id.unwrap_or_default();
+            Err(ModuleError::Invocation(format!(
+                "No matches for ID '{id}' found in SLS '{mods}' within saltenv '{env}'"
+            )))
         }
         Err(not_run) => refused(not_run, call),
     }
@@ -114,7 +156,59 @@ fn refused(not_run: NotRun, call: &CallContext) -> Result<Value, ModuleError> {
     }
 }
 
-fn request(fun: &str, args: &Arguments) -> Result<Request, ModuleError> {
+/// The SLS names of a request as they were given.
+fn sls_names(request: &Request) -> String {
+    match request {
+        Request::Sls { mods, .. } => mods.join(","),
+        Request::Highstate { .. } | Request::Single { .. } | Request::High(_) | Request::Template(_) => {
+            String::new()
+        }
+    }
+}
+
+/// What is asked for, or the compiler's refusal of it.
+fn request(
+    fun: &str,
+    args: &Arguments,
+    call: &CallContext,
+) -> Result<Result<Request, Vec<String>>, ModuleError> {
+    if fun == "low" {
+        return Ok(low_chunk(args.get("data")));
+    }
+    if fun == "template" {
+        let path = PathBuf::from(args.text("tem")?);
+        let path = if path.extension().is_some_and(|ending| ending == "sls") {
+            path
+        } else {
+            PathBuf::from(format!("{}.sls", path.display()))
+        };
+        policy::may_read(&call.services.config, &path)
+            .map_err(|error| ModuleError::Execution(error.to_string()))?;
+        let text = std::fs::read_to_string(&path)
+            .map_err(|error| ModuleError::Execution(format!("{}: {error}", path.display())))?;
+        return Ok(Ok(Request::Template(text)));
+    }
+    plain_request(fun, args).map(Ok)
+}
+
+/// A low chunk as a single state.
+fn low_chunk(data: &Value) -> Result<Request, Vec<String>> {
+    let part = |key: &str| data.get(key).filter(|value| !value.is_nil()).map(ToString::to_string);
+    let missing: Vec<String> = ["state", "fun", "name"]
+        .into_iter()
+        .filter(|key| part(key).is_none())
+        .map(|key| format!("Missing \"{key}\" data"))
+        .collect();
+    let (Some(state), Some(fun), Some(name)) = (part("state"), part("fun"), part("name")) else {
+        return Err(missing);
+    };
+    let own = |key: &Value| matches!(key.as_str(), Some("state" | "fun" | "name" | "order"));
+    let kwargs = data.as_map().into_iter().flatten().filter(|(key, _)| !own(key));
+    let kwargs = kwargs.map(|(key, value)| (key.clone(), value.clone())).collect();
+    Ok(Request::Single { fun: format!("{state}.{fun}"), name, kwargs })
+}
+
+fn plain_request(fun: &str, args: &Arguments) -> Result<Request, ModuleError> {
     let exclude = list(args.keyword("exclude"));
     let mods = || {
         let mods = list(args.keyword("mods"));
@@ -190,12 +284,13 @@ async fn show(fun: &str, args: &Arguments, call: &CallContext) -> Result<Value, 
         Ok(prepared) => prepared,
         Err(NotRun::Pillar(errors)) => {
             call.set_retcode(5);
-            let list = errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
-            return Err(ModuleError::Execution(format!("Pillar failed to render\n{list}")));
+            let list = errors.iter().map(|error| format!("- {error}")).collect::<Vec<_>>().join("\n");
+            let text = format!("Pillar failed to render. Additional info follows:\n\n{list}");
+            return Err(ModuleError::Execution(text));
         }
         Err(not_run) => return refused(not_run, call),
     };
-    let request = request(
+    let request = plain_request(
         if matches!(fun, "show_top" | "show_highstate" | "show_lowstate" | "show_states") {
             "highstate"
         } else {
@@ -221,8 +316,10 @@ fn steps(
 ) -> Result<Option<Value>, Vec<String>> {
     Ok(Some(match fun {
         "show_top" => compiler.top()?.into(),
-        "show_sls" | "show_highstate" => compiler.high(request)?.high.into(),
-        "show_low_sls" | "show_lowstate" => compiler.low(request)?.to_value(),
+        "show_sls" => compiler.show_sls(mods(request))?.high.into(),
+        "show_highstate" => compiler.high(request)?.high.into(),
+        "show_low_sls" => compiler.show_low_sls(mods(request))?.to_value(),
+        "show_lowstate" => compiler.low(request)?.to_value(),
         "show_states" => {
             let low = compiler.low(request)?;
             let mut names: Vec<&str> = Vec::new();
@@ -233,9 +330,9 @@ fn steps(
             }
             names.into_iter().map(Value::from).collect::<Vec<_>>().into()
         }
-        "sls_exists" => compiler.high(request).map(|_| Value::Bool(true))?,
+        "sls_exists" => compiler.show_sls(mods(request)).map(|_| Value::Bool(true))?,
         "id_exists" => {
-            let low = compiler.low(request)?;
+            let low = compiler.show_low_sls(mods(request))?;
             let known = |id: &Value| low.in_order().any(|chunk| Some(chunk.id.as_str()) == id.as_str());
             ids.iter().all(known).into()
         }
@@ -243,79 +340,10 @@ fn steps(
     }))
 }
 
-const RUN_DOC: &str = "test=True shows what would change; pillar={..} lays values over the pillar; queue=True waits for a run in progress, queue=N when fewer than N run or wait.";
-
-const FUNCTIONS: &[FunctionSpec] = &[
-    FunctionSpec {
-        name: "apply",
-        signature: "mods=None, **kwargs",
-        doc: "Applies the named SLS files, or the highstate when none is named. test=True shows what would change.",
-    },
-    FunctionSpec {
-        name: "high",
-        signature: "data, test=None, queue=None, **kwargs",
-        doc: "Runs high data given as a mapping.",
-    },
-    FunctionSpec {
-        name: "highstate",
-        signature: "test=None, queue=None, state_events=None, **kwargs",
-        doc: "Applies what the top file assigns to this minion. test=True shows what would change.",
-    },
-    FunctionSpec {
-        name: "id_exists",
-        signature: "ids, mods, test=None, queue=None, **kwargs",
-        doc: "Tells whether state IDs exist in SLS files.",
-    },
-    FunctionSpec { name: "running", signature: "concurrent=False", doc: "Lists the state run in progress." },
-    FunctionSpec {
-        name: "show_highstate",
-        signature: "queue=None, **kwargs",
-        doc: "Shows the high data of the highstate.",
-    },
-    FunctionSpec {
-        name: "show_low_sls",
-        signature: "mods, test=None, queue=None, **kwargs",
-        doc: "Shows the low data of SLS files.",
-    },
-    FunctionSpec {
-        name: "show_lowstate",
-        signature: "queue=None, **kwargs",
-        doc: "Shows the low data of the highstate.",
-    },
-    FunctionSpec {
-        name: "show_sls",
-        signature: "mods, test=None, queue=None, **kwargs",
-        doc: "Shows the high data of SLS files.",
-    },
-    FunctionSpec {
-        name: "show_states",
-        signature: "queue=None, **kwargs",
-        doc: "Lists the SLS files of the highstate.",
-    },
-    FunctionSpec {
-        name: "show_top",
-        signature: "queue=None, **kwargs",
-        doc: "Shows what the top file assigns to this minion.",
-    },
-    FunctionSpec {
-        name: "single",
-        signature: "fun, name, test=None, queue=None, **kwargs",
-        doc: "Runs one state function.",
-    },
-    FunctionSpec {
-        name: "sls",
-        signature: "mods, test=None, exclude=None, queue=None, sync_mods=None, state_events=None, **kwargs",
-        doc: RUN_DOC,
-    },
-    FunctionSpec {
-        name: "sls_exists",
-        signature: "mods, test=None, queue=None, **kwargs",
-        doc: "Tells whether SLS files exist and render.",
-    },
-    FunctionSpec {
-        name: "template_str",
-        signature: "tem, queue=None, **kwargs",
-        doc: "Runs an SLS given as text.",
-    },
-    FunctionSpec { name: "test", signature: "mods=None, **kwargs", doc: "Like state.apply with test=True." },
-];
+/// The SLS names of a request.
+fn mods(request: &Request) -> &[String] {
+    match request {
+        Request::Sls { mods, .. } => mods,
+        Request::Highstate { .. } | Request::Single { .. } | Request::High(_) | Request::Template(_) => &[],
+    }
+}

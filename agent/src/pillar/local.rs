@@ -14,7 +14,7 @@ use crate::{
     files,
     modules::merge_maps,
     services::Services,
-    state_run::{FileBridge, FunctionBridge, matcher},
+    state_run::{FileBridge, FunctionBridge, matcher, series},
 };
 
 /// Compiles the local pillar; the overlay is merged over it.
@@ -31,7 +31,7 @@ pub(super) async fn compile(
         pillar: Value::Map(request.overlay.clone()),
         opts: services.config.opts.clone().into(),
         saltenv: request.pillarenv.or(request.saltenv),
-        series: states::Series::default(),
+        series: series(&services.config),
     };
     let runtime = tokio::runtime::Handle::current();
     let functions: Arc<dyn Functions> =

@@ -100,18 +100,25 @@ async fn managed(args: &StateArgs, run: &StateContext) -> Result<StateReturn, St
     if !options.create && !expanded(&args.name).is_file() {
         return Ok(StateReturn::ok(format!("File {} is not present and is not set for creation", args.name)));
     }
-    disk::Owner::of(options.user.as_deref(), options.group.as_deref())?;
+    let dry = run.mode == RunMode::Test;
+    match disk::Owner::of(options.user.as_deref(), options.group.as_deref()) {
+        Ok(_) => {}
+        // A state before this one might make them.
+        Err(_) if dry => (options.user, options.group) = (None, None),
+        Err(why) => return Err(why),
+    }
     let path = target(&args.name)?;
     if path.is_dir() {
         return Err(format!("Specified target {} is a directory", args.name));
     }
-    let dry = run.mode == RunMode::Test;
     allowed(run, &path)?;
     if is_current(&options, args, run, &path).await {
         options.replace = false;
     }
     let content = match content::wanted(&options, args, run).await {
-        Err(why) if dry => return Err(why.trim_start_matches("Unable to manage file: ").to_owned()),
+        Err(why) if dry && !why.ends_with("none of the specified sources were found") => {
+            return Err(why.trim_start_matches("Unable to manage file: ").to_owned());
+        }
         other => other?,
     };
     if options.keep_mode {
@@ -179,6 +186,23 @@ pub(super) async fn cached_source(args: &StateArgs, run: &StateContext) -> Resul
     let own = StateArgs { args: map, ..args.clone() };
     let options = Options::read(&own)?;
     content::cached(&options, &own, run).await
+}
+
+/// The text of a script that a state of another module names: `source` or the name, rendered when it is a template.
+pub(super) async fn script(args: &StateArgs, run: &StateContext) -> Result<Vec<u8>, String> {
+    let mut own = args.clone();
+    if own.given("source").is_none() {
+        let name = args.name.split_whitespace().next().unwrap_or_default();
+        own.args.insert("source", name);
+    }
+    match own.text("template").as_deref() {
+        Some("jinja") => Ok(content::templated(&own, run).await?.concat().into_bytes()),
+        Some(other) => Err(format!("Specified template format {other} is not supported")),
+        None => {
+            let file = cached_source(&own, run).await?;
+            tokio::fs::read(&file).await.map_err(|error| format!("{}: {error}", file.display()))
+        }
+    }
 }
 
 /// Gives a path to an owner; whether it had another.

@@ -56,7 +56,9 @@ async fn patient(args: &StateArgs, run: &StateContext) -> StateReturn {
 async fn query(args: &StateArgs, run: &StateContext) -> StateReturn {
     let (wanted, status) = (args.given("match"), args.given("status"));
     if wanted.is_none() && status.is_none() {
-        return StateReturn::failed(" Either match text (match) or a status code (status) is required.");
+        let why = " Either match text (match) or a status code (status) is required.";
+        let extra = [("data", Map::new())].into_iter().collect();
+        return StateReturn { extra, ..StateReturn::failed(why) };
     }
     let dry = run.mode == RunMode::Test;
     let asked = request(args);

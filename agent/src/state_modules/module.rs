@@ -50,7 +50,8 @@ async fn called(args: &StateArgs, run: &StateContext) -> StateReturn {
 }
 
 async fn new_style(keys: &[String], args: &StateArgs, run: &StateContext) -> StateReturn {
-    let name = keys.iter().map(|key| Value::from(key.as_str())).collect::<Vec<_>>();
+    // Salt's name of the state is the list of its arguments.
+    let name = args.args.keys().filter(|key| key.as_str() != Some("name")).cloned().collect::<Vec<_>>();
     let functions = keys.iter().map(|key| key.split(':').next().unwrap_or_default());
     let (known, missing): (Vec<&str>, Vec<&str>) = functions.partition(|fun| run.offers(fun));
     let mut ret = if !missing.is_empty() || run.mode == RunMode::Test {

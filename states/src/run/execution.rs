@@ -245,6 +245,9 @@ impl Execution {
             timing.start = now;
         }
         returns::stamp(&mut ret, &self.chunk, timing, *run_num);
+        if self.chunk.keywords.get("parallel").is_some_and(Value::is_truthy) {
+            ret.insert("__parallel__", true);
+        }
         *run_num += 1;
         self.tell_attempts(&mut ret);
         ret

@@ -32,8 +32,7 @@ fn opened(args: &StateArgs, run: &StateContext) -> Result<Opened, String> {
         if dry {
             return touched.map(Opened::Answer);
         }
-        if !path.exists() {
-            touched?;
+        if touched.is_err() || !path.exists() {
             return Err(format!("{}: file not found", args.name));
         }
     }

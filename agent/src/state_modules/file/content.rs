@@ -22,7 +22,7 @@ use crate::{
     modules::lookup::traverse,
     policy,
     state_modules::{StateArgs, StateContext},
-    state_run::{FileBridge, FunctionBridge, matcher},
+    state_run::{FileBridge, FunctionBridge, matcher, series},
 };
 
 /// What was found.
@@ -316,7 +316,7 @@ async fn rendered(
         pillar: (*run.pillar).clone(),
         opts: run.services.config.opts.clone().into(),
         saltenv: Some(args.saltenv.clone()),
-        series: states::Series::default(),
+        series: series(&run.services.config),
     };
     let runtime = tokio::runtime::Handle::current();
     let services = Arc::clone(&run.services);

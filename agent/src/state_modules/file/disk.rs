@@ -262,14 +262,21 @@ pub(super) fn name_of(number: u32, table: &str) -> Option<String> {
     line.split(':').next().map(str::to_owned)
 }
 
-/// The name of the process' own user, and of that user's group.
-pub(super) fn own_names() -> (String, String) {
-    let owner = held_owner(Path::new("/proc/self"));
-    let user = owner.user.unwrap_or(0);
-    let group = fs::read_to_string("/etc/passwd").ok().and_then(|table| {
-        let line = table.lines().find(|line| line.split(':').nth(2) == Some(&user.to_string()))?;
-        line.split(':').nth(3)?.parse::<u32>().ok()
-    });
-    let named = |number: u32, table: &str| name_of(number, table).unwrap_or_else(|| number.to_string());
-    (named(user, "/etc/passwd"), named(group.unwrap_or(user), "/etc/group"))
+/// What a file that this process makes belongs to.
+pub(super) fn own_owner() -> Owner {
+    held_owner(Path::new("/proc/self"))
+}
+
+/// The name of the process' own user.
+pub(super) fn own_user() -> String {
+    let user = own_owner().user.unwrap_or(0);
+    name_of(user, "/etc/passwd").unwrap_or_else(|| user.to_string())
+}
+
+/// The group a user belongs to first; a user that is not there stands for a group of that name, as with Salt.
+pub(super) fn group_of(user: &str) -> String {
+    let table = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let line = table.lines().find(|line| line.split(':').next() == Some(user));
+    let group = line.and_then(|line| line.split(':').nth(3)?.parse::<u32>().ok());
+    group.and_then(|group| name_of(group, "/etc/group")).unwrap_or_else(|| user.to_owned())
 }

@@ -24,9 +24,8 @@ impl Link {
             return Err("Must provide name to file.symlink".to_owned());
         }
         let target = args.text("target").ok_or("Missing parameter target for state file.symlink")?;
-        let (own_user, own_group) = disk::own_names();
-        let user = args.text("user").unwrap_or(own_user);
-        let group = args.text("group").unwrap_or(own_group);
+        let user = args.text("user").unwrap_or_else(disk::own_user);
+        let group = args.text("group").unwrap_or_else(|| disk::group_of(&user));
         let mut errors = Vec::new();
         if !cfg!(windows) {
             if disk::Owner::of(Some(&user), None).is_err() {

@@ -80,10 +80,9 @@ fn wanted(args: &StateArgs, source: &Path, preserve: bool) -> Result<Permissions
     if preserve || cfg!(windows) {
         return Ok(Permissions::default());
     }
-    let (own_user, own_group) = disk::own_names();
     let mode = args.text("mode").map(|mode| disk::octal(&mode)).transpose()?;
-    let user = args.text("user").unwrap_or(own_user);
-    let group = args.text("group").unwrap_or(own_group);
+    let user = args.text("user").unwrap_or_else(disk::own_user);
+    let group = args.text("group").unwrap_or_else(|| disk::group_of(&user));
     Permissions::of(Some(user), Some(group), mode.or_else(|| disk::held_mode(source)))
 }
 

@@ -96,7 +96,7 @@ impl Plan {
 
     fn decide_owner(&mut self, options: &Options) -> Result<(), String> {
         let wanted = Owner::of(options.user.as_deref(), options.group.as_deref())?;
-        let held = held_owner(&self.path);
+        let held = if self.existed { held_owner(&self.path) } else { disk::own_owner() };
         self.owner.user = wanted.user.filter(|user| held.user != Some(*user));
         self.owner.group = wanted.group.filter(|group| held.group != Some(*group));
         for (key, wanted, name) in
@@ -156,6 +156,13 @@ impl Plan {
         if self.predicted.is_empty() {
             return StateReturn::ok(format!("The file {name} is in the correct state"));
         }
+        if let (false, Some(mode)) = (self.replaces, self.predicted.get("mode")) {
+            let held = held_mode(&self.path).map(mode_text).unwrap_or_default();
+            let comment = format!(
+                "File {name} will be updated with permissions {mode} from its current state of {held}"
+            );
+            return StateReturn::would_change(comment, self.predicted);
+        }
         let comment = format!(
             "The file {name} is set to be changed\nNote: No changes made, actual changes may\nbe different due to other states."
         );
@@ -182,6 +189,7 @@ impl Plan {
         let created_empty = matches!(self.changes.get("new"), Some(Value::Str(_)));
         Ok(match (self.changes.is_empty(), self.replaces) {
             (false, _) if created_empty => StateReturn::changed("Empty file", self.changes),
+            (false, false) if self.existed => StateReturn::changed("", self.changes),
             (false, _) => StateReturn::changed(format!("File {name} updated"), self.changes),
             (true, false) => {
                 StateReturn::ok(format!("File {name} exists with proper permissions. No changes made."))
