@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use tests::{
     binaries::{Profile, build},
-    memory::group_megabytes,
+    memory,
     process::Process,
     salt::{MasterSettings, SaltMaster, Series},
     scratch::Scratch,
@@ -104,7 +104,7 @@ fn measure(
     }
     let process = running.context("invariant: at least one start")?;
     thread::sleep(IDLE);
-    let idle_megabytes = Some(group_megabytes(process.pid())?);
+    let idle_megabytes = Some(memory::of_group(process.pid())?.all);
     let (ping_p50, ping_p95) = latencies(master, &id, pings)?;
     let states = Some(state_runs(master, &id, runs)?);
     Ok(Figures {

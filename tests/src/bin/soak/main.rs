@@ -1,7 +1,9 @@
 //! The soak: 10,000 pings and 1,000 state runs by a real master; every one must succeed, and the agent's memory at the end be
 //! within a tenth of its memory at the start.
 //!
-//! The start is after a short warm-up, in which whatever is made once is made. Memory is the PSS of the idle process.
+//! The start is after a short warm-up, in which whatever is made once is made. Judged is what the idle process allocated;
+//! all of its memory is printed beside it, which also counts the pages of the program's file, as they are first used, and
+//! less of them while other processes run the same program.
 
 use std::{
     fs,
@@ -17,7 +19,7 @@ use clap::Parser;
 use serde_json::{Value, json};
 use tests::{
     binaries::{Profile, build},
-    memory::group_megabytes,
+    memory::{self, Memory},
     minion::{Minion, Sut},
     process::Process,
     salt::{MasterSettings, SaltMaster, Series},
@@ -86,31 +88,29 @@ fn launch(minion: &Minion, program: &Path) -> Result<Process> {
 
 /// Runs everything; gives the growth as a share of the start.
 fn soak(master: &SaltMaster, agent: &Process, options: &Options) -> Result<f64> {
-    let fresh = idle_megabytes(agent)?;
+    say(&format!("fresh: {}", shown(idle(agent)?)))?;
     round(master, WARM_UP)?;
-    let start = idle_megabytes(agent)?;
-    say(&format!(
-        "fresh {fresh:.2} MB; start, after {} pings and {} state runs, {start:.2} MB",
-        WARM_UP.0, WARM_UP.1
-    ))?;
+    let start = idle(agent)?;
+    say(&format!("start, after {} pings and {} state runs: {}", WARM_UP.0, WARM_UP.1, shown(start)))?;
     for number in 1..=ROUNDS {
         let share = |all: u32| all * number / ROUNDS - all * (number - 1) / ROUNDS;
         let (ping, run) = round(master, (share(options.pings), share(options.state_runs)))?;
-        let now = group_megabytes(agent.pid())?;
+        let now = shown(memory::of_group(agent.pid())?);
         say(&format!(
-            "round {number}: ping {:.1} ms, state run {:.0} ms (medians), {now:.2} MB",
+            "round {number}: ping {:.1} ms, state run {:.0} ms (medians); {now}",
             ping * 1e3,
             run * 1e3
         ))?;
     }
-    let end = idle_megabytes(agent)?;
-    let growth = end / start - 1.0;
+    let end = idle(agent)?;
+    let growth = end.allocated / start.allocated - 1.0;
     say(&format!(
-        "{} pings and {} state runs, all successful; memory {start:.2} MB at the start, {end:.2} MB at the end, {:+.1}%",
+        "end, after {} pings and {} state runs: {}",
         options.pings,
         options.state_runs,
-        growth * 100.0
+        shown(end)
     ))?;
+    say(&format!("every job succeeded; what is allocated grew by {:+.1}%", growth * 100.0))?;
     Ok(growth)
 }
 
@@ -128,9 +128,13 @@ fn timed(master: &SaltMaster, fun: &str, arg: &Value, count: u32) -> Result<f64>
     taken.get(taken.len() / 2).copied().context("nothing was timed")
 }
 
-fn idle_megabytes(agent: &Process) -> Result<f64> {
+fn idle(agent: &Process) -> Result<Memory> {
     thread::sleep(IDLE);
-    group_megabytes(agent.pid())
+    memory::of_group(agent.pid())
+}
+
+fn shown(memory: Memory) -> String {
+    format!("{:.2} MB allocated, {:.2} MB in all", memory.allocated, memory.all)
 }
 
 /// Templates, files, requisites, and a change in each run.
