@@ -29,3 +29,4 @@ pub mod sync;
 pub mod tasks;
 pub mod text_edit;
 pub mod version;
+pub mod write;

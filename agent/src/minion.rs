@@ -116,6 +116,9 @@ struct Minion {
 impl Minion {
     async fn start(&self, events: mpsc::Receiver<LinkEvent>) {
         let tasks = &self.services.tasks;
+        if let Err(error) = self.services.writes.start().await {
+            tracing::error!(%error, "the declared writes could not be read");
+        }
         if let Err(error) = self.acceptor.return_interrupted().await {
             tracing::error!(%error, "interrupted jobs could not be returned");
         }

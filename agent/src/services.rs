@@ -24,6 +24,7 @@ use crate::{
     store::Store,
     sync::{SyncRoom, SyncScheduler},
     tasks::Tasks,
+    write::WriteRoom,
 };
 
 /// The process' shared parts.
@@ -52,6 +53,8 @@ pub struct Services {
     pub schedule: Schedule,
     /// The sync jobs.
     pub syncs: Arc<SyncScheduler>,
+    /// The writes.
+    pub writes: WriteRoom,
     /// The execution modules.
     pub modules: ModuleTable,
     /// The state modules.
@@ -82,6 +85,7 @@ impl Services {
             beacons: Beacons::of(&config),
             schedule: Schedule::of(&config),
             syncs: Arc::new(SyncScheduler::new(SyncRoom::new(&config, Arc::clone(&store), tasks.clone()))),
+            writes: WriteRoom::new(&config, Arc::clone(&store), tasks.clone()),
             config,
             link,
             store,
