@@ -1,4 +1,5 @@
-//! The permissions that a definition needs, and no others: derived from its statements.
+//! The permissions that a definition needs, and no others: derived from its words alone, so that they can be granted
+//! before anything looks at the tables.
 //!
 //! UPDATE and SELECT are by column; INSERT and DELETE are not, because SQL Server knows them for whole tables only.
 
@@ -61,12 +62,6 @@ impl Needs {
         }
         let read = assigned.iter().filter(|a| matches!(a.operand, Operand::Next | Operand::Add(_)));
         self.read(table, read.map(|assignment| assignment.column.clone()).collect());
-        // `test=True` names the rows it would touch by their key.
-        if !statement.filter().is_empty()
-            && let Some(shape) = spec.shape.table(table)
-        {
-            self.read(table, shape.key.iter().filter_map(|key| SqlName::new(key.clone()).ok()).collect());
-        }
         if let (Once::ExternalId(column), Some(first)) = (&spec.once, spec.statements.first()) {
             self.read(&first.table, vec![column.clone()]);
         }

@@ -12,7 +12,7 @@ use crate::mssql::quote::SqlName;
 use crate::mssql::{Param, Rows, Session, SqlError};
 
 use super::attempt::Attempt;
-use super::definition::{Once, Precondition, Statement};
+use super::definition::{Once, Precondition, Statement, same_name};
 use super::error::WriteError;
 use super::kind::Kind;
 use super::ledger::Ledger;
@@ -168,10 +168,19 @@ impl Showing<'_> {
         Ok(())
     }
 
+    /// The primary key, when the write may read it; else the columns that find the rows.
     fn key_of(&self, statement: &Statement) -> Vec<SqlName> {
-        let shape = self.attempt.spec.shape.table(&statement.table);
-        let names = shape.map(|shape| shape.key.clone()).unwrap_or_default();
-        names.into_iter().filter_map(|name| SqlName::new(name).ok()).collect()
+        let spec = self.attempt.spec;
+        let touched = spec.touched();
+        let read = touched.iter().find(|(table, _)| **table == statement.table).map(|(_, columns)| columns);
+        let key = spec.shape.table(&statement.table).map(|shape| shape.key.as_slice()).unwrap_or_default();
+        let is_read = |name: &String| {
+            read.is_some_and(|columns| columns.iter().any(|column| same_name(column.as_str(), name)))
+        };
+        if !key.is_empty() && key.iter().all(is_read) {
+            return key.iter().filter_map(|name| SqlName::new(name.clone()).ok()).collect();
+        }
+        statement.filter().iter().map(|condition| condition.column.clone()).collect()
     }
 
     fn step(&mut self, name: &str, sql: &Sql, rows: Option<u64>) {
