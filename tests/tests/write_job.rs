@@ -7,6 +7,8 @@
 mod practice;
 #[path = "sync_job/sim.rs"]
 mod sim;
+#[path = "write_job/tree.rs"]
+mod tree;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
