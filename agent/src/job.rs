@@ -3,7 +3,8 @@
 //! A publish is matched against this minion, its jid is recorded before anything runs, its function runs as a
 //! task of its own, and its return goes through a durable queue. `test.ping`, `saltutil.find_job` and the like
 //! are answered without waiting for any other job. Invariants: a jid runs at most once, also across restarts;
-//! every accepted jid gets exactly one return; at most one `state.*` run at a time.
+//! every accepted jid gets exactly one return; at most one `state.*` run at a time. One kind of job is taken up again after a
+//! restart: a write, which its request id makes happen once.
 //! Behaviour: `salt/minion.py` (`_handle_decoded_payload`, `_thread_return`) and `salt/utils/minion.py`.
 #![expect(
     clippy::wildcard_enum_match_arm,
@@ -24,6 +25,7 @@ pub mod missed;
 pub mod outcome;
 pub mod progress;
 pub mod queue;
+pub mod redact;
 pub mod slot;
 
 #[cfg(test)]
@@ -76,6 +78,15 @@ impl Job {
         }
     }
 
+    /// The arguments of a job that is one write.
+    #[must_use]
+    pub fn write(&self) -> Option<&[Value]> {
+        match &self.calls {
+            Calls::One(fun, args) if fun == redact::SUBMIT => Some(args),
+            Calls::One(..) | Calls::Several(_) => None,
+        }
+    }
+
     /// Whether the job is answered at once, beside everything that runs, and needs no record: it reads only
     /// memory, and running it twice does no harm.
     #[must_use]
@@ -121,6 +132,7 @@ impl JobTable {
     ) -> (CancellationToken, Registered<'t>) {
         let cancel = parent.child_token();
         let mut shown: Map = job.load.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
+        shown.insert("arg", redact::shown_args(job));
         shown.insert("pid", i64::from(std::process::id()));
         self.running().insert(job.jid.clone(), RunningJob { shown, cancel: cancel.clone() });
         (cancel, Registered { table: self, jid: job.jid.clone() })

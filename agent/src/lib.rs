@@ -32,3 +32,4 @@ pub mod sync;
 pub mod tasks;
 pub mod text_edit;
 pub mod version;
+pub mod write;

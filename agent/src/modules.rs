@@ -12,6 +12,7 @@ use std::{
         Arc,
         atomic::{AtomicI64, Ordering},
     },
+    time::SystemTime,
 };
 
 use futures_util::future::BoxFuture;
@@ -38,6 +39,7 @@ mod mine;
 mod mssql;
 mod mssql_grant;
 mod mssql_sync;
+mod mssql_write;
 mod pillar;
 mod saltutil;
 mod schedule;
@@ -89,6 +91,8 @@ pub struct CallContext {
     pub jid: Option<String>,
     /// The publish load's fields, handed to `**kwargs` functions as `__pub_*`.
     pub publish: Map,
+    /// When the job was accepted; a job that is taken up again after a restart keeps its moment.
+    pub accepted: Option<SystemTime>,
     /// Cancelled when the job is killed or the process ends.
     pub cancel: CancellationToken,
     pillar: Option<Arc<Value>>,
@@ -99,7 +103,15 @@ impl CallContext {
     /// A context without a job.
     #[must_use]
     pub fn new(services: Arc<Services>, cancel: CancellationToken) -> Self {
-        Self { services, jid: None, publish: Map::new(), cancel, pillar: None, retcode: AtomicI64::new(0) }
+        Self {
+            services,
+            jid: None,
+            publish: Map::new(),
+            accepted: None,
+            cancel,
+            pillar: None,
+            retcode: AtomicI64::new(0),
+        }
     }
 
     /// The context of a published job.
@@ -154,6 +166,7 @@ pub fn built_in() -> Vec<Box<dyn Module>> {
         Box::new(mssql::Mssql),
         Box::new(mssql_grant::MssqlGrant),
         Box::new(mssql_sync::MssqlSync),
+        Box::new(mssql_write::MssqlWrite),
         Box::new(pillar::Pillar),
         Box::new(saltutil::Saltutil),
         Box::new(schedule::Schedule),

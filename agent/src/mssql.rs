@@ -16,4 +16,4 @@ mod session;
 
 pub use error::SqlError;
 pub use options::{ConnectionOptions, Encryption, OptionsError};
-pub use session::{Param, Rows, Session};
+pub use session::{PROGRAM_NAME, Param, Rows, Session};

@@ -25,6 +25,7 @@ use crate::{
     store::Store,
     sync::{SyncRoom, SyncScheduler, herald::Herald},
     tasks::Tasks,
+    write::WriteRoom,
 };
 
 /// The process' shared parts.
@@ -53,6 +54,8 @@ pub struct Services {
     pub schedule: Schedule,
     /// The sync jobs.
     pub syncs: Arc<SyncScheduler>,
+    /// The writes.
+    pub writes: WriteRoom,
     /// The execution modules.
     pub modules: ModuleTable,
     /// The state modules.
@@ -88,6 +91,7 @@ impl Services {
                 herald: Herald::new(Arc::clone(&link), tasks.clone()),
                 ..SyncRoom::new(&config, Arc::clone(&store), tasks.clone())
             })),
+            writes: WriteRoom::new(&config, Arc::clone(&store), tasks.clone()),
             config,
             link,
             store,

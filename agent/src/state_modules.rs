@@ -30,6 +30,7 @@ mod mssql_login;
 mod mssql_role;
 mod mssql_sync;
 mod mssql_user;
+mod mssql_write;
 mod schedule;
 mod service;
 mod test;
@@ -150,6 +151,7 @@ pub fn built_in() -> Vec<Box<dyn StateModule>> {
         Box::new(mssql_role::MssqlRole),
         Box::new(mssql_sync::MssqlSync),
         Box::new(mssql_user::MssqlUser),
+        Box::new(mssql_write::MssqlWrite),
         Box::new(schedule::Schedule),
         Box::new(service::Service),
         Box::new(test::Test),

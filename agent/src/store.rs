@@ -1,10 +1,10 @@
 //! The agent's local ledger: one SQLite file in WAL mode with full sync.
 //!
 //! Owns opening, migrations and the single writer. What is in the tables belongs to the rooms below: `store/jobs.rs`
-//! keeps jids and waiting returns, `store/sync.rs`
-//! keeps sync jobs, watermarks and the spool index. Invariants: a closure given to [`Store::with`] is one transaction,
-//! it commits only when it returns `Ok`; no password and no row value is stored in clear ([`Store::seal`]); a store
-//! written by a newer agent is refused, never guessed at.
+//! keeps jids and waiting returns, `store/sync.rs` keeps sync jobs, watermarks and the spool index, `store/writes.rs`
+//! declared writes and the outcomes of requests. Invariants: a closure given to [`Store::with`] is one transaction, it
+//! commits only when it returns `Ok`; no password and no row value is stored in clear ([`Store::seal`]); a store written
+//! by a newer agent is refused, never guessed at.
 
 pub mod access;
 mod error;
@@ -14,6 +14,7 @@ mod migrations;
 mod secret;
 pub mod sync;
 pub mod sync_rows;
+pub mod writes;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};

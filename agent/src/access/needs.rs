@@ -15,6 +15,7 @@ use crate::services::Services;
 use crate::state_modules::StateContext;
 use crate::sync::check::{CursorRequest, JobRequest};
 use crate::sync::explain;
+use crate::write::definition::WriteSpec;
 
 use super::permission::Permission;
 use super::required::{Requester, RequesterKind, RequiredPermission, Requirement, Requires};
@@ -61,7 +62,10 @@ impl Needs {
     pub async fn declared(services: &Services) -> Result<Self, AccessError> {
         let jobs = services.syncs.status(None).await;
         let jobs = jobs.map_err(|error| AccessError::Conflict(explain(&error)))?;
-        Ok(Self(jobs.iter().map(|job| job.state.spec.requirement()).collect()))
+        let writes = services.writes.book.all().await;
+        let writes = writes.map_err(|error| AccessError::Conflict(error.to_string()))?;
+        let of_writes = writes.iter().map(|declared| declared.spec.requirement());
+        Ok(Self(jobs.iter().map(|job| job.state.spec.requirement()).chain(of_writes).collect()))
     }
 
     /// What is declared once this state run is through, of the logins that `scope` covers. The session must be in the
@@ -83,6 +87,11 @@ impl Needs {
                     needs.0.extend(sync_job(run, session.as_deref_mut(), scope, chunk).await?);
                 }
                 ("mssql_sync", "absent") => needs.drop_of(&by(RequesterKind::SyncJob)),
+                ("mssql_write", "present") => {
+                    needs.drop_of(&by(RequesterKind::Write));
+                    needs.0.extend(write(run, scope, chunk)?);
+                }
+                ("mssql_write", "absent") => needs.drop_of(&by(RequesterKind::Write)),
                 _ => {}
             }
         }
@@ -186,6 +195,16 @@ pub async fn workers(run: &StateContext) -> Result<Vec<(String, String)>, Access
         }
     }
     Ok(workers)
+}
+
+/// A write that this run is to declare, when its login is meant: its words name all it needs.
+fn write(run: &StateContext, scope: &Scope, chunk: &LowChunk) -> Result<Option<Requirement>, AccessError> {
+    let opts = &run.services.config.opts;
+    let sources = OptionSources { arguments: &chunk.args, opts, pillar: &run.pillar, taken: &[] };
+    let told = |error| AccessError::Conflict(format!("write {}: {error}", chunk.name));
+    let spec = WriteSpec::read(&chunk.name, &sources).map_err(told)?;
+    let meant = scope.covers(&spec.connection.server, &spec.connection.user);
+    Ok(meant.then(|| spec.requirement()))
 }
 
 /// A sync job that this run is to declare, when it is in scope.

@@ -102,7 +102,8 @@ async fn outcome(services: &Arc<Services>, fun: &str, args: &CallArgs) -> Outcom
     ]
     .into_iter()
     .collect();
-    let origin = execute::Origin { jid: publish.get("jid").map(ToString::to_string), publish };
+    let jid = publish.get("jid").map(ToString::to_string);
+    let origin = execute::Origin { jid, publish, accepted: None };
     let called = execute::execute(services, fun, all.clone(), origin, CancellationToken::new());
     let outcome = if print::errors_are_terminal() {
         tokio::select! {

@@ -1,6 +1,9 @@
 //! Accepting a publish: is it for this minion, was it seen, and its way to a return.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use futures_util::{StreamExt, stream};
 use proto::{
@@ -8,19 +11,23 @@ use proto::{
     target::{self, DEFAULT_DELIMITER, MinionFacts, TargetType},
 };
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
 use super::{
     Calls, Job, Outcome,
-    execute::{Origin, execute},
+    execute::{Origin, execute, split},
     outcome::return_load,
     queue::ReturnQueue,
+    redact,
 };
 use crate::{
     data_store,
+    modules::Signature,
     release::held,
     schedule::entry::{Entry, Returns},
     services::Services,
     store::{StoreError, jobs},
+    write::room::Arrival,
 };
 
 /// Accepts publishes and runs them.
@@ -55,7 +62,23 @@ impl Acceptor {
         }
         let this = self.clone();
         let name = format!("job {}", job.jid);
-        drop(self.services.tasks.spawn(name, async move { this.run(job).await }));
+        let place = self.arrive(&job);
+        drop(self.services.tasks.spawn(name, async move {
+            this.run(job).await;
+            drop(place);
+        }));
+    }
+
+    /// A write takes its place in the order of its entity now, not when its task comes to run.
+    fn arrive(&self, job: &Job) -> Option<Arrival> {
+        let args = job.write()?.iter().map(states::to_value).collect();
+        let (_, spec) = self.services.modules.find(redact::SUBMIT)?;
+        let signature = Signature::parse(spec.signature);
+        let (positional, keywords) = split(args, &signature);
+        let bound = signature.bind(spec.name, positional, keywords).ok()?;
+        let params = bound.get("params").as_map().cloned().unwrap_or_default();
+        let (write, request) = (bound.text("name").ok()?, bound.text("request").ok()?);
+        self.services.writes.arrive(&job.jid, &write, &request, &params)
     }
 
     /// Runs a function of this minion's own will; the master gives the return a jid.
@@ -66,7 +89,7 @@ impl Acceptor {
         let this = self.clone();
         let name = format!("own {fun}");
         drop(self.services.tasks.spawn(name, async move {
-            let outcomes = this.call_all(&job, &this.services.tasks.token()).await;
+            let outcomes = this.call_all(&job, (None, &this.services.tasks.token())).await;
             let load = return_load(&job, &outcomes);
             held::hold(&this.services, None, &load).await;
             this.queue.enqueue(load).await;
@@ -84,7 +107,7 @@ impl Acceptor {
         let fun = Value::from(entry.fun.as_str());
         let load = [("jid", Value::from("req")), ("tgt", "*".into()), ("fun", fun), ("arg", arg.into())];
         let Some(job) = Job::from_load(load.into_iter().collect()) else { return };
-        let outcomes = self.call_all(&job, &self.services.tasks.token().child_token()).await;
+        let outcomes = self.call_all(&job, (None, &self.services.tasks.token().child_token())).await;
         let mut load = return_load(&job, &outcomes);
         held::hold(&self.services, None, &load).await;
         if entry.returns == Returns::Nobody {
@@ -101,15 +124,24 @@ impl Acceptor {
         self.queue.enqueue(load).await;
     }
 
-    /// Returns the jobs that a restart interrupted, under their own jids.
+    /// Returns the jobs that a restart interrupted, under their own jids. Writes are taken up again: their request id
+    /// makes them happen once, and their sender waits for an outcome.
     ///
     /// # Errors
     /// The store refused.
     pub async fn return_interrupted(&self) -> Result<(), StoreError> {
         for left in self.services.store.run(jobs::unfinished).await? {
-            let load = msgpack::decode(&left.load).ok().and_then(Value::into_map).unwrap_or_default();
+            let load = self.services.store.unseal(&purpose(&left.jid), &left.load).unwrap_or(left.load);
+            let load = msgpack::decode(&load).ok().and_then(Value::into_map).unwrap_or_default();
             let Some(job) = Job::from_load(load) else { continue };
             if held::is_held(&self.services, &left.jid).await {
+                continue;
+            }
+            if job.write().is_some() {
+                self.take_up(
+                    job,
+                    UNIX_EPOCH + Duration::from_secs(left.accepted.try_into().unwrap_or_default()),
+                );
                 continue;
             }
             tracing::warn!(jid = left.jid, fun = job.fun_text(), "a restart interrupted this job");
@@ -152,19 +184,45 @@ impl Acceptor {
     async fn run(&self, job: Job) {
         let (cancel, _registered) = self.services.jobs.register(&job, &self.services.tasks.token());
         if job.is_instant() {
-            let outcomes = self.call_all(&job, &cancel).await;
+            let outcomes = self.call_all(&job, (None, &cancel)).await;
             self.queue.send_now(return_load(&job, &outcomes)).await;
             return;
         }
-        let (jid, record) = (job.jid.clone(), msgpack::encode_map(&job.load));
-        match self.services.store.run(move |tx| jobs::accept(tx, &jid, &record)).await {
+        let accepted = SystemTime::now();
+        match self.accept(&job, accepted).await {
             Ok(true) => {}
             Ok(false) => return tracing::info!(jid = job.jid, "a jid that ran before was dropped"),
             Err(error) => tracing::error!(jid = job.jid, %error, "the job runs unrecorded"),
         }
+        self.run_accepted(&job, accepted, &cancel).await;
+    }
+
+    async fn accept(&self, job: &Job, accepted: SystemTime) -> Result<bool, StoreError> {
+        let jid = job.jid.clone();
+        let record = self.services.store.seal(&purpose(&jid), &msgpack::encode_map(&job.load))?;
+        let seconds = accepted.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
+        self.services.store.run(move |tx| jobs::accept(tx, &jid, &record, seconds)).await
+    }
+
+    /// Runs a write again that a restart interrupted.
+    fn take_up(&self, job: Job, accepted: SystemTime) {
+        tracing::info!(jid = job.jid, "a write that a restart interrupted is taken up again");
+        let (this, place) = (self.clone(), self.arrive(&job));
+        let name = format!("job {}", job.jid);
+        drop(self.services.tasks.spawn(name, async move {
+            let (cancel, _registered) = this.services.jobs.register(&job, &this.services.tasks.token());
+            this.run_accepted(&job, accepted, &cancel).await;
+            drop(place);
+        }));
+    }
+
+    async fn run_accepted(&self, job: &Job, accepted: SystemTime, cancel: &CancellationToken) {
+        // Writes have an order and a bound of their own, which this one would get in the way of.
+        let turn = async { if job.write().is_some() { None } else { self.turns.acquire().await.ok() } };
         let outcomes = tokio::select! {
-            turn = self.turns.acquire() => {
-                let outcomes = self.call_all(&job, &cancel).await;
+            turn = turn => {
+                let outcomes = self.call_all(job, (Some(accepted), cancel)).await;
                 drop(turn);
                 outcomes
             }
@@ -174,15 +232,19 @@ impl Acceptor {
             // The process is ending: the job stays unfinished and is reported by the next one.
             return;
         }
-        let load = return_load(&job, &outcomes);
+        let load = return_load(job, &outcomes);
         if !held::hold(&self.services, Some(&job.jid), &load).await {
             self.queue.finish(load).await;
         }
     }
 
-    async fn call_all(&self, job: &Job, cancel: &tokio_util::sync::CancellationToken) -> Vec<Outcome> {
+    async fn call_all(
+        &self,
+        job: &Job,
+        (accepted, cancel): (Option<SystemTime>, &CancellationToken),
+    ) -> Vec<Outcome> {
         let publish = states::to_value(&job.load).as_map().cloned().unwrap_or_default();
-        let origin = Origin { jid: Some(job.jid.clone()), publish };
+        let origin = Origin { jid: Some(job.jid.clone()), publish, accepted };
         let calls = match &job.calls {
             Calls::One(fun, args) => vec![(fun.clone(), args.clone())],
             Calls::Several(calls) => calls.clone(),
@@ -199,6 +261,10 @@ impl Acceptor {
         };
         stream::iter(calls).then(call).collect().await
     }
+}
+
+fn purpose(jid: &str) -> String {
+    format!("job load {jid}")
 }
 
 /// How many jobs run at once when `process_count_max` is unset; more wait their turn.

@@ -4,7 +4,10 @@
     reason = "data is asked for the shape it can have here; any other is one case"
 )]
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use states::{Map, Value};
 use tokio_util::sync::CancellationToken;
@@ -22,6 +25,8 @@ pub struct Origin {
     pub jid: Option<String>,
     /// The publish load, for `__pub_*` keywords.
     pub publish: Map,
+    /// When the job was accepted.
+    pub accepted: Option<SystemTime>,
 }
 
 /// Calls one function and never fails: whatever goes wrong is the outcome's text.
@@ -36,6 +41,7 @@ pub async fn execute(
     if let Some(jid) = &origin.jid {
         call = call.of_job(jid, origin.publish.clone());
     }
+    call.accepted = origin.accepted;
     let Some((_, spec)) = services.modules.find(fun) else {
         tracing::info!(fun, "unknown function");
         return Outcome::of_error(ModuleError::NotAvailable { fun: fun.to_owned() }, fun, "");
@@ -75,7 +81,7 @@ async fn until_cancelled<T>(
 
 /// Parts positional from keyword arguments: maps marked `__kwarg__`, and texts `name=value` whose name the
 /// function takes, as Salt's `load_args_and_kwargs` does.
-fn split(args: Vec<Value>, signature: &Signature) -> (Vec<Value>, Map) {
+pub(super) fn split(args: Vec<Value>, signature: &Signature) -> (Vec<Value>, Map) {
     let (mut positional, mut keywords) = (Vec::new(), Map::new());
     for arg in args {
         match arg {

@@ -5,7 +5,7 @@
 
 use proto::{Map, Value};
 
-use super::{Calls, Job};
+use super::{Calls, Job, redact};
 use crate::modules::ModuleError;
 
 /// What came of one function.
@@ -58,10 +58,8 @@ fn says_failed(value: &states::Value) -> bool {
 pub fn return_load(job: &Job, outcomes: &[Outcome]) -> Map {
     let mut load = Map::new();
     load.insert("jid", job.jid.as_str());
-    for key in ["fun", "arg"] {
-        let echo = job.load.get(key).cloned().unwrap_or_default();
-        load.insert(if key == "arg" { "fun_args" } else { key }, echo);
-    }
+    load.insert("fun", job.load.get("fun").cloned().unwrap_or_default());
+    load.insert("fun_args", redact::shown_args(job));
     match &job.calls {
         Calls::One(..) => {
             let Some(outcome) = outcomes.first() else { return load };

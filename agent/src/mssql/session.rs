@@ -71,6 +71,18 @@ impl Session {
         self.noted(done)
     }
 
+    /// Runs statements with parameters `@P1 …` and gives the rows of the last result: a trigger may answer before it.
+    ///
+    /// # Errors
+    /// The server's error, or a broken connection.
+    pub async fn last(&mut self, sql: &str, params: &[Param]) -> Result<Rows, SqlError> {
+        let done = match bound(sql, params).query(&mut self.client).await {
+            Ok(stream) => stream.into_results().await,
+            Err(error) => Err(error),
+        };
+        Ok(self.noted(done)?.pop().unwrap_or_default())
+    }
+
     /// Runs one statement with parameters and streams its rows; the caller reads it to the end or drops the session.
     ///
     /// # Errors

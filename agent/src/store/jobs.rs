@@ -2,7 +2,7 @@
 //!
 //! A jid is recorded before its job runs, and its return is queued in the transaction that marks it done, so a
 //! crash at any point leaves either a job to report as interrupted or a return to send: never both, never
-//! neither. Loads are kept as Salt's msgpack. Bounds: [`KEPT_JIDS`] finished jids; of returns as much as
+//! neither. Loads are kept sealed, because arguments may be anybody's secrets; returns are Salt's msgpack. Bounds: [`KEPT_JIDS`] finished jids; of returns as much as
 //! [`Entry::most`] says. A return for which there is no room is replaced by a notice that it is lost, so that its job
 //! still ends; notices have [`NOTICE_BYTES`] of their own.
 
@@ -11,7 +11,8 @@ use rusqlite::{OptionalExtension, Transaction, params};
 use super::StoreError;
 
 /// The tables' steps, oldest first.
-pub(super) const MIGRATIONS: &[&str] = &["
+pub(super) const MIGRATIONS: &[&str] = &[
+    "
     CREATE TABLE job (
         jid     TEXT PRIMARY KEY,
         load    BLOB,              -- the publish load until the job is done
@@ -23,7 +24,11 @@ pub(super) const MIGRATIONS: &[&str] = &["
         jid     TEXT NOT NULL,
         load    BLOB NOT NULL      -- the return load
     ) STRICT;
-"];
+",
+    "
+    ALTER TABLE job ADD COLUMN accepted INTEGER NOT NULL DEFAULT 0;  -- seconds since 1970
+",
+];
 
 /// A queued return.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,16 +44,21 @@ pub struct QueuedReturn {
 pub struct Unfinished {
     /// The job id.
     pub jid: String,
-    /// The publish load as msgpack.
+    /// The publish load as it was recorded.
     pub load: Vec<u8>,
+    /// When it was accepted, in seconds since 1970.
+    pub accepted: i64,
 }
 
-/// Records a jid before its job runs. `false` when it was accepted before, so it must not run again.
+/// Records a jid before its job runs, at `accepted` seconds since 1970. `false` when it was accepted before, so it must not run again.
 ///
 /// # Errors
 /// SQLite refused a statement.
-pub fn accept(tx: &Transaction<'_>, jid: &str, load: &[u8]) -> Result<bool, StoreError> {
-    let fresh = tx.execute("INSERT OR IGNORE INTO job (jid, load) VALUES (?1, ?2)", params![jid, load])?;
+pub fn accept(tx: &Transaction<'_>, jid: &str, load: &[u8], accepted: i64) -> Result<bool, StoreError> {
+    let fresh = tx.execute(
+        "INSERT OR IGNORE INTO job (jid, load, accepted) VALUES (?1, ?2, ?3)",
+        params![jid, load, accepted],
+    )?;
     Ok(fresh == 1)
 }
 
@@ -142,8 +152,12 @@ pub fn waiting(tx: &Transaction<'_>) -> Result<i64, StoreError> {
 /// # Errors
 /// SQLite refused a statement.
 pub fn unfinished(tx: &Transaction<'_>) -> Result<Vec<Unfinished>, StoreError> {
-    let mut query = tx.prepare("SELECT jid, coalesce(load, x'') FROM job WHERE done = 0 ORDER BY jid")?;
-    let rows = query.query_map([], |row| Ok(Unfinished { jid: row.get(0)?, load: row.get(1)? }))?;
+    let mut query =
+        tx.prepare("SELECT jid, coalesce(load, x''), accepted FROM job WHERE done = 0 ORDER BY jid")?;
+    let read = |row: &rusqlite::Row<'_>| {
+        Ok(Unfinished { jid: row.get(0)?, load: row.get(1)?, accepted: row.get(2)? })
+    };
+    let rows = query.query_map([], read)?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
@@ -173,19 +187,19 @@ mod tests {
     #[test]
     fn accepts_a_jid_once_even_after_a_restart() {
         let (dir, first) = store();
-        assert!(first.with(|tx| accept(tx, "20261122104500000001", b"load")).unwrap());
-        assert!(!first.with(|tx| accept(tx, "20261122104500000001", b"load")).unwrap());
+        assert!(first.with(|tx| accept(tx, "20261122104500000001", b"load", 7)).unwrap());
+        assert!(!first.with(|tx| accept(tx, "20261122104500000001", b"load", 7)).unwrap());
         drop(first);
         let again = Store::open(&dir.path().join("store.sqlite")).unwrap();
-        assert!(!again.with(|tx| accept(tx, "20261122104500000001", b"load")).unwrap());
+        assert!(!again.with(|tx| accept(tx, "20261122104500000001", b"load", 7)).unwrap());
     }
 
     #[test]
     fn a_job_is_unfinished_until_its_return_is_queued() {
         let (_dir, store) = store();
-        store.with(|tx| accept(tx, "1", b"load")).unwrap();
+        store.with(|tx| accept(tx, "1", b"load", 7)).unwrap();
         let left = store.with(unfinished).unwrap();
-        assert_eq!(left, [Unfinished { jid: "1".to_owned(), load: b"load".to_vec() }]);
+        assert_eq!(left, [Unfinished { jid: "1".to_owned(), load: b"load".to_vec(), accepted: 7 }]);
         assert_eq!(store.with(|tx| finish(tx, &entry("1", b"return"))).unwrap(), Kept::Whole);
         assert!(store.with(unfinished).unwrap().is_empty());
         let queued = store.with(|tx| next_return(tx, 0)).unwrap().unwrap();
@@ -231,6 +245,6 @@ mod tests {
             .with(|tx| Ok::<_, StoreError>(tx.query_row("SELECT count(*) FROM job", [], |row| row.get(0))?))
             .unwrap();
         assert_eq!(kept, KEPT_JIDS);
-        assert!(!store.with(|tx| accept(tx, &jids[jids.len() - 1], b"")).unwrap());
+        assert!(!store.with(|tx| accept(tx, &jids[jids.len() - 1], b"", 7)).unwrap());
     }
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension};
 
-use super::{StoreError, access, held_returns, jobs, sync, sync_rows};
+use super::{StoreError, access, held_returns, jobs, sync, sync_rows, writes};
 
 /// Applies the steps that `connection` lacks.
 pub(super) fn apply(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
@@ -54,4 +54,5 @@ const AREAS: &[(&str, &[&str])] = &[
     ("jobs", jobs::MIGRATIONS),
     ("sync", sync::MIGRATIONS),
     ("sync_row", sync_rows::MIGRATIONS),
+    ("write", writes::MIGRATIONS),
 ];

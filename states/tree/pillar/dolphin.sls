@@ -20,3 +20,10 @@ agent:
   sync:
     recipients:
       - age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj
+
+# What dolphin.writes reads beside it: a login of its own, and the agent-owned database that holds the ledger of writes.
+#   dolphin:
+#     write_login: nexhealth_write
+#     write_password: 'Example-Write-1'
+#   writes:
+#     ledger: nexhealth_agent
