@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
     config::{self, Config, EXIT_BAD_CONFIG, Overrides},
+    doctor,
     policy::switches::{Pause, Switch, Switches},
     version,
 };
@@ -18,6 +19,8 @@ pub mod arguments;
 mod call;
 mod logging;
 mod print;
+mod release;
+mod service;
 
 /// A Salt minion for practice servers.
 #[derive(Debug, Parser)]
@@ -49,6 +52,14 @@ enum Command {
     /// Tells what the agent may do with SQL Server.
     #[command(subcommand)]
     Access(access::AccessCommand),
+    /// Checks whether this machine has what the agent needs: ports, SQL Server, disk, clock, antivirus.
+    Doctor(StatusArgs),
+    /// Installs, removes, starts and stops the service.
+    #[command(subcommand)]
+    Service(service::Verb),
+    /// Shows the versions on this machine, and goes back to an earlier one.
+    #[command(subcommand)]
+    Release(release::Verb),
 }
 
 /// The arguments of `agent pause` and `agent resume`.
@@ -159,6 +170,13 @@ pub fn main() -> ExitCode {
             return if usage { ExitCode::from(EXIT_BAD_CONFIG) } else { ExitCode::SUCCESS };
         }
     };
+    // These must work where there is no configuration yet, or a broken one.
+    if let Command::Service(verb) = &cli.command {
+        return service::run(verb);
+    }
+    if let Command::Release(verb) = &cli.command {
+        return release::run(verb);
+    }
     let config_dir = cli.config_dir.clone().unwrap_or_else(config::default_config_dir);
     let config = match Config::load(&config_dir, &cli.overrides()) {
         Ok(config) => config,
@@ -178,6 +196,9 @@ pub fn main() -> ExitCode {
         Command::Access(command) => access::run(config, &command),
         Command::Pause(args) => switch(&config, &args, Some(&pause_now())),
         Command::Resume(args) => switch(&config, &args, None),
+        Command::Doctor(args) => doctor(&config, args.json),
+        Command::Service(verb) => service::run(&verb),
+        Command::Release(verb) => release::run(&verb),
     }
 }
 
@@ -197,7 +218,10 @@ impl Cli {
             | Command::Status(_)
             | Command::Pause(_)
             | Command::Resume(_)
-            | Command::Access(_) => Overrides { log_level, ..Overrides::default() },
+            | Command::Access(_)
+            | Command::Doctor(_)
+            | Command::Service(_)
+            | Command::Release(_) => Overrides { log_level, ..Overrides::default() },
         }
     }
 }
@@ -261,6 +285,26 @@ fn pause_now() -> Pause {
         since: chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
         by: account.filter(|name| !name.is_empty()).unwrap_or_else(|| "somebody".to_owned()),
     }
+}
+
+/// Prints what the doctor found; the exit code is 1 when something failed.
+fn doctor(config: &Config, json: bool) -> ExitCode {
+    let examined = runtime().map(|runtime| runtime.block_on(doctor::examine(config, &states::Value::Nil)));
+    let findings = match examined {
+        Ok(findings) => findings,
+        Err(error) => {
+            print::error(&error.to_string());
+            return ExitCode::FAILURE;
+        }
+    };
+    if json {
+        print::line(&serde_json::to_string(&findings).unwrap_or_default());
+    } else {
+        for finding in &findings {
+            print::line(&finding.to_string());
+        }
+    }
+    if doctor::is_well(&findings) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// An error with its causes on one line.

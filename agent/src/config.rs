@@ -20,6 +20,8 @@ use std::{
 use states::{Map, Value};
 use thiserror::Error;
 
+use crate::platform::paths;
+
 mod defaults;
 
 /// The exit code of a bad configuration (EX_USAGE).
@@ -151,7 +153,7 @@ impl Config {
         opts.insert("id", id.as_str());
         opts.insert("config_dir", config_dir.to_string_lossy().into_owned());
         opts.insert("conf_file", config_dir.join("minion").to_string_lossy().into_owned());
-        let root_dir = PathBuf::from(text(&opts, "root_dir")?.unwrap_or_else(|| "/".to_owned()));
+        let root_dir = PathBuf::from(text(&opts, "root_dir")?.unwrap_or_else(|| paths::ROOT_DIR.to_owned()));
         for key in ROOTED_PATHS {
             if let Some(path) = text(&opts, key)? {
                 opts.insert(*key, rooted(&root_dir, &path).to_string_lossy().into_owned());
@@ -161,7 +163,7 @@ impl Config {
         let (pki_dir, cachedir) = (path("pki_dir")?, path("cachedir")?);
         let data_dir = match agent_text(&opts, "data_dir")? {
             Some(dir) => rooted(&root_dir, &dir),
-            None => rooted(&root_dir, defaults::DATA_DIR),
+            None => rooted(&root_dir, paths::DATA_DIR),
         };
         let local = text(&opts, "file_client")?.as_deref() == Some("local");
         let config = Self {
@@ -269,7 +271,7 @@ impl Config {
 /// The folder that Salt reads its configuration from on this platform.
 #[must_use]
 pub fn default_config_dir() -> PathBuf {
-    PathBuf::from(defaults::CONFIG_DIR)
+    PathBuf::from(paths::CONFIG_DIR)
 }
 
 /// The options as they may be shown: what names a password, a token or a key is masked.
@@ -393,7 +395,10 @@ fn choose_id(config_dir: &Path, opts: &Map) -> Result<String, ConfigError> {
 /// Puts a path below `root_dir` unless it already is, as Salt's `prepend_root_dir` does.
 fn rooted(root_dir: &Path, path: &str) -> PathBuf {
     let given = Path::new(path);
-    if given.starts_with(root_dir) { given.to_owned() } else { root_dir.join(path.trim_start_matches('/')) }
+    if given.starts_with(root_dir) || paths::names_a_drive(path) {
+        return given.to_owned();
+    }
+    path.split('/').filter(|part| !part.is_empty()).fold(root_dir.to_owned(), |whole, part| whole.join(part))
 }
 
 fn text(opts: &Map, key: &str) -> Result<Option<String>, ConfigError> {

@@ -11,6 +11,7 @@ use std::{
 
 use proto::{Map, Value};
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     access, beacons,
@@ -18,7 +19,7 @@ use crate::{
     config::Config,
     grains,
     job::{accept::Acceptor, missed, queue::ReturnQueue},
-    mine, pillar, schedule,
+    mine, pillar, release, schedule,
     services::{Acquaintance, Services},
     status,
     store::Store,
@@ -73,6 +74,7 @@ pub async fn connect_for_call(config: &Config, tasks: &Tasks) -> anyhow::Result<
 /// The store or the configuration of the link cannot be used.
 pub async fn run(config: Config) -> anyhow::Result<()> {
     let (config, tasks) = (Arc::new(config), Tasks::new());
+    let _alone = release::supervised::alone(&config.data_dir).await?;
     let store = Arc::new(Store::open(&config.data_dir.join(STORE_FILE))?);
     let (link, events) = channel::connect(ChannelSettings::from_config(&config)?, &tasks);
     let services = Services::new(config, link, store, tasks);
@@ -84,7 +86,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         queue: queue.clone(),
     };
     minion.start(events).await;
-    stop::requested().await?;
+    stop::requested(services.release.as_deref()).await?;
     tracing::info!("the agent stops");
     services.tasks.shutdown(GRACE).await;
     if tokio::time::timeout(FLUSH, queue.flush()).await.is_err() {
@@ -105,6 +107,13 @@ fn gap(since: SystemTime, until: SystemTime) -> Map {
     data
 }
 
+async fn until_cancelled(token: CancellationToken, work: impl Future<Output = ()>) {
+    tokio::select! {
+        () = token.cancelled() => {}
+        () = work => {}
+    }
+}
+
 /// The parts that serve a master.
 #[derive(Clone)]
 struct Minion {
@@ -116,6 +125,14 @@ struct Minion {
 impl Minion {
     async fn start(&self, events: mpsc::Receiver<LinkEvent>) {
         let tasks = &self.services.tasks;
+        if let Some(supervised) = &self.services.release {
+            if let Err(error) = supervised.listen() {
+                tracing::error!(%error, "the supervisor cannot be heard");
+            }
+            drop(tasks.spawn("heartbeat", Arc::clone(supervised).beat(tasks.token())));
+            let probation = release::probation::run(Arc::clone(&self.services), self.queue.clone());
+            drop(tasks.spawn("probation", until_cancelled(tasks.token(), probation)));
+        }
         if let Err(error) = self.acceptor.return_interrupted().await {
             tracing::error!(%error, "interrupted jobs could not be returned");
         }
@@ -158,6 +175,9 @@ impl Minion {
             }
             LinkEvent::Connected { master, publish_port } => {
                 tracing::info!(%master, publish_port, "connected to the master");
+                if let Some(supervised) = &self.services.release {
+                    supervised.note_connected();
+                }
                 self.note("connected", Some(&master.to_string()));
                 let this = self.clone();
                 drop(self.services.tasks.spawn("greeting", async move { this.greet(master).await }));

@@ -123,8 +123,11 @@ pub fn may_read(config: &Config, path: &Path) -> Result<(), PolicyError> {
 fn allowed(config: &Config, path: &Path, option: &str) -> bool {
     let Some(real) = resolved(path) else { return false };
     // Keys, the store and the configuration are the practice's own, and not a master's to change.
-    let settings = ["minion", "minion.d", "minion_id", "grains"].map(|name| config.config_dir.join(name));
-    let kept = settings.into_iter().chain([config.pki_dir.clone(), config.data_dir.clone()]);
+    let settings = ["minion", "minion.d", "minion_id", "grains", "release-root.json"];
+    let settings = settings.map(|name| config.config_dir.join(name));
+    let programs = ["versions", "incoming", "release.json", "release.lock", "supervisor", "supervisor.exe"];
+    let programs = programs.map(|name| config.root_dir.join(name));
+    let kept = settings.into_iter().chain(programs).chain([config.pki_dir.clone(), config.data_dir.clone()]);
     // What holds them must not be moved or removed either.
     let holds = |path: &Path| option == "writable_paths" && path.starts_with(&real);
     if kept.into_iter().filter_map(|path| resolved(&path)).any(|path| real.starts_with(&path) || holds(&path))
@@ -185,6 +188,9 @@ mod tests {
         assert!(may_write(&config, &dir.path().join("srv/a.txt")).is_ok());
         assert!(may_write(&config, &dir.path().join("pki/minion.pem")).is_err());
         assert!(may_write(&config, &dir.path().join("etc/minion")).is_err());
+        for program in ["versions/9.0.0/agent", "supervisor.exe", "release.json", "etc/release-root.json"] {
+            assert!(may_write(&config, &dir.path().join(program)).is_err(), "{program}");
+        }
         assert!(may_write(&config, &dir.path().join("a/../../b")).is_err());
         assert!(may_write(&config, dir.path()).is_err(), "removing the root would remove the keys");
         let refusal = may_write(&config, Path::new("/etc/passwd")).unwrap_err().to_string();

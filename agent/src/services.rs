@@ -19,6 +19,7 @@ use crate::{
     grains::Gatherer,
     job::JobTable,
     modules::ModuleTable,
+    release::supervised::Supervised,
     schedule::Schedule,
     state_modules::StateModuleTable,
     store::Store,
@@ -58,6 +59,8 @@ pub struct Services {
     pub state_modules: StateModuleTable,
     /// How many states of the run in progress are through, and of how many.
     pub states_done: watch::Sender<(usize, usize)>,
+    /// The supervisor, when one started this process.
+    pub release: Option<Arc<Supervised>>,
     gathered: watch::Sender<bool>,
     greeted: Mutex<HashSet<MasterAddress>>,
 }
@@ -96,6 +99,7 @@ impl Services {
             modules: ModuleTable::new(crate::modules::built_in()),
             state_modules: StateModuleTable::new(crate::state_modules::built_in()),
             states_done: watch::Sender::new((0, 0)),
+            release: Supervised::of_environment(),
             gathered: watch::Sender::new(false),
             greeted: Mutex::default(),
         })

@@ -15,6 +15,7 @@ use crate::{
     services::Services,
 };
 
+mod agent_release;
 mod archive;
 mod cmd;
 mod environ;
@@ -134,6 +135,7 @@ pub trait StateModule: Send + Sync {
 #[must_use]
 pub fn built_in() -> Vec<Box<dyn StateModule>> {
     vec![
+        Box::new(agent_release::AgentRelease),
         Box::new(archive::Archive),
         Box::new(cmd::Cmd),
         Box::new(environ::Environ),

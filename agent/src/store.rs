@@ -8,6 +8,7 @@
 
 pub mod access;
 mod error;
+pub mod held_returns;
 pub mod jobs;
 mod migrations;
 mod secret;

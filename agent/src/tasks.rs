@@ -90,6 +90,14 @@ impl Tasks {
     }
 }
 
+/// A thread for work that can neither wait for a token nor be cancelled: it ends with the process.
+///
+/// # Errors
+/// The system gives no thread.
+pub fn thread_of_the_process(name: &str, work: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(work).map(drop)
+}
+
 #[derive(Debug, Default)]
 struct Inner {
     token: CancellationToken,

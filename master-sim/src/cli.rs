@@ -7,6 +7,7 @@
 mod events;
 mod job;
 mod key;
+mod release;
 mod run;
 mod serve;
 
@@ -48,6 +49,8 @@ enum Command {
         #[command(subcommand)]
         verb: key::Verb,
     },
+    /// Makes, signs and offers releases of the agent.
+    Release(release::Release),
 }
 
 /// Runs the command line of this process.
@@ -66,6 +69,7 @@ pub fn main() -> ExitCode {
         Command::Job { verb } => job::run(&config, &verb),
         Command::Events(options) => events::run(&config, &options),
         Command::Key { verb } => key::run(&config, &verb),
+        Command::Release(args) => release::run(&config, &args),
     };
     done.unwrap_or_else(|error| {
         complain(&error);

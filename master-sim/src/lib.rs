@@ -15,6 +15,8 @@ pub mod master;
 pub mod minion_cache;
 pub mod pillar;
 pub mod pki;
+pub mod release;
+pub mod rollout;
 pub mod secrets;
 pub mod server;
 pub mod targeting;

@@ -5,6 +5,7 @@
 //! a case asserts, it sees through a master, a log or a file. A case that cannot run here says so through [`skip::skipped`].
 
 pub mod binaries;
+pub mod bundled_master;
 pub mod ehr;
 pub mod memory;
 pub mod minion;

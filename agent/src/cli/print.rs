@@ -33,6 +33,11 @@ pub fn text(text: &str) {
     print!("{text}");
 }
 
+/// Prints a result.
+pub fn line(text: &str) {
+    println!("{text}");
+}
+
 /// How a return is laid out.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Layout {

@@ -7,20 +7,7 @@
 
 use states::{Map, Value};
 
-/// Where Salt keeps its configuration on this platform.
-#[cfg(windows)]
-pub(super) const CONFIG_DIR: &str = r"C:\ProgramData\Salt Project\Salt\conf";
-/// Where Salt keeps its configuration on this platform.
-#[cfg(not(windows))]
-pub(super) const CONFIG_DIR: &str = "/etc/salt";
-
-/// The store and the spool, below `root_dir`.
-pub(super) const DATA_DIR: &str = "/var/lib/agent";
-
-#[cfg(windows)]
-const ROOT_DIR: &str = r"C:\ProgramData\Salt Project\Salt";
-#[cfg(not(windows))]
-const ROOT_DIR: &str = "/";
+use crate::platform::paths;
 
 #[cfg(windows)]
 const PKI_DIR: &str = "/conf/pki/minion";
@@ -48,10 +35,10 @@ pub(super) fn options() -> Map {
     for key in NULLS {
         opts.insert(*key, Value::Nil);
     }
-    opts.insert("root_dir", ROOT_DIR);
+    opts.insert("root_dir", paths::ROOT_DIR);
     opts.insert("pki_dir", PKI_DIR);
-    opts.insert("file_roots", base_roots(&["/srv/salt", "/srv/spm/salt"]));
-    opts.insert("pillar_roots", base_roots(&["/srv/pillar", "/srv/spm/pillar"]));
+    opts.insert("file_roots", base_roots(&paths::FILE_ROOTS));
+    opts.insert("pillar_roots", base_roots(&paths::PILLAR_ROOTS));
     opts
 }
 

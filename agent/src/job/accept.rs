@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     data_store,
+    release::held,
     schedule::entry::{Entry, Returns},
     services::Services,
     store::{StoreError, jobs},
@@ -66,7 +67,9 @@ impl Acceptor {
         let name = format!("own {fun}");
         drop(self.services.tasks.spawn(name, async move {
             let outcomes = this.call_all(&job, &this.services.tasks.token()).await;
-            this.queue.enqueue(return_load(&job, &outcomes)).await;
+            let load = return_load(&job, &outcomes);
+            held::hold(&this.services, None, &load).await;
+            this.queue.enqueue(load).await;
         }));
     }
 
@@ -82,10 +85,11 @@ impl Acceptor {
         let load = [("jid", Value::from("req")), ("tgt", "*".into()), ("fun", fun), ("arg", arg.into())];
         let Some(job) = Job::from_load(load.into_iter().collect()) else { return };
         let outcomes = self.call_all(&job, &self.services.tasks.token().child_token()).await;
+        let mut load = return_load(&job, &outcomes);
+        held::hold(&self.services, None, &load).await;
         if entry.returns == Returns::Nobody {
             return;
         }
-        let mut load = return_load(&job, &outcomes);
         load.insert("schedule", entry.name.as_str());
         load.insert("pid", i64::from(std::process::id()));
         if entry.returns == Returns::Uncached {
@@ -105,6 +109,9 @@ impl Acceptor {
         for left in self.services.store.run(jobs::unfinished).await? {
             let load = msgpack::decode(&left.load).ok().and_then(Value::into_map).unwrap_or_default();
             let Some(job) = Job::from_load(load) else { continue };
+            if held::is_held(&self.services, &left.jid).await {
+                continue;
+            }
             tracing::warn!(jid = left.jid, fun = job.fun_text(), "a restart interrupted this job");
             let outcome = Outcome::failed(INTERRUPTED.to_owned());
             let outcomes = vec![
@@ -167,7 +174,10 @@ impl Acceptor {
             // The process is ending: the job stays unfinished and is reported by the next one.
             return;
         }
-        self.queue.finish(return_load(&job, &outcomes)).await;
+        let load = return_load(&job, &outcomes);
+        if !held::hold(&self.services, Some(&job.jid), &load).await {
+            self.queue.finish(load).await;
+        }
     }
 
     async fn call_all(&self, job: &Job, cancel: &tokio_util::sync::CancellationToken) -> Vec<Outcome> {

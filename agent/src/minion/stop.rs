@@ -1,10 +1,22 @@
-//! The request to stop: SIGTERM or SIGINT, Ctrl-C on Windows.
+//! The request to stop: SIGTERM or SIGINT, Ctrl-C on Windows, or the supervisor's word.
 
 use std::io;
 
+use crate::release::supervised::Supervised;
+
 /// Returns when the process is asked to stop.
+pub(super) async fn requested(supervised: Option<&Supervised>) -> io::Result<()> {
+    match supervised {
+        Some(supervised) => tokio::select! {
+            signalled = signalled() => signalled,
+            () = supervised.stop_requested() => Ok(()),
+        },
+        None => signalled().await,
+    }
+}
+
 #[cfg(unix)]
-pub(super) async fn requested() -> io::Result<()> {
+async fn signalled() -> io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     tokio::select! {
@@ -14,8 +26,7 @@ pub(super) async fn requested() -> io::Result<()> {
     Ok(())
 }
 
-/// Returns when the process is asked to stop.
 #[cfg(not(unix))]
-pub(super) async fn requested() -> io::Result<()> {
+async fn signalled() -> io::Result<()> {
     tokio::signal::ctrl_c().await
 }

@@ -4,6 +4,7 @@ use futures_util::future::BoxFuture;
 use states::Value;
 
 use crate::{
+    doctor,
     modules::{Arguments, CallContext, FunctionSpec, Module, ModuleError},
     status, version,
 };
@@ -28,6 +29,10 @@ impl Module for Agent {
     ) -> BoxFuture<'a, Result<Value, ModuleError>> {
         Box::pin(async move {
             match fun {
+                "doctor" => {
+                    let pillar = call.services.pillar.current();
+                    Ok(doctor::shown(&doctor::examine(&call.services.config, &pillar).await))
+                }
                 "version" => Ok(version::AGENT.into()),
                 "status" => {
                     let config = std::sync::Arc::clone(&call.services.config);
@@ -46,6 +51,11 @@ impl Module for Agent {
 }
 
 const FUNCTIONS: &[FunctionSpec] = &[
+    FunctionSpec {
+        name: "doctor",
+        signature: "",
+        doc: "Returns what `agent doctor` finds: ports, SQL Server, disk, clock, antivirus; nothing is changed.",
+    },
     FunctionSpec {
         name: "status",
         signature: "",

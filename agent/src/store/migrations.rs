@@ -7,7 +7,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension};
 
-use super::{StoreError, access, jobs, sync, sync_rows};
+use super::{StoreError, access, held_returns, jobs, sync, sync_rows};
 
 /// Applies the steps that `connection` lacks.
 pub(super) fn apply(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
@@ -50,6 +50,7 @@ fn apply_area(
 /// Every room's tables. A room adds its line here and its steps beside its own queries.
 const AREAS: &[(&str, &[&str])] = &[
     ("access", access::MIGRATIONS),
+    ("held_return", held_returns::MIGRATIONS),
     ("jobs", jobs::MIGRATIONS),
     ("sync", sync::MIGRATIONS),
     ("sync_row", sync_rows::MIGRATIONS),

@@ -14,6 +14,7 @@ use ring::hmac;
 use ring::rand::{SecureRandom, SystemRandom};
 
 use super::StoreError;
+use crate::platform::protect;
 
 /// A password or the like. Read it with [`Secret::reveal`] only where it goes onto the wire.
 #[derive(Clone, PartialEq, Eq, Default)]
@@ -99,15 +100,17 @@ impl SealingKey {
 }
 
 fn read_key(path: &Path) -> std::io::Result<Vec<u8>> {
-    let mut bytes = Vec::with_capacity(KEY_BYTES);
-    std::fs::File::open(path)?.take(KEY_BYTES as u64 + 1).read_to_end(&mut bytes)?;
-    Ok(bytes)
+    let mut content = Vec::new();
+    std::fs::File::open(path)?.take(LARGEST_KEY_FILE).read_to_end(&mut content)?;
+    protect::unwrap(&content)
 }
 
 fn create_key(path: &Path, random: &SystemRandom) -> Result<Vec<u8>, StoreError> {
     let mut bytes = vec![0u8; KEY_BYTES];
     random.fill(&mut bytes).map_err(|_| bad_key(path))?;
-    write_key(path, &bytes).map_err(|source| StoreError::Key { path: path.into(), source })?;
+    protect::wrap(&bytes)
+        .and_then(|content| write_key(path, &content))
+        .map_err(|source| StoreError::Key { path: path.into(), source })?;
     Ok(bytes)
 }
 
@@ -131,6 +134,7 @@ fn bad_key(path: &Path) -> StoreError {
 }
 
 const KEY_BYTES: usize = 32;
+const LARGEST_KEY_FILE: u64 = 4096;
 
 #[cfg(test)]
 mod tests {

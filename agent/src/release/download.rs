@@ -1,0 +1,333 @@
+//! From a verified target to a version folder.
+//!
+//! The bytes go to `incoming/<sha256>.part`; a transfer that broke off goes on where it stopped, because the name says what the
+//! whole must be. Only when size and digest are those of the signed target is the program moved into a folder, and the folder
+//! into `versions`: a version is whole or absent, wherever the power fails. The rate is bounded, so an update never fills a
+//! practice's line.
+
+use std::{
+    fs::{self, File},
+    io::{self, Read as _, Write as _},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use ring::digest::{Context, SHA256};
+use thiserror::Error;
+use tokio::time::Instant;
+
+use super::{
+    layout::Layout,
+    repository::{FOLDER, Target, chunk},
+};
+use crate::{
+    channel::{LinkError, MasterLink},
+    files::hex,
+    platform::paths,
+};
+
+/// Why a version could not be put on disk. The running version stays.
+#[derive(Debug, Error)]
+pub enum DownloadError {
+    /// The master could not be asked; the next attempt goes on from here.
+    #[error(
+        "the download of {path} broke off after {at} of {length} bytes and is continued by the next attempt: {source}"
+    )]
+    Link {
+        /// The target.
+        path: String,
+        /// How far it came.
+        at: u64,
+        /// The whole.
+        length: u64,
+        /// The link's reason.
+        source: LinkError,
+    },
+    /// The master serves fewer bytes than the signed metadata says, or none.
+    #[error("the master serves {at} of the {length} bytes of {path}")]
+    Truncated {
+        /// The target.
+        path: String,
+        /// How many came.
+        at: u64,
+        /// How many there should be.
+        length: u64,
+    },
+    /// What came is not what was signed.
+    #[error("{path} is not what was signed: its SHA-256 differs; it was deleted")]
+    Digest {
+        /// The target.
+        path: String,
+    },
+    /// The disk does not take it.
+    #[error("{} cannot be written (is the disk full, or does an antivirus hold it?): {source}", path.display())]
+    Disk {
+        /// The file or folder.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+}
+
+/// A step after which the process may die without harm; the tests let it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Step {
+    /// Some bytes are on disk.
+    Received,
+    /// All bytes are on disk and are the signed ones.
+    Verified,
+    /// The program lies in a folder beside `versions`.
+    Staged,
+    /// The folder is the version's.
+    Placed,
+}
+
+/// Puts versions on disk.
+pub struct Downloader {
+    /// The way to the master.
+    pub link: Arc<dyn MasterLink>,
+    /// The installation.
+    pub layout: Layout,
+    /// How many bytes a second may come; 0 for as many as do.
+    pub bytes_per_second: u64,
+    /// The test hook: where to die.
+    pub die_after: Option<Step>,
+}
+
+impl Downloader {
+    /// Fetches, verifies and places a version. One that is there is kept.
+    ///
+    /// # Errors
+    /// See [`DownloadError`].
+    pub async fn install(&self, target: &Target) -> Result<(), DownloadError> {
+        let version = &target.offer.version;
+        if self.layout.agent(version).is_file() {
+            return Ok(());
+        }
+        let incoming = self.layout.incoming();
+        fs::create_dir_all(&incoming).map_err(|source| disk(&incoming, source))?;
+        let part = incoming.join(format!("{}.part", hex(&target.sha256)));
+        self.fetch(target, &part).await?;
+        if digest_of(&part).map_err(|source| disk(&part, source))? != target.sha256 {
+            fs::remove_file(&part).map_err(|source| disk(&part, source))?;
+            return Err(DownloadError::Digest { path: target.path.clone() });
+        }
+        self.pass(Step::Verified)?;
+        let staged = incoming.join(version.to_string());
+        self.stage(&part, &staged).map_err(|source| disk(&staged, source))?;
+        self.pass(Step::Staged)?;
+        let versions = self.layout.versions();
+        let place = self.layout.version(version);
+        let placed = fs::create_dir_all(&versions).and_then(|()| fs::rename(&staged, &place));
+        placed.and_then(|()| sync_folder(&versions)).map_err(|source| disk(&place, source))?;
+        self.pass(Step::Placed)?;
+        // What an earlier attempt left; it is in the way of nobody.
+        let _ = fs::remove_dir_all(&incoming);
+        Ok(())
+    }
+
+    async fn fetch(&self, target: &Target, part: &Path) -> Result<(), DownloadError> {
+        let path = format!("{FOLDER}/targets/{}", target.path);
+        let mut file =
+            File::options().create(true).append(true).open(part).map_err(|source| disk(part, source))?;
+        let mut at = file.metadata().map_err(|source| disk(part, source))?.len();
+        if at > target.length {
+            file.set_len(0).map_err(|source| disk(part, source))?;
+            at = 0;
+        }
+        let (begun, from) = (Instant::now(), at);
+        while at < target.length {
+            let data = chunk(&*self.link, &path, at).await;
+            let data = data.map_err(|source| DownloadError::Link {
+                path: target.path.clone(),
+                at,
+                length: target.length,
+                source,
+            })?;
+            let data = data.unwrap_or_default();
+            let left = usize::try_from(target.length - at).unwrap_or(usize::MAX);
+            let taken = &data[..data.len().min(left)];
+            if taken.is_empty() {
+                return Err(DownloadError::Truncated {
+                    path: target.path.clone(),
+                    at,
+                    length: target.length,
+                });
+            }
+            file.write_all(taken).map_err(|source| disk(part, source))?;
+            at += taken.len() as u64;
+            self.pass(Step::Received)?;
+            tokio::time::sleep_until(begun + earliest(at - from, self.bytes_per_second)).await;
+        }
+        file.sync_all().map_err(|source| disk(part, source))
+    }
+
+    fn stage(&self, part: &Path, staged: &Path) -> io::Result<()> {
+        if staged.exists() {
+            fs::remove_dir_all(staged)?;
+        }
+        fs::create_dir_all(staged)?;
+        let program = staged.join(paths::program("agent"));
+        fs::rename(part, &program)?;
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            fs::set_permissions(&program, fs::Permissions::from_mode(0o755))?;
+        }
+        sync_folder(staged)
+    }
+
+    fn pass(&self, step: Step) -> Result<(), DownloadError> {
+        if self.die_after == Some(step) {
+            return Err(disk(Path::new("the test"), io::Error::other("died here")));
+        }
+        Ok(())
+    }
+}
+
+/// How long after its begin a transfer may have brought so many bytes.
+fn earliest(bytes: u64, bytes_per_second: u64) -> Duration {
+    Duration::from_millis((bytes.saturating_mul(1000)).checked_div(bytes_per_second).unwrap_or(0))
+}
+
+fn digest_of(path: &Path) -> io::Result<Vec<u8>> {
+    let (mut file, mut context) = (File::open(path)?, Context::new(&SHA256));
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(context.finish().as_ref().to_vec()),
+            read => context.update(&buffer[..read]),
+        }
+    }
+}
+
+#[cfg(unix)]
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+/// NTFS journals the rename; a folder cannot be synced there.
+#[cfg(not(unix))]
+fn sync_folder(_folder: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+fn disk(path: &Path, source: io::Error) -> DownloadError {
+    DownloadError::Disk { path: path.to_owned(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use futures_util::future::BoxFuture;
+    use proto::{Map, Value};
+    use semver::Version;
+
+    use super::{super::choose::Offer, *};
+
+    /// A file server with one target, eight bytes at a time, which notes from where it was asked.
+    #[derive(Default)]
+    struct Server {
+        content: Vec<u8>,
+        asked: Mutex<Vec<i64>>,
+    }
+
+    impl MasterLink for Server {
+        fn request<'a>(&'a self, _cmd: &'a str, _load: Map) -> BoxFuture<'a, Result<Value, LinkError>> {
+            Box::pin(std::future::ready(Err(LinkError::Local)))
+        }
+
+        fn request_raw<'a>(&'a self, cmd: &'a str, load: Map) -> BoxFuture<'a, Result<Value, LinkError>> {
+            assert_eq!(cmd, "_serve_file");
+            assert_eq!(load.get("path").and_then(Value::as_str), Some("release/targets/1.1.0/p/agent"));
+            let at = load.get("loc").and_then(Value::as_i64).unwrap();
+            self.asked.lock().unwrap().push(at);
+            let at = usize::try_from(at).unwrap().min(self.content.len());
+            let data = self.content[at..(at + 8).min(self.content.len())].to_vec();
+            let reply: Map = [("data", Value::Bytes(data)), ("dest", Value::Bytes(b"agent".to_vec()))]
+                .into_iter()
+                .collect();
+            Box::pin(std::future::ready(Ok(reply.into())))
+        }
+
+        fn pillar<'a>(&'a self, _load: Map) -> BoxFuture<'a, Result<Value, LinkError>> {
+            Box::pin(std::future::ready(Err(LinkError::Local)))
+        }
+
+        fn fire_event<'a>(&'a self, _tag: &'a str, _data: Value) -> BoxFuture<'a, Result<(), LinkError>> {
+            Box::pin(std::future::ready(Err(LinkError::Local)))
+        }
+
+        fn return_job<'a>(&'a self, _ret: Map) -> BoxFuture<'a, Result<(), LinkError>> {
+            Box::pin(std::future::ready(Err(LinkError::Local)))
+        }
+    }
+
+    fn target(content: &[u8]) -> Target {
+        Target {
+            path: "1.1.0/p/agent".into(),
+            offer: Offer {
+                version: Version::new(1, 1, 0),
+                platform: "p".into(),
+                minimum: None,
+                channels: [].into(),
+                withdrawn: false,
+            },
+            length: content.len() as u64,
+            sha256: ring::digest::digest(&SHA256, content).as_ref().to_vec(),
+        }
+    }
+
+    fn downloader(root: &Path, content: &[u8], die_after: Option<Step>) -> (Downloader, Arc<Server>) {
+        let server = Arc::new(Server { content: content.to_vec(), ..Server::default() });
+        let link = Arc::clone(&server) as Arc<dyn MasterLink>;
+        (Downloader { link, layout: Layout::new(root), bytes_per_second: 0, die_after }, server)
+    }
+
+    const CONTENT: &[u8] = b"a program of more than eight bytes";
+
+    #[tokio::test]
+    async fn a_version_is_whole_or_absent_wherever_the_power_fails() {
+        for step in [Step::Received, Step::Verified, Step::Staged, Step::Placed] {
+            let folder = tempfile::tempdir().unwrap();
+            let (dying, _) = downloader(folder.path(), CONTENT, Some(step));
+            dying.install(&target(CONTENT)).await.unwrap_err();
+            let there = !dying.layout.installed().unwrap().is_empty();
+            assert_eq!(there, step == Step::Placed, "{step:?}");
+            let (next, server) = downloader(folder.path(), CONTENT, None);
+            next.install(&target(CONTENT)).await.unwrap();
+            let program = fs::read(next.layout.agent(&Version::new(1, 1, 0))).unwrap();
+            assert_eq!(program, CONTENT, "{step:?}");
+            let asked = server.asked.lock().unwrap().clone();
+            match step {
+                Step::Received => assert_eq!(asked.first(), Some(&8), "the transfer did not go on"),
+                Step::Verified | Step::Placed => assert!(asked.is_empty(), "{step:?}: {asked:?}"),
+                Step::Staged => {}
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn refuses_what_was_not_signed_and_what_is_too_short() {
+        let folder = tempfile::tempdir().unwrap();
+        let (downloader_of_other, _) = downloader(folder.path(), b"another program of more than 8 byt", None);
+        let error = downloader_of_other.install(&target(CONTENT)).await.unwrap_err();
+        assert!(matches!(error, DownloadError::Digest { .. }), "{error}");
+        assert_eq!(fs::read_dir(folder.path().join("incoming")).unwrap().count(), 0);
+        let (short, _) = downloader(folder.path(), &CONTENT[..10], None);
+        let error = short.install(&target(CONTENT)).await.unwrap_err();
+        assert!(matches!(error, DownloadError::Truncated { at: 10, .. }), "{error}");
+        let (endless, server) = downloader(folder.path(), &CONTENT.repeat(1000), None);
+        endless.install(&target(CONTENT)).await.unwrap();
+        assert!(server.asked.lock().unwrap().len() < 6, "it read past the signed length");
+    }
+
+    #[test]
+    fn keeps_to_its_byte_budget() {
+        assert_eq!(earliest(0, 10), Duration::ZERO);
+        assert_eq!(earliest(3 << 20, 2 << 20), Duration::from_millis(1500));
+        assert_eq!(earliest(1 << 30, 0), Duration::ZERO);
+    }
+}

@@ -1,0 +1,124 @@
+//! The native service under Wine's service manager: install, start, update, take back, stop, remove.
+
+use std::{fs, path::Path};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+use tests::{
+    bundled_master::{BundledMaster, said},
+    wait::{PATIENCE, wait_for},
+};
+
+use crate::{machine, wine::Wine};
+
+#[test]
+fn lives_as_a_service_and_replaces_itself_while_it_runs() -> Result<()> {
+    let Some((_turn, wine)) = machine()? else { return Ok(()) };
+    let _holder = wine.hold()?;
+    let mut master = BundledMaster::start(&[])?;
+    let made = master.run(&["release", "keygen", "--roots", "1", "--threshold", "1"])?;
+    ensure!(made.status.success(), "{}", said(&made));
+    install(&wine, &master)?;
+    run(&wine, &["service", "start"])?;
+    master.accept("win")?;
+    master.wait_for_ping("win")?;
+    protects_its_key(&wine)?;
+
+    offer(&master, "7.0.0", &wine.executable("agent.exe"))?;
+    let state = update(&master, "7.0.0")?;
+    ensure!(state["result"] == true && confirmed(&wine)? == "7.0.0", "{state:#}");
+    offer(&master, "7.1.0", &wine.executable("supervisor.exe"))?;
+    let state = update(&master, "7.1.0")?;
+    ensure!(state["result"] == false && state["comment"].to_string().contains("exit code: 64"), "{state:#}");
+    ensure!(confirmed(&wine)? == "7.0.0", "{state:#}");
+    master.wait_for_ping("win")?;
+
+    run(&wine, &["service", "stop"])?;
+    let log = fs::read_to_string(wine.disk("NexHealth/supervisor.log"))?;
+    ensure!(log.trim_end().ends_with("stopped") && !log.contains("did not stop in time"), "{log}");
+    run(&wine, &["service", "start"])?;
+    master.wait_for_ping("win")?;
+    run(&wine, &["service", "uninstall"])?;
+    for gone in ["versions", "supervisor.exe", "release.json"] {
+        ensure!(!wine.disk("NexHealth").join(gone).exists(), "{gone} is still there");
+    }
+    ensure!(wine.disk("NexHealth/conf/minion").exists(), "the configuration was removed");
+    master.finish()
+}
+
+#[test]
+fn refuses_a_folder_that_somebody_else_made() -> Result<()> {
+    let Some((_turn, wine)) = machine()? else { return Ok(()) };
+    let folder = wine.disk("NexHealth");
+    fs::create_dir_all(&folder)?;
+    fs::set_permissions(&folder, std::os::unix::fs::PermissionsExt::from_mode(0o777))?;
+    let setup = wine.unpack()?;
+    let refused = wine.command(&setup).args(["service", "install", "--no-start"]).output()?;
+    ensure!(refused.status.code() == Some(73), "{}: {}", refused.status, said(&refused));
+    ensure!(
+        said(&refused).contains("icacls") && said(&refused).contains("cannot be trusted"),
+        "{}",
+        said(&refused)
+    );
+    ensure!(fs::read_dir(&folder)?.next().is_none(), "something was put into the folder");
+    let silent = wine.command(&setup).args(["service", "install", "--no-start", "--silent"]).output()?;
+    ensure!(silent.status.code() == Some(73) && said(&silent).is_empty(), "{}", said(&silent));
+    Ok(())
+}
+
+/// Installs from where the files were unpacked; the master of a test listens on a port of its own.
+fn install(wine: &Wine, master: &BundledMaster) -> Result<()> {
+    let setup = wine.unpack()?;
+    let arguments = ["service", "install", "--master", "127.0.0.1", "--id", "win", "--no-start"];
+    let installed = wine.command(&setup).args(arguments).output()?;
+    ensure!(installed.status.success(), "{}: {}", installed.status, said(&installed));
+    let path = wine.disk("NexHealth/conf/minion");
+    let mut options: Value = serde_json::from_slice(&fs::read(&path)?)?;
+    options["master_port"] = json!(master.ret_port);
+    options["acceptance_wait_time"] = json!(1);
+    fs::write(&path, options.to_string())?;
+    fs::copy(master.path("salt/release/metadata/root.json"), wine.disk("NexHealth/conf/release-root.json"))?;
+    Ok(())
+}
+
+/// The key of the store is not on the disk in clear.
+fn protects_its_key(wine: &Wine) -> Result<()> {
+    let key = fs::read(wine.disk("NexHealth/var/lib/agent/store.sqlite.key"))?;
+    ensure!(key.starts_with(b"DPAPI1\n") && key.len() > 32 + 7, "the key file holds {} bytes", key.len());
+    Ok(())
+}
+
+fn offer(master: &BundledMaster, version: &str, program: &Path) -> Result<()> {
+    let program = program.display().to_string();
+    let add = ["release", "add", version, &program, "--platform", "x86_64-windows"];
+    for arguments in [&add[..], &["release", "promote", version, "--percent", "100"]] {
+        let done = master.run(arguments)?;
+        ensure!(done.status.success(), "{}", said(&done));
+    }
+    Ok(())
+}
+
+fn update(master: &BundledMaster, version: &str) -> Result<Value> {
+    let sls = format!(
+        "agent:\n  agent_release.installed:\n    - version: '{version}'\n    - deadline: 120\n    - bytes_per_second: 0\n"
+    );
+    master.file("update.sls", sls.as_bytes())?;
+    let states = master.call("win", &["state.apply", "update"])?;
+    let state = states.as_object().and_then(|states| states.values().next()).cloned();
+    state.with_context(|| format!("no state came back: {states:#}"))
+}
+
+fn confirmed(wine: &Wine) -> Result<String> {
+    wait_for("the end of the trial", PATIENCE, || {
+        let text = fs::read(wine.disk("NexHealth/release.json")).map_err(|error| error.to_string())?;
+        let pointer: Value = serde_json::from_slice(&text).map_err(|error| error.to_string())?;
+        let confirmed = pointer["confirmed"].as_str().unwrap_or_default().to_owned();
+        if pointer["trial"].is_null() { Ok(confirmed) } else { Err(pointer.to_string()) }
+    })
+}
+
+fn run(wine: &Wine, arguments: &[&str]) -> Result<()> {
+    let done = wine.agent(arguments)?;
+    ensure!(done.status.success(), "{arguments:?}: {}: {}", done.status, said(&done));
+    Ok(())
+}
