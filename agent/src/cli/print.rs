@@ -43,34 +43,20 @@ pub fn line(text: &str) {
 pub enum Layout {
     /// One of Salt's outputters that the state language knows.
     Salt(Outputter),
-    /// Salt's `newline_values_only`: the plain values, a line each.
+    /// Salt's `newline_values_only`: the value alone, as Python prints it.
     Values,
 }
 
 /// A function's return under `local`, laid out.
 pub fn laid_out(layout: Layout, value: &Value, options: &Options, indent: Option<i64>) -> String {
     match layout {
-        Layout::Values => {
-            let mut values = Vec::new();
-            plain_values(value, &mut values);
-            values.join("\n")
-        }
+        Layout::Values => value.to_string(),
         Layout::Salt(Outputter::Json) if indent.is_some() => {
             let indent = indent.filter(|indent| *indent >= 0);
             let whole = Value::Map([("local", value.clone())].into_iter().collect());
             json::dump(&whole, &json::Layout { indent, sort_keys: false, ascii: false })
         }
         Layout::Salt(outputter) => output::print_minion(outputter, "local", value, options),
-    }
-}
-
-fn plain_values(value: &Value, found: &mut Vec<String>) {
-    match value {
-        Value::Map(map) => map.values().for_each(|value| plain_values(value, found)),
-        Value::List(items) => items.iter().for_each(|value| plain_values(value, found)),
-        Value::Nil | Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Str(_) | Value::Bytes(_) => {
-            found.push(value.to_string());
-        }
     }
 }
 

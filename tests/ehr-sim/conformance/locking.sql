@@ -45,6 +45,7 @@ SELECT V FROM dbo.L WHERE ID = 1;
 --> V
 --> 11
 GO
+WHILE NOT EXISTS (SELECT * FROM sys.dm_os_waiting_tasks WHERE blocking_session_id = @@SPID) WAITFOR DELAY '00:00:00.020';
 COMMIT;
 GO
 -- A deadlock: the session of lower priority is the victim, its transaction is rolled back, the other goes on.
@@ -60,6 +61,7 @@ GO
 UPDATE dbo.L SET V = 201 WHERE ID = 1;
 --> error 1205: was deadlocked on lock resources with another process and has been chosen as the deadlock victim. Rerun the transaction.
 GO
+WHILE NOT EXISTS (SELECT * FROM sys.dm_os_waiting_tasks WHERE blocking_session_id = @@SPID) WAITFOR DELAY '00:00:00.020';
 UPDATE dbo.L SET V = 101 WHERE ID = 2;
 COMMIT;
 SELECT ID, V FROM dbo.L ORDER BY ID;

@@ -5,6 +5,7 @@ use std::fs;
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use tests::{
+    ehr::EhrSim,
     minion::{Minion, Sut},
     salt::SaltMaster,
     wait::{PATIENCE, wait_for},
@@ -15,6 +16,7 @@ crate::each_series!(
     schedules_survive_a_restart_and_are_changed_by_jobs,
     a_mine_is_filled_read_and_emptied,
     the_local_policy_says_how_to_allow_what_it_refuses,
+    sql_server_is_watched_and_known_by_its_grains,
 );
 
 fn ask(master: &SaltMaster, id: &str, fun: &str, arg: Value, kwarg: Value) -> Result<Value> {
@@ -151,6 +153,10 @@ fn a_mine_is_filled_read_and_emptied(master: &SaltMaster) -> Result<()> {
 
 fn the_local_policy_says_how_to_allow_what_it_refuses(master: &SaltMaster) -> Result<()> {
     let id = "surface-policy";
+    if Sut::chosen(master.series) == Sut::Agent {
+        fs::create_dir_all(master.path("srv/_modules"))?;
+        fs::write(master.path("srv/_modules/of_the_policy_case.py"), "def f():\n    return True\n")?;
+    }
     let minion = Minion::accepted(master, id, json!({}))?;
     let inside = minion.path("written.txt");
     let wrote = ask(master, id, "file.write", json!([inside, "a", "b"]), json!({}))?;
@@ -174,8 +180,6 @@ fn the_local_policy_says_how_to_allow_what_it_refuses(master: &SaltMaster) -> Re
         ensure!(aimed == json!({}) || aimed[id]["ret"] == true, "{aimed}");
     }
     if minion.sut == Sut::Agent {
-        fs::create_dir_all(master.path("srv/_modules"))?;
-        fs::write(master.path("srv/_modules/of_the_policy_case.py"), "def f():\n    return True\n")?;
         let refused = |fun: &str, arg: Value, option: &str| -> Result<()> {
             let answer = master.cmd(id, fun, &arg, json!({}))?;
             let said = answer[id]["ret"].as_str().unwrap_or_default();
@@ -198,5 +202,41 @@ fn the_local_policy_says_how_to_allow_what_it_refuses(master: &SaltMaster) -> Re
         fs::remove_file(master.path("srv/_modules/of_the_policy_case.py"))?;
         ensure!(other == json!([]), "{other}");
     }
+    minion.finish()
+}
+
+fn sql_server_is_watched_and_known_by_its_grains(master: &SaltMaster) -> Result<()> {
+    let id = "surface-sql";
+    if Sut::chosen(master.series) != Sut::Agent {
+        return Ok(());
+    }
+    let sim = EhrSim::serve("dolphin", 10)?;
+    let options = json!({
+        "mssql.server": "127.0.0.1", "mssql.port": sim.port, "mssql.user": "sa",
+        "mssql.password": EhrSim::SA_PASSWORD, "mssql.trust_server_certificate": true,
+        "beacons": { "mssql": [{ "interval": 1 }, { "onchangeonly": true }] },
+    });
+    let minion = Minion::accepted(master, id, options)?;
+    let tag = format!("salt/beacon/{id}/mssql/");
+    let up = wait_for_event(master, &tag, |event| event["data"]["reachable"] == true)?;
+    ensure!(up["data"]["milliseconds"].is_number() && up["data"]["error"].is_null(), "{up}");
+    wait_for("the master to know the EHR by its grain", PATIENCE, || {
+        let aimed = master
+            .cmd(
+                "G@ehr:dolphin and G@sql_server:edition:Express*",
+                "test.ping",
+                &json!([]),
+                json!({ "tgt_type": "compound", "timeout": 5 }),
+            )
+            .map_err(|error| format!("{error:#}"))?;
+        if aimed[id]["ret"] == true { Ok(()) } else { Err(aimed.to_string()) }
+    })?;
+    drop(sim);
+    let down = wait_for_event(master, &tag, |event| event["data"]["reachable"] == false)?;
+    ensure!(down["data"]["error"].is_string() && !down.to_string().contains(EhrSim::SA_PASSWORD), "{down}");
+    ensure!(
+        ask(master, id, "grains.get", json!(["ehr"]), json!({}))? == json!(["dolphin"]),
+        "the grains of a server that is away stay"
+    );
     minion.finish()
 }

@@ -9,15 +9,15 @@ use super::instance::as_datetime;
 use super::message::{self, Result};
 use super::plan::{Bound, Kind};
 use super::session::SessionCore;
-use super::storage::TxnId;
 use super::storage::database::Database;
 use super::storage::lock::{Mode, Resource, Waiter};
 use super::storage::schema::Metadata;
 use super::storage::table::Table;
 use super::storage::usage::Use;
+use super::storage::{TxnId, guard};
 use super::value::temporal::Moment;
 use super::value::{arith, compare, convert, text};
-use crate::types::{Cancel, Datum, SqlType};
+use crate::types::{Cancel, Datum, Isolation, SqlType};
 
 pub mod aggregate;
 pub mod query;
@@ -79,6 +79,17 @@ impl<'a> Exec<'a> {
             return Err(message::snapshot_disallowed(&database.name).reaching(message::Reach::Transaction));
         }
         Ok(self.session.transaction_snapshot().unwrap_or_else(|| self.statement_snapshot()))
+    }
+
+    /// The version of Change Tracking that is the last one here: the snapshot's under SNAPSHOT isolation.
+    pub fn tracked_version(&self, database: &Database) -> Result<i64> {
+        let now = || guard(&database.tracking).version;
+        if self.session.isolation() != Isolation::Snapshot {
+            return Ok(now());
+        }
+        self.snapshot(database)?;
+        let transaction = self.session.transaction.borrow();
+        Ok(transaction.as_ref().and_then(|t| t.tracked.get(&database.id).copied()).unwrap_or_else(now))
     }
 
     pub fn statement_snapshot(&self) -> u64 {

@@ -149,6 +149,7 @@ errors! {
     overflow(ty) = 8115, 16, 2, "Arithmetic overflow error converting expression to data type {ty}.";
     overflow_from(from, to) = 8115, 16, 8, "Arithmetic overflow error converting {from} to data type {to}.";
     overflow_value(ty, value) = 220, 16, 2, "Arithmetic overflow error for data type {ty}, value = {value}.";
+    overflow_float(ty, value) = 232, 16, 3, "Arithmetic overflow error for type {ty}, value = {value}.";
     overflow_varchar(value) = 244, 16, 2, "The conversion of the varchar value '{value}' overflowed an INT1 column. Use a larger integer column.";
     overflow_int(value) = 248, 16, 1, "The conversion of the varchar value '{value}' overflowed an int column.";
     divide_by_zero() = 8134, 16, 1, "Divide by zero error encountered.";

@@ -223,6 +223,17 @@ impl<'a> Parser<'a> {
         }
     }
 
+    /// An identifier behind a dot. PRECISION is reserved for DOUBLE PRECISION alone: `c.precision` is a column.
+    fn member(&mut self) -> Result<String> {
+        match self.tok().clone() {
+            Tok::Word(word) if word.eq_ignore_ascii_case("PRECISION") => {
+                self.advance();
+                Ok(word)
+            }
+            _ => self.identifier(),
+        }
+    }
+
     /// A name of up to four parts; inner parts may be omitted (`db..t`).
     fn name(&mut self) -> Result<Name> {
         if let Tok::Variable(name) = self.tok().clone() {

@@ -225,7 +225,11 @@ impl SessionCore {
         let mut transaction = self.transaction.borrow_mut();
         let transaction = transaction.as_mut()?;
         if transaction.snapshot.is_none() {
-            transaction.snapshot = Some(self.instance.clock.open_snapshot());
+            let databases = self.instance.all_databases();
+            let version = |d: &Arc<Database>| (d.id, guard(&d.tracking).version);
+            let (seq, tracked) =
+                self.instance.clock.open_snapshot_with(|| databases.iter().map(version).collect());
+            (transaction.snapshot, transaction.tracked) = (Some(seq), tracked);
         }
         transaction.snapshot
     }

@@ -35,9 +35,10 @@ impl<'q> Binder<'_, 'q> {
         self.scopes = scopes;
         let since = super::implicit(since?, SqlType::BigInt)?;
         let since = self.exec.constant(&since)?.as_i64().unwrap_or(0);
+        let until = self.exec.tracked_version(&database)?;
         let mut tracking = guard(tracking);
         tracking.clean(self.exec.now);
-        let rows: Vec<Row> = tracking.since(since).map(|change| change_row(change, since)).collect();
+        let rows: Vec<Row> = tracking.between(since, until).map(|change| change_row(change, since)).collect();
         Ok((Source::Rows { rows: Arc::new(rows), filters: Vec::new() }, scope(&table.info, alias)))
     }
 }

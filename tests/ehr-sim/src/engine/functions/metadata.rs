@@ -307,8 +307,8 @@ fn database_property(exec: &Exec<'_>, args: &[Datum]) -> Result<Datum> {
 
 fn tracking_version(exec: &Exec<'_>, _: &[Datum]) -> Result<Datum> {
     let database = current(exec);
-    let tracking = crate::engine::storage::guard(&database.tracking);
-    Ok(if tracking.on { Datum::BigInt(tracking.version) } else { Datum::Null })
+    let on = crate::engine::storage::guard(&database.tracking).on;
+    Ok(if on { Datum::BigInt(exec.tracked_version(&database)?) } else { Datum::Null })
 }
 
 fn tracking_min_valid(exec: &Exec<'_>, args: &[Datum]) -> Result<Datum> {

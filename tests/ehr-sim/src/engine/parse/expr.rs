@@ -345,7 +345,7 @@ impl Parser<'_> {
             if self.is_symbol(".") {
                 parts.push(String::new());
             } else {
-                parts.push(self.identifier()?);
+                parts.push(self.member()?);
             }
         }
         if !self.is_symbol("(") {

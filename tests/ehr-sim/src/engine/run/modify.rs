@@ -175,6 +175,9 @@ impl Runner<'_> {
         if clauses.hints.contains(&Hint::NoLock) {
             return Err(message::nolock_target());
         }
+        if clauses.ctes.iter().any(|cte| text::equal(&cte.name, clauses.name.object())) {
+            return Err(message::not_supported("common table expression as a target"));
+        }
         binder.push_ctes(clauses.ctes)?;
         let aliased = aliased_name(from, clauses.name);
         let name = aliased.as_ref().unwrap_or(clauses.name);

@@ -33,7 +33,8 @@ pub struct TableTracking {
     /// Version at which tracking began.
     pub begin: i64,
     pub min_valid: i64,
-    changes: BTreeMap<Vec<u8>, Change>,
+    /// By key, oldest first: a snapshot may see an older one than the last.
+    changes: BTreeMap<Vec<u8>, Vec<Change>>,
 }
 
 /// What last happened to a key.
@@ -94,32 +95,48 @@ impl TableTracking {
         let cleaned = guard(&self.database).cleanup_version(now);
         if cleaned > self.min_valid {
             self.min_valid = cleaned;
-            self.changes.retain(|_, change| change.version > cleaned);
+            self.drop_until(cleaned);
         }
     }
 
     /// Forgets everything up to the current version.
     pub fn forget(&mut self) {
         self.min_valid = guard(&self.database).version;
-        let min_valid = self.min_valid;
-        self.changes.retain(|_, change| change.version > min_valid);
+        self.drop_until(self.min_valid);
     }
 
-    /// Net changes after a version, by key.
-    pub fn since(&self, version: i64) -> impl Iterator<Item = &Change> {
-        self.changes.values().filter(move |change| change.version > version)
+    /// Drops changes up to a version, but keeps what a later change of the key may need to know.
+    fn drop_until(&mut self, version: i64) {
+        self.changes.retain(|_, changes| {
+            let newer = changes.last().is_some_and(|change| change.version > version);
+            let old = changes.iter().filter(|change| change.version <= version).count();
+            changes.drain(..old.saturating_sub(1));
+            newer
+        });
+    }
+
+    /// Net changes after a version and up to another, by key.
+    pub fn between(&self, since: i64, until: i64) -> impl Iterator<Item = &Change> {
+        let last = move |changes: &'_ Vec<Change>| changes.iter().rposition(|change| change.version <= until);
+        let net = self.changes.values().filter_map(move |changes| changes.get(last(changes)?));
+        net.filter(move |change| change.version > since)
     }
 
     fn note(&mut self, info: &TableInfo, row: &Row, version: i64, what: What) {
         let Some(primary) = info.primary_key() else { return };
         let bytes = index_key(primary, row);
         let key = primary.columns.iter().map(|(at, _)| row[*at].clone()).collect();
-        let known = self.changes.get(&bytes).filter(|c| !c.deleted).and_then(|c| c.created);
+        let changes = self.changes.entry(bytes).or_default();
+        let known = changes.last().filter(|c| !c.deleted).and_then(|c| c.created);
         let created = match what {
             What::Inserted => Some(version),
             What::Updated | What::Deleted => known,
         };
-        self.changes.insert(bytes, Change { version, created, deleted: what == What::Deleted, key });
+        let change = Change { version, created, deleted: what == What::Deleted, key };
+        match changes.last_mut() {
+            Some(last) if last.version == version => *last = change,
+            _ => changes.push(change),
+        }
     }
 
     /// TRUNCATE: nothing before this version can be told any more.

@@ -30,6 +30,8 @@ pub struct Transaction {
     pub began: DateTimeValue,
     /// Commit sequence it reads as of (SNAPSHOT isolation).
     pub snapshot: Option<u64>,
+    /// Change Tracking's version of each database as of the snapshot.
+    pub tracked: BTreeMap<u16, i64>,
     /// Only ROLLBACK is left (3930).
     pub doomed: bool,
     undo: Vec<Undo>,
@@ -62,10 +64,15 @@ struct Clock {
 impl CommitClock {
     /// Opens a snapshot as of now.
     pub fn open_snapshot(&self) -> u64 {
+        self.open_snapshot_with(|| ()).0
+    }
+
+    /// Opens a snapshot and looks at something else of the same moment.
+    pub fn open_snapshot_with<T>(&self, look: impl FnOnce() -> T) -> (u64, T) {
         let mut clock = guard(&self.0);
         let seq = clock.seq;
         *clock.snapshots.entry(seq).or_insert(0) += 1;
-        seq
+        (seq, look())
     }
 
     /// Closes it and drops versions nobody needs.
@@ -89,6 +96,7 @@ impl Transaction {
             name,
             began,
             snapshot: None,
+            tracked: BTreeMap::new(),
             doomed: false,
             undo: Vec::new(),
             writes: Vec::new(),

@@ -283,3 +283,14 @@ fn fmtonly_tells_columns_and_does_nothing() {
     assert_eq!(recorder.columns[0].iter().map(|c| c.name.as_str()).collect::<Vec<_>>(), ["id", "name"]);
     assert_eq!(ok(&mut s, "SELECT name FROM t"), ["a"]);
 }
+
+#[test]
+fn floats_that_do_not_fit_are_refused_with_232() {
+    let (_, mut s) = clinic();
+    let text = "Arithmetic overflow error for type int, value = 2147483648.000000.";
+    assert_eq!(fails(&mut s, "SELECT POWER(2, 31)"), (232, text.into()));
+    assert_eq!(fails(&mut s, "SELECT CAST(1e10 AS int)").0, 232);
+    ok(&mut s, "SELECT c.precision, c.scale FROM sys.columns AS c");
+    ok(&mut s, "CREATE TABLE t (id int)");
+    assert_eq!(fails(&mut s, "WITH d AS (SELECT id FROM t) DELETE FROM d").0, 40517);
+}

@@ -74,3 +74,30 @@ fn refuses_what_change_tracking_cannot_do() {
     ok(&mut s, "GRANT VIEW CHANGE TRACKING ON t TO r");
     assert!(ok(&mut r, "SELECT id FROM CHANGETABLE(CHANGES t, 0) AS c").is_empty());
 }
+
+#[test]
+fn a_snapshot_sees_the_changes_of_its_moment() {
+    let (engine, mut s) = clinic();
+    ok(&mut s, SETUP);
+    ok(&mut s, "ALTER DATABASE Clinic SET ALLOW_SNAPSHOT_ISOLATION ON; UPDATE t SET v = 20 WHERE id = 2");
+    let mut reader = engine.local_session("reader");
+    ok(&mut reader, "USE Clinic; SET TRANSACTION ISOLATION LEVEL SNAPSHOT; BEGIN TRAN");
+    assert_eq!(ok(&mut reader, "SELECT CHANGE_TRACKING_CURRENT_VERSION()"), ["1"]);
+    ok(&mut s, "UPDATE t SET v = 21 WHERE id = 2; DELETE FROM t WHERE id = 1; INSERT INTO t VALUES (9, 9)");
+    assert_eq!(changes(&mut reader, 0), ["2|U|1|20"], "later changes are not there, the earlier one is");
+    assert_eq!(ok(&mut reader, "SELECT CHANGE_TRACKING_CURRENT_VERSION()"), ["1"]);
+    ok(&mut reader, "COMMIT");
+    assert_eq!(changes(&mut reader, 1), ["1|D|3|NULL", "2|U|2|21", "9|I|4|9"]);
+}
+
+#[test]
+fn changes_past_retention_are_forgotten_on_command() {
+    let (engine, mut s) = clinic();
+    ok(&mut s, SETUP);
+    ok(&mut s, "UPDATE t SET v = 20 WHERE id = 2; INSERT INTO t VALUES (4, 4)");
+    engine.inject(&crate::engine::Fault::CleanTracking("Clinic".into())).unwrap();
+    assert_eq!(ok(&mut s, "SELECT CHANGE_TRACKING_MIN_VALID_VERSION(OBJECT_ID('t'))"), ["2"]);
+    assert!(changes(&mut s, 0).is_empty());
+    ok(&mut s, "UPDATE t SET v = 5 WHERE id = 4");
+    assert_eq!(changes(&mut s, 2), ["4|U|3|5"]);
+}

@@ -64,6 +64,8 @@ fn overflow_into(value: &Datum, to: SqlType) -> message::SqlError {
         (Datum::Int(n), SqlType::TinyInt | SqlType::SmallInt) => message::overflow_value(to.name(), n),
         (Datum::SmallInt(n), SqlType::TinyInt) => message::overflow_value(to.name(), n),
         (Datum::Decimal(_), _) => message::overflow_from("numeric", to.name()),
+        (Datum::Float(f), _) => message::overflow_float(to.name(), format!("{f:.6}")),
+        (Datum::Real(f), _) => message::overflow_float(to.name(), format!("{f:.6}")),
         _ => message::overflow(to.name()),
     }
 }
