@@ -133,12 +133,9 @@ impl Minion {
             let probation = release::probation::run(Arc::clone(&self.services), self.queue.clone());
             drop(tasks.spawn("probation", until_cancelled(tasks.token(), probation)));
         }
-<<<<<<< HEAD
         if let Err(error) = self.services.writes.start().await {
             tracing::error!(%error, "the declared writes could not be read");
         }
-=======
->>>>>>> origin/main
         if let Err(error) = self.acceptor.return_interrupted().await {
             tracing::error!(%error, "interrupted jobs could not be returned");
         }

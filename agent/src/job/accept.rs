@@ -22,10 +22,7 @@ use super::{
 };
 use crate::{
     data_store,
-<<<<<<< HEAD
     modules::Signature,
-=======
->>>>>>> origin/main
     release::held,
     schedule::entry::{Entry, Returns},
     services::Services,
@@ -92,11 +89,7 @@ impl Acceptor {
         let this = self.clone();
         let name = format!("own {fun}");
         drop(self.services.tasks.spawn(name, async move {
-<<<<<<< HEAD
             let outcomes = this.call_all(&job, (None, &this.services.tasks.token())).await;
-=======
-            let outcomes = this.call_all(&job, &this.services.tasks.token()).await;
->>>>>>> origin/main
             let load = return_load(&job, &outcomes);
             held::hold(&this.services, None, &load).await;
             this.queue.enqueue(load).await;
@@ -114,11 +107,7 @@ impl Acceptor {
         let fun = Value::from(entry.fun.as_str());
         let load = [("jid", Value::from("req")), ("tgt", "*".into()), ("fun", fun), ("arg", arg.into())];
         let Some(job) = Job::from_load(load.into_iter().collect()) else { return };
-<<<<<<< HEAD
         let outcomes = self.call_all(&job, (None, &self.services.tasks.token().child_token())).await;
-=======
-        let outcomes = self.call_all(&job, &self.services.tasks.token().child_token()).await;
->>>>>>> origin/main
         let mut load = return_load(&job, &outcomes);
         held::hold(&self.services, None, &load).await;
         if entry.returns == Returns::Nobody {
@@ -148,7 +137,6 @@ impl Acceptor {
             if held::is_held(&self.services, &left.jid).await {
                 continue;
             }
-<<<<<<< HEAD
             if job.write().is_some() {
                 self.take_up(
                     job,
@@ -156,8 +144,6 @@ impl Acceptor {
                 );
                 continue;
             }
-=======
->>>>>>> origin/main
             tracing::warn!(jid = left.jid, fun = job.fun_text(), "a restart interrupted this job");
             let outcome = Outcome::failed(INTERRUPTED.to_owned());
             let outcomes = vec![
@@ -246,11 +232,7 @@ impl Acceptor {
             // The process is ending: the job stays unfinished and is reported by the next one.
             return;
         }
-<<<<<<< HEAD
         let load = return_load(job, &outcomes);
-=======
-        let load = return_load(&job, &outcomes);
->>>>>>> origin/main
         if !held::hold(&self.services, Some(&job.jid), &load).await {
             self.queue.finish(load).await;
         }
