@@ -56,6 +56,17 @@ fn recorded_answers_are_what_salt_gives() {
             .map(|(_, case)| case)
             .collect();
         let live = oracle::ask(&python, &cases.iter().map(|case| case.case.clone()).collect::<Vec<_>>());
+        // Cases that were run together have fewer parts.
+        let part_of = |live: &Value, salts: &Value| -> Value {
+            let parts = live
+                .as_map()
+                .into_iter()
+                .flatten()
+                .filter(|(part, _)| salts.get(&part.to_string()).is_some());
+            Value::Map(parts.map(|(part, value)| (part.clone(), value.clone())).collect())
+        };
+        let live: Vec<Value> =
+            live.iter().zip(&cases).map(|(live, case)| part_of(live, &case.salts)).collect();
         let wrong: Vec<String> = cases
             .iter()
             .zip(&live)

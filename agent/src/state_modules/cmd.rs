@@ -121,7 +121,12 @@ fn executable(_path: &std::path::Path) -> std::io::Result<()> {
 }
 
 async fn output(line: &str, args: &StateArgs, run: &StateContext) -> Result<Output, String> {
-    let request = request(&line.into(), &args.args, false)?;
+    // The script was rendered already.
+    let own =
+        |key: &Value| matches!(key.as_str(), Some("template" | "source" | "context" | "defaults" | "args"));
+    let options = args.args.iter().filter(|(key, _)| !own(key));
+    let options: Map = options.map(|(key, value)| (key.clone(), value.clone())).collect();
+    let request = request(&line.into(), &options, false)?;
     if let Some(cwd) = request.cwd.as_ref().filter(|cwd: &&PathBuf| !cwd.is_dir()) {
         return Err(format!("Desired working directory \"{}\" is not available", cwd.display()));
     }
