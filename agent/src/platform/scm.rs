@@ -70,6 +70,8 @@ fn answer(control: &ServiceControl, events: &Sender<Event>) -> ServiceControlHan
         | ServiceControl::TimeChange
         | ServiceControl::TriggerEvent
         | ServiceControl::UserEvent(_) => return ServiceControlHandlerResult::NotImplemented,
+        // The crate may learn further controls; this service asked for none of them.
+        &_ => return ServiceControlHandlerResult::NotImplemented,
     };
     if let Some(event) = event {
         // Nobody listens when the supervisor has ended.
