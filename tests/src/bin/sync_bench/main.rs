@@ -26,7 +26,8 @@ pub struct Options {
     /// Be this reader of the server at `--port`; the benchmark starts itself so.
     #[arg(long, hide = true, requires = "port")]
     reader: Option<Reader>,
-    #[arg(long, hide = true)]
+    /// Read from the simulated server on this port of 127.0.0.1, which has `--rows` rows, and start none.
+    #[arg(long)]
     port: Option<u16>,
 }
 
@@ -64,24 +65,33 @@ fn main() -> Result<ExitCode> {
         say(&serde_json::to_string(&readers::read(reader, port)?)?)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let sim = outside::Sim::serve(options.rows)?;
+    let sim = match options.port {
+        Some(_) => None,
+        None => Some(outside::Sim::serve(options.rows)?),
+    };
+    let port = sim.as_ref().map(|sim| sim.port).or(options.port).unwrap_or_default();
+    compare(&options, port)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn compare(options: &Options, port: u16) -> Result<()> {
     say(&format!("{} rows of 12 columns (dbo.Appointment), one connection each\n", options.rows))?;
     say(&format!(
         "{:34} {:>10} {:>9} {:>13} {:>9} {:>9}",
         "reader", "rows/s", "seconds", "CPU s/1M rows", "peak MB", "MB left"
     ))?;
     for reader in [Reader::Nothing, Reader::Agent, Reader::AgentMarks] {
-        show(&outside::own(reader, sim.port)?)?;
+        show(&outside::own(reader, port)?)?;
     }
     for outside in [outside::freebcp, outside::pymssql] {
-        match outside(sim.port) {
+        match outside(port) {
             Ok(figures) => show(&figures)?,
             Err(why) => say(&format!("SKIPPED: {why:#}"))?,
         }
     }
-    let quiet = desk::work(sim.port, options.desk)?;
-    let reading = outside::Reading::start(sim.port)?;
-    let busy = desk::work(sim.port, options.desk)?;
+    let quiet = desk::work(port, options.desk)?;
+    let reading = outside::Reading::start(port)?;
+    let busy = desk::work(port, options.desk)?;
     let snapshots = reading.stop();
     say(&format!("\nfront desk, {} transactions, milliseconds", options.desk))?;
     say(&format!("alone:                     p50 {:.2}  p99 {:.2}", quiet.p50, quiet.p99))?;
@@ -89,7 +99,7 @@ fn main() -> Result<ExitCode> {
         "while the agent snapshots: p50 {:.2}  p99 {:.2}  ({snapshots} snapshots)",
         busy.p50, busy.p99
     ))?;
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
 fn show(figures: &Figures) -> Result<()> {

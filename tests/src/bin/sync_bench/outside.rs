@@ -28,7 +28,7 @@ impl Sim {
         let folder = tempfile::tempdir()?;
         let (rows, console) = (rows.to_string(), folder.path().join("console"));
         let child = Command::new(programs.get("ehr-sim").context("ehr-sim was not built")?)
-            .args(["serve", "--ehr", "dolphin", "--rows", &rows, "--port", "0", "--json"])
+            .args(["serve", "--ehr", "dolphin", "--rows", &rows, "--port", "0", "--tls", "off", "--json"])
             .env("EHR_SIM_SA_PASSWORD", EhrSim::SA_PASSWORD)
             .stdout(std::fs::File::create(&console)?)
             .spawn()?;
@@ -61,11 +61,14 @@ pub fn own(reader: Reader, port: u16) -> Result<Figures> {
 pub fn freebcp(port: u16) -> Result<Figures> {
     let script = "import resource, subprocess, sys, os, json, time, tempfile\n\
         port, password = sys.argv[1:]\n\
-        out = tempfile.NamedTemporaryFile()\n\
+        out, conf = tempfile.NamedTemporaryFile(), tempfile.NamedTemporaryFile('w')\n\
+        conf.write(f'[sim]\\nhost = 127.0.0.1\\nport = {port}\\ntds version = 7.4\\nencryption = off\\n')\n\
+        conf.flush()\n\
         t = time.time()\n\
-        subprocess.run(['freebcp', 'Main_OMS.dbo.Appointment', 'out', out.name, '-c', '-S', f'127.0.0.1:{port}', \
-        '-U', 'sa', '-P', password], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)\n\
+        r = subprocess.run(['freebcp', 'Main_OMS.dbo.Appointment', 'out', out.name, '-c', '-S', 'sim', '-U', 'sa', \
+        '-P', password], env=dict(os.environ, FREETDSCONF=conf.name), capture_output=True, text=True)\n\
         t = time.time() - t\n\
+        if r.returncode: sys.exit('freebcp: ' + ([l for l in (r.stdout + r.stderr).splitlines() if l] or ['?'])[-1])\n\
         u = resource.getrusage(resource.RUSAGE_CHILDREN)\n\
         rows = sum(1 for _ in open(out.name, 'rb'))\n\
         print(json.dumps(dict(name='FreeTDS freebcp to a file', rows=rows, seconds=t, \
