@@ -190,7 +190,7 @@ fn read(plan: &Plan) -> (Vec<Token>, Vec<String>) {
                 Token::Text(String::new())
             }
             Token::Word(word) if word.starts_with("0x") => Token::Word("0x".to_owned()),
-            token => token,
+            token @ (Token::Word(_) | Token::Mark(_)) => token,
         })
         .collect();
     (shape, contents)
