@@ -154,6 +154,18 @@ class Driver:
                 taken.append(time.monotonic() - begun)
         return taken
 
+    def do_timed_calls(self, tgt, fun, calls):
+        """The seconds that each of the jobs took, one after the other, each with its keywords; the first is not counted."""
+        taken = []
+        for number, keywords in enumerate(calls):
+            begun = time.monotonic()
+            answer = self.client.cmd(tgt, fun, [], kwarg=keywords, timeout=60, full_return=True)
+            if not answer.get(tgt) or answer[tgt]["retcode"]:
+                raise RuntimeError(f"{fun} went wrong: {answer}")
+            if number:
+                taken.append(time.monotonic() - begun)
+        return taken
+
     def do_burst(self, tgt, fun, arg, count, limit):
         """Publishes `count` jobs as fast as the master takes them; gives the seconds from the first publish to the last return."""
         wanted, returned, begun = set(), {}, time.monotonic()

@@ -1,6 +1,6 @@
 //! The simulated SQL Server as a process.
 
-use std::process::Command;
+use std::{path::Path, process::Command};
 
 use anyhow::Result;
 
@@ -29,8 +29,16 @@ impl EhrSim {
     /// # Errors
     /// When it does not become ready.
     pub fn serve(ehr: &str, rows: u64) -> Result<Self> {
+        Self::serve_program(&binary("ehr-sim")?, ehr, rows)
+    }
+
+    /// The same with another build of the program.
+    ///
+    /// # Errors
+    /// When it does not become ready.
+    pub fn serve_program(program: &Path, ehr: &str, rows: u64) -> Result<Self> {
         let scratch = Scratch::new()?;
-        let mut command = Command::new(binary("ehr-sim")?);
+        let mut command = Command::new(program);
         command.args(["serve", "--ehr", ehr, "--rows", &rows.to_string(), "--port", "0", "--json"]);
         command.env("EHR_SIM_SA_PASSWORD", Self::SA_PASSWORD);
         let mut process = Process::spawn("ehr-sim", &mut command, &scratch.join("console"))?;

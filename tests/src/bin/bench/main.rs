@@ -1,17 +1,18 @@
 //! Side by side on one real master: our agent, an unmodified salt-minion, and the least that can answer a ping.
 //!
 //! Start to first ping, idle memory of the whole process tree (PSS), `test.ping` p50 and p95, a 100-state SLS, the returns per
-//! second of 100 jobs at once. Timing is done inside the master's driver process, so no command-line start is in a figure. Figures are printed, never judged.
+//! second of 100 jobs at once; with `--writes`, the latency of writes. Timing is done inside the master's driver process, so no command-line start is in a figure. Figures are printed, never judged.
 
 use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Result;
 use clap::{Parser, ValueEnum};
-use tests::salt::Series;
+use tests::{binaries::Profile, salt::Series};
 
 mod measure;
 mod minimal;
 mod table;
+mod writes;
 
 /// Compare our agent with Salt's own minion.
 #[derive(Debug, Parser)]
@@ -28,6 +29,12 @@ struct Options {
     /// Measure this program; the release build is made and measured when none is given.
     #[arg(long)]
     agent: Option<PathBuf>,
+    /// Measure so many writes and nothing else: submission to outcome at the master.
+    #[arg(long, value_name = "N")]
+    writes: Option<u32>,
+    /// Measure programs of the dev profile: quicker to build, slower to run.
+    #[arg(long)]
+    dev: bool,
     /// Print the figures as one JSON object.
     #[arg(long)]
     json: bool,
@@ -67,6 +74,11 @@ fn main() -> Result<ExitCode> {
     if let Err(why) = series.installed() {
         table::say(&format!("cannot run: {why}"))?;
         return Ok(ExitCode::from(69));
+    }
+    if let Some(count) = options.writes {
+        let profile = if options.dev { Profile::Dev } else { Profile::Release };
+        table::print_latencies(&writes::all(series, count, profile)?, options.json)?;
+        return Ok(ExitCode::SUCCESS);
     }
     let agent = options.agent.clone().map_or_else(measure::release, Ok)?;
     let figures = measure::all(series, &agent, (options.pings, options.runs))?;

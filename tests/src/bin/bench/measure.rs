@@ -118,7 +118,8 @@ fn measure(
     })
 }
 
-fn first_ping(master: &SaltMaster, id: &str) -> Result<()> {
+/// Waits for the first answered ping.
+pub fn first_ping(master: &SaltMaster, id: &str) -> Result<()> {
     master.driver().ask("first_ping", json!({ "tgt": id, "limit": 60 }), PATIENCE).map(drop)
 }
 
@@ -146,7 +147,8 @@ fn burst(master: &SaltMaster, id: &str) -> Result<f64> {
     Ok(f64::from(BURST) / taken)
 }
 
-fn seconds(answer: &Value) -> Vec<f64> {
+/// The seconds in a driver's answer.
+pub fn seconds(answer: &Value) -> Vec<f64> {
     answer.as_array().into_iter().flatten().filter_map(Value::as_f64).collect()
 }
 
@@ -155,17 +157,19 @@ fn median(values: &mut [f64]) -> f64 {
     values.get(rank(values.len(), 0.5)).copied().unwrap_or_default()
 }
 
+/// The place of a share in a sorted list.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_precision_loss,
     clippy::cast_sign_loss,
     reason = "a share of a small count"
 )]
-fn rank(count: usize, share: f64) -> usize {
+pub fn rank(count: usize, share: f64) -> usize {
     ((count.saturating_sub(1)) as f64 * share).round() as usize
 }
 
-fn config(id: &str, root: &Path, ret_port: u16) -> Result<String> {
+/// A minion's configuration in a folder of its own.
+pub fn config(id: &str, root: &Path, ret_port: u16) -> Result<String> {
     let path = |name: &str| root.join(name);
     Ok(serde_json::to_string_pretty(&json!({
         "id": id, "master": "127.0.0.1", "master_port": ret_port, "root_dir": root, "pki_dir": path("pki"),

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use serde_json::json;
 use tests::salt::Series;
 
-use crate::measure::Figures;
+use crate::{measure::Figures, writes::Latency};
 
 /// One line to standard output.
 pub fn say(line: &str) -> io::Result<()> {
@@ -35,6 +35,21 @@ pub fn print(series: Series, figures: &[Figures], as_json: bool) -> io::Result<(
             format!("{:>16}", format!("{}/s x{:.1}", digits(peer.burst), peer.burst / salt.burst)),
         ];
         say(&format!("{:width$}  {}", peer.peer, cells.join("  ")))?;
+    }
+    Ok(())
+}
+
+/// Latencies in milliseconds.
+pub fn print_latencies(figures: &[Latency], as_json: bool) -> io::Result<()> {
+    if as_json {
+        let one = |figure: &Latency| json!({ "what": figure.what, "count": figure.count, "p50_ms": figure.p50, "p99_ms": figure.p99 });
+        return say(&json!(figures.iter().map(one).collect::<Vec<_>>()).to_string());
+    }
+    let width = figures.iter().map(|figure| figure.what.chars().count()).max().unwrap_or_default();
+    say(&format!("{:width$}  {:>6}  {:>10}  {:>10}", "", "count", "p50", "p99"))?;
+    for figure in figures {
+        let (p50, p99) = (format!("{:.2} ms", figure.p50), format!("{:.2} ms", figure.p99));
+        say(&format!("{:width$}  {:>6}  {p50:>10}  {p99:>10}", figure.what, figure.count))?;
     }
     Ok(())
 }
