@@ -4,7 +4,7 @@ use std::{
     fs,
     os::unix::fs::{PermissionsExt, symlink},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use agent::{
@@ -19,6 +19,9 @@ use states::{Map, Value, json};
 use tokio::runtime::Runtime;
 
 use super::map;
+
+/// Held by a case that sets variables of the environment, which minions of one process share.
+static ENVIRONMENT: Mutex<()> = Mutex::new(());
 
 /// Answers one case after the other, each with a minion of its own.
 pub struct Agent {
@@ -40,14 +43,24 @@ impl Agent {
     /// The parts that Salt answered as well.
     pub fn answer(&self, case: &Value, salts: &Value) -> Value {
         let asked: Vec<Value> = order(salts.as_map().into_iter().flat_map(Map::keys).cloned().collect());
-        self.runtime.block_on(async {
+        let alone = case
+            .to_string()
+            .contains("environ.")
+            .then(|| ENVIRONMENT.lock().unwrap_or_else(PoisonError::into_inner));
+        let answer = self.runtime.block_on(async {
             let minion = Minion::of(case, &self.series);
             minion.services.refresh_grains().await;
             let _ = agent::pillar::refresh(&minion.services).await;
             let answer = minion.answer(case, asked).await;
             minion.services.tasks.shutdown(std::time::Duration::from_secs(5)).await;
             answer
-        })
+        });
+        if alone.is_some() {
+            for name in agent::environment::changed().keys() {
+                agent::environment::set(name, None);
+            }
+        }
+        answer
     }
 }
 
