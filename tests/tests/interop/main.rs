@@ -21,6 +21,7 @@ mod rotation;
 mod sql;
 mod states;
 mod surface;
+mod writes;
 
 /// Makes a test per series of each named case: `fn(&SaltMaster) -> Result<()>`.
 macro_rules! each_series {
