@@ -207,13 +207,18 @@ impl Minion {
         }
     }
 
-    /// Ends the minion gracefully and holds that it logged no ERROR.
+    /// Ends the minion gracefully and holds that it logged no ERROR. Salt's own minion now and then does not end on SIGTERM
+    /// right after a job; it is not what is tested here, so it is killed then.
     ///
     /// # Errors
-    /// When it does not end, or logged one.
+    /// When the agent does not end, or logged one.
     pub fn finish(mut self) -> Result<()> {
         if let Some(process) = &mut self.process {
-            process.stop(STOP_PATIENCE)?;
+            let patience = if self.sut == Sut::Agent { STOP_PATIENCE } else { STOP_PATIENCE / 6 };
+            let ended = process.stop(patience);
+            if self.sut == Sut::Agent {
+                ended?;
+            }
         }
         self.expect_errors(&[])
     }
