@@ -3,7 +3,12 @@
 //! A command that is cancelled or takes too long is killed with everything it started. Its output is bounded at
 //! [`LARGEST_OUTPUT`]; what comes later is read and dropped, so that the command does not hang.
 
-use std::{collections::BTreeMap, path::PathBuf, process::Stdio, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
 
 use thiserror::Error;
 use tokio::{
@@ -19,10 +24,14 @@ use crate::{config::Config, environment, policy};
 pub struct Request {
     /// The command.
     pub line: Line,
+    /// The shell for [`Line::Shell`]; [`default_shell`] when there is none.
+    pub shell: Option<String>,
     /// The folder to run in.
     pub cwd: Option<PathBuf>,
     /// Variables over the process' own.
     pub env: BTreeMap<String, String>,
+    /// Whether these variables are all there are.
+    pub clean_env: bool,
     /// What it reads.
     pub stdin: Option<String>,
     /// When to give up.
@@ -67,6 +76,9 @@ pub enum CommandError {
         /// The system's reason.
         source: std::io::Error,
     },
+    /// The shell is missing or not a program.
+    #[error("The shell {0} is not available")]
+    NoShell(String),
     /// It took too long and was killed.
     #[error("{line} : Timed out after {seconds} seconds")]
     TimedOut {
@@ -92,7 +104,7 @@ pub async fn run(
     let shown = request.line.to_string();
     policy::may_run(config, &shown)?;
     let failed = |source| CommandError::Run { line: shown.clone(), source };
-    let mut child = prepared(&request).spawn().map_err(failed)?;
+    let mut child = prepared(&request)?.spawn().map_err(failed)?;
     let (pid, tree) = (child.id(), Tree(child.id()));
     let limit = request.timeout.unwrap_or(Duration::from_secs(365 * 86_400));
     let ended = tokio::select! {
@@ -119,26 +131,33 @@ impl std::fmt::Display for Line {
     }
 }
 
-fn prepared(request: &Request) -> Command {
+/// The shell of commands that name none, as Salt finds it: `SHELL`, or `/bin/sh` as for a service; on Windows `COMSPEC`.
+#[must_use]
+pub fn default_shell() -> String {
+    let (variable, otherwise) =
+        if cfg!(windows) { ("COMSPEC", r"C:\Windows\system32\cmd.exe") } else { ("SHELL", "/bin/sh") };
+    std::env::var(variable).unwrap_or_else(|_| otherwise.to_owned())
+}
+
+fn prepared(request: &Request) -> Result<Command, CommandError> {
     let mut command = match &request.line {
-        Line::Program(words) => {
-            let mut command = Command::new(words.first().map(String::as_str).unwrap_or_default());
-            command.args(words.iter().skip(1));
-            command
-        }
-        Line::Shell(line) if cfg!(windows) => {
-            let mut command = Command::new("cmd");
-            command.arg("/C").arg(line);
-            command
-        }
+        Line::Program(words) => program(words, request.merged),
+        Line::Shell(line) if cfg!(windows) => windows_shell(request.shell.as_deref(), line),
         Line::Shell(line) => {
-            let mut command = Command::new("/bin/sh");
+            let shell = request.shell.clone().unwrap_or_else(default_shell);
+            if !executable(Path::new(&shell)) {
+                return Err(CommandError::NoShell(shell));
+            }
+            let mut command = Command::new(shell);
             let merge = if request.merged { "exec 2>&1\n" } else { "" };
             command.arg("-c").arg(format!("{merge}{line}"));
             command
         }
     };
-    for (name, value) in environment::changed() {
+    if request.clean_env {
+        command.env_clear();
+    }
+    for (name, value) in environment::changed().into_iter().filter(|_| !request.clean_env) {
         match value {
             Some(value) => command.env(name, value),
             None => command.env_remove(name),
@@ -151,7 +170,57 @@ fn prepared(request: &Request) -> Command {
     }
     #[cfg(unix)]
     command.process_group(0);
+    Ok(command)
+}
+
+/// A program without a shell; one is between only to make one stream of two.
+fn program(words: &[String], merged: bool) -> Command {
+    let name = words.first().map(String::as_str).unwrap_or_default();
+    let mut command = if merged && cfg!(unix) && which(name).is_some() {
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", "exec \"$0\" \"$@\" 2>&1", name]);
+        command
+    } else {
+        Command::new(name)
+    };
+    command.args(words.iter().skip(1));
     command
+}
+
+fn windows_shell(shell: Option<&str>, line: &str) -> Command {
+    let shell = shell.map_or_else(default_shell, str::to_owned);
+    let name = shell.to_lowercase();
+    let mut command = Command::new(&shell);
+    if ["powershell", "powershell.exe", "pwsh", "pwsh.exe"].iter().any(|known| name.ends_with(known)) {
+        command.args(["-NonInteractive", "-NoProfile", "-ExecutionPolicy", "Bypass", "-Command"]).arg(line);
+    } else {
+        command.arg("/C").arg(line);
+    }
+    command
+}
+
+/// The program of that name on the path.
+pub(crate) fn which(name: &str) -> Option<PathBuf> {
+    let direct = PathBuf::from(name);
+    if direct.is_absolute() {
+        return executable(&direct).then_some(direct);
+    }
+    let endings: &[&str] = if cfg!(windows) { &["", ".exe", ".cmd", ".bat"] } else { &[""] };
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut candidates = std::env::split_paths(&path)
+        .flat_map(|dir| endings.iter().map(move |end| dir.join(format!("{name}{end}"))));
+    candidates.find(|file| executable(file))
+}
+
+#[cfg(unix)]
+fn executable(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    path.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+}
+
+#[cfg(not(unix))]
+fn executable(path: &Path) -> bool {
+    path.is_file()
 }
 
 async fn finish(child: &mut Child, stdin: Option<String>) -> std::io::Result<(i64, Vec<u8>, Vec<u8>)> {
@@ -247,7 +316,17 @@ mod tests {
 
     fn shell(line: &str) -> Request {
         let line = Line::Shell(line.to_owned());
-        Request { line, cwd: None, env: BTreeMap::new(), stdin: None, timeout: None, merged: false }
+        let env = BTreeMap::new();
+        Request {
+            line,
+            shell: None,
+            cwd: None,
+            env,
+            clean_env: false,
+            stdin: None,
+            timeout: None,
+            merged: false,
+        }
     }
 
     #[tokio::test]

@@ -262,7 +262,7 @@ impl Prepared {
                 }
             }
             Question::Command { command, options } => {
-                let request = match modules::cmd::request(&command.into(), &options, false) {
+                let request = match modules::cmd::request(&command.into(), &options, false, true) {
                     Ok(request) => request,
                     Err(why) => return Answer::Refused(why),
                 };

@@ -54,7 +54,7 @@ impl Side {
     fn new() -> Result<Self> {
         let scratch = Scratch::new()?;
         let path = |name: &str| scratch.join(name).to_string_lossy().into_owned();
-        for folder in ["etc", "root/work/sub", "root/empty"] {
+        for folder in ["etc", "root/work/sub", "root/work/bin", "root/empty"] {
             std::fs::create_dir_all(scratch.join(folder))?;
         }
         let config = json!({
@@ -64,12 +64,15 @@ impl Side {
             "file_roots": { "base": [path("root/srv")] }, "pillar_roots": { "base": [path("root/pillar")] },
             "enable_gpu_grains": false, "enable_fqdns_grains": false,
             "grains": { "practice": "dolphin", "rooms": ["red", "blue"], "site": { "state": "TX", "chairs": 4 } },
-            "agent": { "data_dir": path("data") },
+            "agent": { "data_dir": path("data"), "allow_commands": true },
         });
         std::fs::write(scratch.join("etc/minion"), serde_json::to_string_pretty(&config)?)?;
         std::fs::write(scratch.join("root/work/lines.txt"), "one\ntwo three\nfour\n")?;
         std::fs::write(scratch.join("root/work/bare.txt"), "no line break")?;
         std::fs::write(scratch.join("root/work/sub/deep.conf"), "x = 1\n")?;
+        let tool = scratch.join("root/work/bin/tool");
+        std::fs::write(&tool, "#!/bin/sh\necho tool\n")?;
+        std::fs::set_permissions(&tool, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
         std::os::unix::fs::symlink("lines.txt", scratch.join("root/work/link"))?;
         Ok(Self { scratch })
     }

@@ -6,7 +6,7 @@ use ring::digest;
 use states::{Map, Value};
 
 use super::{read_line, texts};
-use crate::config::Config;
+use crate::{command, config::Config};
 
 pub(super) fn collect(config: &Config, grains: &mut Map) {
     grains.insert("id", config.id.as_str());
@@ -70,7 +70,7 @@ fn paths(grains: &mut Map) {
     let parts = env::split_paths(&path).map(|part| part.to_string_lossy().into_owned());
     grains.insert("systempath", texts(parts));
     if cfg!(not(windows)) {
-        grains.insert("shell", env::var("SHELL").unwrap_or_else(|_| "/bin/sh".to_owned()));
+        grains.insert("shell", command::default_shell());
         grains.insert("ps", "ps -efHww");
     }
 }

@@ -13,7 +13,7 @@ use futures_util::future::BoxFuture;
 use states::{Map, Value};
 
 use crate::{
-    command::{self, CommandError, Line, Output, Request},
+    command::{self, CommandError, Line, Output, Request, which},
     modules::{Arguments, CallContext, FunctionSpec, Module, ModuleError},
 };
 
@@ -54,7 +54,9 @@ async fn run(fun: &str, args: &Arguments, call: &CallContext) -> Result<Value, M
         args.named.iter().chain(args.keywords.iter()).map(|(k, v)| (k.clone(), v.clone())).collect();
     let merged =
         matches!(fun, "run" | "shell") || options.get("redirect_stderr").is_some_and(Value::is_truthy);
-    let request = request(args.get("cmd"), &options, merged).map_err(ModuleError::Execution)?;
+    // Salt gives a job's command to a shell, and one from a template or a state function not.
+    let shell = fun == "shell" || call.jid.is_some();
+    let request = request(args.get("cmd"), &options, merged, shell).map_err(ModuleError::Execution)?;
     let mut output = match command::run(&call.services.config, request, &call.cancel).await {
         Ok(output) => output,
         Err(error @ CommandError::TimedOut { .. }) => {
@@ -96,15 +98,20 @@ pub(crate) fn all(output: Output) -> Map {
     .collect()
 }
 
-/// A request from Salt's arguments.
-pub(crate) fn request(cmd: &Value, options: &Map, merged: bool) -> Result<Request, String> {
+/// A request from Salt's arguments; `shell` tells whether a shell reads the command when `python_shell` does not say.
+pub(crate) fn request(cmd: &Value, options: &Map, merged: bool, shell: bool) -> Result<Request, String> {
     let given = |key: &str| options.get(key).filter(|value| value.is_truthy());
     if let Some(key) = UNSUPPORTED.into_iter().find(|key| given(key).is_some()) {
         return Err(format!("the option '{key}' of commands is not supported by this minion"));
     }
+    let by_shell = match options.get("python_shell") {
+        None | Some(Value::Nil) => shell,
+        Some(wanted) => wanted.is_truthy(),
+    };
     let line = match cmd {
         Value::List(words) => Line::Program(words.iter().map(ToString::to_string).collect()),
-        line => Line::Shell(line.to_string()),
+        line if by_shell || cfg!(windows) => Line::Shell(line.to_string()),
+        line => Line::Program(shlex::split(&line.to_string()).ok_or("No closing quotation")?),
     };
     let mut env = std::collections::BTreeMap::new();
     let mut add = |map: &Map| env.extend(map.iter().map(|(key, value)| (key.to_string(), value.to_string())));
@@ -113,12 +120,21 @@ pub(crate) fn request(cmd: &Value, options: &Map, merged: bool) -> Result<Reques
         Some(Value::List(maps)) => maps.iter().filter_map(Value::as_map).for_each(add),
         _ => {}
     }
+    let clean_env = given("clean_env").is_some();
+    if let Some(first) = given("prepend_path") {
+        let own = if clean_env { None } else { std::env::var("PATH").ok() };
+        let rest = env.get("PATH").cloned().or(own).unwrap_or_default();
+        let between = if cfg!(windows) { ';' } else { ':' };
+        env.insert("PATH".to_owned(), format!("{first}{between}{rest}"));
+    }
     let timeout =
         given("timeout").and_then(Value::as_float).and_then(|secs| Duration::try_from_secs_f64(secs).ok());
     Ok(Request {
         line,
+        shell: given("shell").map(ToString::to_string),
         cwd: given("cwd").map(|cwd| PathBuf::from(cwd.to_string())),
         env,
+        clean_env,
         stdin: given("stdin").map(ToString::to_string),
         timeout,
         merged,
@@ -138,28 +154,14 @@ fn shells() -> Vec<Value> {
     lines.map(Value::from).collect()
 }
 
-/// The program of that name on the path.
-fn which(name: &str) -> Option<PathBuf> {
-    let direct = PathBuf::from(name);
-    if direct.is_absolute() {
-        return direct.is_file().then_some(direct);
-    }
-    let endings: &[&str] = if cfg!(windows) { &["", ".exe", ".cmd", ".bat"] } else { &[""] };
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let mut candidates = std::env::split_paths(&path)
-        .flat_map(|dir| endings.iter().map(move |end| dir.join(format!("{name}{end}"))));
-    candidates.find(|file| file.is_file())
-}
-
 /// Options that would change what runs and are not honoured: a command that has one is refused.
-const UNSUPPORTED: [&str; 9] =
-    ["runas", "group", "template", "use_vt", "umask", "clean_env", "bg", "encoded_cmd", "prepend_path"];
+const UNSUPPORTED: [&str; 7] = ["runas", "group", "template", "use_vt", "umask", "bg", "encoded_cmd"];
 
-const RUN_ARGS: &str = "cmd, cwd=None, stdin=None, runas=None, group=None, shell='/bin/bash', python_shell=None, env=None, clean_env=False, template=None, rstrip=True, umask=None, output_encoding=None, output_loglevel='debug', log_callback=None, hide_output=False, timeout=None, reset_system_locale=True, ignore_retcode=False, saltenv=None, use_vt=False, redirect_stderr=True, bg=False, password=None, encoded_cmd=False, raise_err=False, prepend_path=None, success_retcodes=None, success_stdout=None, success_stderr=None, **kwargs";
-const ALL_ARGS: &str = "cmd, cwd=None, stdin=None, runas=None, group=None, shell='/bin/bash', python_shell=None, env=None, clean_env=False, template=None, rstrip=True, umask=None, output_encoding=None, output_loglevel='debug', log_callback=None, hide_output=False, timeout=None, reset_system_locale=True, ignore_retcode=False, saltenv=None, use_vt=False, redirect_stderr=False, password=None, encoded_cmd=False, prepend_path=None, success_retcodes=None, success_stdout=None, success_stderr=None, **kwargs";
-const STREAM_ARGS: &str = "cmd, cwd=None, stdin=None, runas=None, group=None, shell='/bin/bash', python_shell=None, env=None, clean_env=False, template=None, rstrip=True, umask=None, output_encoding=None, output_loglevel='debug', log_callback=None, hide_output=False, timeout=None, reset_system_locale=True, ignore_retcode=False, saltenv=None, use_vt=False, password=None, prepend_path=None, success_retcodes=None, success_stdout=None, success_stderr=None, **kwargs";
-const SHELL_ARGS: &str = "cmd, cwd=None, stdin=None, runas=None, group=None, shell='/bin/bash', env=None, clean_env=False, template=None, rstrip=True, umask=None, output_encoding=None, output_loglevel='debug', log_callback=None, hide_output=False, timeout=None, reset_system_locale=True, ignore_retcode=False, saltenv=None, use_vt=False, bg=False, password=None, prepend_path=None, success_retcodes=None, success_stdout=None, success_stderr=None, **kwargs";
-const RETCODE_ARGS: &str = "cmd, cwd=None, stdin=None, runas=None, group=None, shell='/bin/bash', python_shell=None, env=None, clean_env=False, template=None, umask=None, output_encoding=None, output_loglevel='debug', log_callback=None, timeout=None, reset_system_locale=True, ignore_retcode=False, saltenv=None, use_vt=False, password=None, success_retcodes=None, success_stdout=None, success_stderr=None, **kwargs";
+const RUN_ARGS: &str = "cmd, cwd=None, stdin=None, runas=None, group=None, shell=DEFAULT_SHELL, python_shell=None, env=None, clean_env=False, template=None, rstrip=True, umask=None, output_encoding=None, output_loglevel='debug', log_callback=None, hide_output=False, timeout=None, reset_system_locale=True, ignore_retcode=False, saltenv=None, use_vt=False, redirect_stderr=True, bg=False, password=None, encoded_cmd=False, raise_err=False, prepend_path=None, success_retcodes=None, success_stdout=None, success_stderr=None, **kwargs";
+const ALL_ARGS: &str = "cmd, cwd=None, stdin=None, runas=None, group=None, shell=DEFAULT_SHELL, python_shell=None, env=None, clean_env=False, template=None, rstrip=True, umask=None, output_encoding=None, output_loglevel='debug', log_callback=None, hide_output=False, timeout=None, reset_system_locale=True, ignore_retcode=False, saltenv=None, use_vt=False, redirect_stderr=False, password=None, encoded_cmd=False, prepend_path=None, success_retcodes=None, success_stdout=None, success_stderr=None, **kwargs";
+const STREAM_ARGS: &str = "cmd, cwd=None, stdin=None, runas=None, group=None, shell=DEFAULT_SHELL, python_shell=None, env=None, clean_env=False, template=None, rstrip=True, umask=None, output_encoding=None, output_loglevel='debug', log_callback=None, hide_output=False, timeout=None, reset_system_locale=True, ignore_retcode=False, saltenv=None, use_vt=False, password=None, prepend_path=None, success_retcodes=None, success_stdout=None, success_stderr=None, **kwargs";
+const SHELL_ARGS: &str = "cmd, cwd=None, stdin=None, runas=None, group=None, shell=DEFAULT_SHELL, env=None, clean_env=False, template=None, rstrip=True, umask=None, output_encoding=None, output_loglevel='debug', log_callback=None, hide_output=False, timeout=None, reset_system_locale=True, ignore_retcode=False, saltenv=None, use_vt=False, bg=False, password=None, prepend_path=None, success_retcodes=None, success_stdout=None, success_stderr=None, **kwargs";
+const RETCODE_ARGS: &str = "cmd, cwd=None, stdin=None, runas=None, group=None, shell=DEFAULT_SHELL, python_shell=None, env=None, clean_env=False, template=None, umask=None, output_encoding=None, output_loglevel='debug', log_callback=None, timeout=None, reset_system_locale=True, ignore_retcode=False, saltenv=None, use_vt=False, password=None, success_retcodes=None, success_stdout=None, success_stderr=None, **kwargs";
 
 const FUNCTIONS: &[FunctionSpec] = &[
     FunctionSpec { name: "has_exec", signature: "cmd", doc: "Tells whether a program is on the path." },

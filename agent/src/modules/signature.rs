@@ -5,7 +5,10 @@
 
 use states::{Map, Value};
 
-use crate::modules::{Arguments, ModuleError};
+use crate::{
+    command,
+    modules::{Arguments, ModuleError},
+};
 
 /// One named parameter.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,7 +31,7 @@ pub struct Signature {
 }
 
 impl Signature {
-    /// Parses Python's notation. Defaults are `None`, `True`, `False`, numbers or quoted text.
+    /// Parses Python's notation. Defaults are `None`, `True`, `False`, numbers, quoted text or `DEFAULT_SHELL`.
     #[must_use]
     pub fn parse(text: &'static str) -> Self {
         let mut signature = Self::default();
@@ -154,6 +157,7 @@ fn literal(text: &str) -> Value {
         "True" => Value::Bool(true),
         "False" => Value::Bool(false),
         "[]" => Value::List(Vec::new()),
+        "DEFAULT_SHELL" => command::default_shell().into(),
         _ => text.parse().map(Value::Int).unwrap_or_else(|_| Value::from(text.trim_matches(['\'', '"']))),
     }
 }

@@ -126,7 +126,7 @@ async fn output(line: &str, args: &StateArgs, run: &StateContext) -> Result<Outp
         |key: &Value| matches!(key.as_str(), Some("template" | "source" | "context" | "defaults" | "args"));
     let options = args.args.iter().filter(|(key, _)| !own(key));
     let options: Map = options.map(|(key, value)| (key.clone(), value.clone())).collect();
-    let request = request(&line.into(), &options, false)?;
+    let request = request(&line.into(), &options, false, true)?;
     if let Some(cwd) = request.cwd.as_ref().filter(|cwd: &&PathBuf| !cwd.is_dir()) {
         return Err(format!("Desired working directory \"{}\" is not available", cwd.display()));
     }

@@ -166,7 +166,7 @@ async fn refused(
         tempfile::Builder::new().suffix(&ending).tempfile_in(folder).map_err(|error| failed(&error))?;
     std::fs::write(file.path(), content).map_err(|error| failed(&error))?;
     let line = format!("{check} {}", file.path().display());
-    let request = modules::cmd::request(&line.into(), &states::Map::new(), false)?;
+    let request = modules::cmd::request(&line.into(), &states::Map::new(), false, true)?;
     let output =
         command::run(&run.services.config, request, &run.cancel).await.map_err(|error| failed(&error))?;
     if output.retcode == 0 {
