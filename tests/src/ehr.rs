@@ -2,7 +2,7 @@
 
 use std::{path::Path, process::Command};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 use crate::{
     binaries::binary,
@@ -49,6 +49,20 @@ impl EhrSim {
             ready_port(&process.output()).ok_or_else(|| process.output())
         })?;
         Ok(Self { port, process, _scratch: scratch })
+    }
+
+    /// Brings a fault about or ends one: the words after `ehr-sim fault`.
+    ///
+    /// # Errors
+    /// When it is refused.
+    pub fn fault(&self, words: &[&str]) -> Result<()> {
+        let mut command = Command::new(binary("ehr-sim")?);
+        command
+            .args(["fault", "--port", &self.port.to_string(), "--password", Self::SA_PASSWORD])
+            .args(words);
+        let said = command.output()?;
+        ensure!(said.status.success(), "ehr-sim fault {words:?}: {}", String::from_utf8_lossy(&said.stderr));
+        Ok(())
     }
 
     /// What it printed and logged.

@@ -344,6 +344,23 @@ mod tests {
     }
 
     #[test]
+    fn random_master_takes_each_in_any_order() {
+        let listed = ["a", "b", "c", "d", "e", "f"];
+        let hosts = |random: bool| {
+            let file = format!("master: [a, b, c, d, e, f]\nrandom_master: {random}");
+            let masters = read(&file).unwrap().masters;
+            masters.into_iter().map(|master| master.host).collect::<Vec<_>>()
+        };
+        assert_eq!(hosts(false), listed);
+        let drawn: Vec<_> = (0..40).map(|_| hosts(true)).collect();
+        assert!(drawn.iter().any(|hosts| *hosts != listed), "never shuffled");
+        for mut hosts in drawn {
+            hosts.sort();
+            assert_eq!(hosts, listed, "one is missing or there twice");
+        }
+    }
+
+    #[test]
     fn has_salts_defaults() {
         let settings = read("").unwrap();
         assert_eq!(settings.masters, [MasterAddress { host: "salt".to_owned(), port: 4506 }]);

@@ -52,7 +52,25 @@ fn the_dolphin_tree_brings_rows_to_the_master_cache(master: &SaltMaster) -> Resu
     ensure!(all_hold(&again) && no_changes(&again), "a second run must change nothing: {again}");
     runtime.block_on(source.execute("GRANT DELETE ON dbo.Appointment TO nexhealth_sync"))?;
     drift_is_told_and_mended(master, &practice)?;
+    a_long_pass_tells_of_itself(master, &practice)?;
     practice.minion.finish()
+}
+
+/// A pass that takes long, because the server's disk does, is told of on the master's bus while it runs.
+fn a_long_pass_tells_of_itself(master: &SaltMaster, practice: &Practice<'_>) -> Result<()> {
+    let (id, job) = (&practice.minion.id, "main_oms.Appointment");
+    practice.sim.fault(&["slow-disk", "4000"])?;
+    let jid = master.start_job(id, "mssql_sync.audit", &json!([job]), &json!({}))?;
+    let tag = format!("salt/job/{jid}/prog/{id}/");
+    wait_for("an event of its progress", PATIENCE, || {
+        let events = master.events(&tag);
+        let told = events.iter().any(|event| event.pointer("/data/data/return/phase").is_some());
+        if told { Ok(()) } else { Err(format!("{events:?}")) }
+    })?;
+    practice.sim.fault(&["slow-disk", "0"])?;
+    let returned = master.wait_for_return(&jid, id)?;
+    ensure!(returned["ret"]["ending"] == "caught up", "{returned}");
+    Ok(())
 }
 
 /// Someone granted more: the master's bus hears of it, and the same push takes it away.
