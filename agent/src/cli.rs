@@ -161,6 +161,8 @@ struct StatusArgs {
 /// Runs the program; the process' exit code is the result.
 #[must_use]
 pub fn main() -> ExitCode {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    crate::platform::allocator::share_one_arena();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

@@ -1,8 +1,11 @@
 //! What differs between the operating systems: paths, the service, access lists, the protection of keys.
 //!
-//! Everything else in the agent is written once. `platform/windows.rs` is the one file of the project with unsafe code.
+//! Everything else in the agent is written once. `platform/windows.rs` and `platform/allocator.rs` are the files of the project
+//! with unsafe code.
 
 pub mod access_list;
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+pub(crate) mod allocator;
 pub mod install;
 pub mod paths;
 pub mod protect;
