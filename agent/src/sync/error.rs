@@ -103,6 +103,11 @@ pub enum SyncError {
         /// The name.
         name: String,
     },
+    /// Whoever asked for the pass was killed.
+    #[error(
+        "the pass was ended because the job that asked for it was killed; the next one goes on from where it was"
+    )]
+    Killed,
     /// A column's type cannot be kept exactly.
     #[error(
         "column {column} of {table} is {sql_type}, which cannot be read without loss: leave it out of `columns`"
@@ -269,6 +274,7 @@ impl SyncError {
             Self::Options(_)
             | Self::Name(_)
             | Self::JobName(_)
+            | Self::Killed
             | Self::Argument { .. }
             | Self::NoTable { .. }
             | Self::NoColumn { .. }

@@ -242,8 +242,16 @@ impl JobLoop {
     async fn pass(&self, asked: Option<Request>) -> Duration {
         let room = &self.scheduler.room;
         self.scheduler.note(&self.name, |last| last.running = true);
-        let (want, answer) = asked.map_or((Want::News, None), |asked| (asked.want, Some(asked.answer)));
-        let outcome = run_pass(room, &self.name, want).await;
+        let (want, mut answer) = asked.map_or((Want::News, None), |asked| (asked.want, Some(asked.answer)));
+        let pass = run_pass(room, &self.name, want);
+        let outcome = match &mut answer {
+            None => pass.await,
+            // Dropped, it closes its connection, which ends its statement; what it recorded stays.
+            Some(answer) => tokio::select! {
+                outcome = pass => outcome,
+                () = answer.closed() => Err(SyncError::Killed),
+            },
+        };
         let pause = self.pause_after(&outcome);
         let ending = outcome.as_ref().map(|report| report.ending).ok();
         let outcome = outcome.map_err(|error| explain(&error));
