@@ -15,6 +15,7 @@ pub use sql_type::{Length, SqlType};
 mod cancel;
 mod datum;
 mod sql_type;
+pub mod utf16;
 
 /// One column of a result set.
 #[derive(Debug, Clone, PartialEq, Eq)]

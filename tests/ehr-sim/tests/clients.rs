@@ -297,4 +297,18 @@ fn freebcp_takes_a_table_out() {
     let output = run(&mut command, "");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(std::fs::read_to_string(&out).unwrap().lines().count(), 10);
+
+    // A name without a database is looked for in the login's own, as on any server: `-D` says which.
+    let copy = |more: &[&str]| {
+        let mut command = Command::new("freebcp");
+        command.env("FREETDSCONF", &conf).args(["dbo.Appointment", "out"]).arg(&out);
+        command.args(["-c", "-S", "sim", "-U", "sa", "-P", &sim.password]).args(more);
+        run(&mut command, "")
+    };
+    let elsewhere = copy(&[]);
+    let told = [elsewhere.stdout, elsewhere.stderr].concat();
+    assert!(String::from_utf8_lossy(&told).contains("Invalid object name 'dbo.Appointment'"));
+    let output = copy(&["-D", "Main_OMS"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(std::fs::read_to_string(&out).unwrap().lines().count(), 500);
 }

@@ -178,7 +178,7 @@ pub fn utf16(out: &mut Vec<u8>, text: &str) {
         return;
     }
     out.reserve(text.len() * 2);
-    for unit in text.encode_utf16() {
+    for unit in crate::types::utf16::units(text) {
         out.extend_from_slice(&unit.to_le_bytes());
     }
 }

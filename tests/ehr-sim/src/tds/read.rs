@@ -73,7 +73,7 @@ impl<'a> Reader<'a> {
         Ok(u64::from_le_bytes(self.array()?))
     }
 
-    /// `chars` UTF-16 units as text; a lone surrogate becomes U+FFFD, as SQL Server's own tools print it.
+    /// `chars` UTF-16 units as text; half a surrogate pair is kept, as SQL Server keeps it.
     pub fn utf16(&mut self, chars: usize) -> Result<String, TdsError> {
         let bytes = self.take(chars * 2)?;
         Ok(utf16_text(bytes))
@@ -89,7 +89,7 @@ impl<'a> Reader<'a> {
 /// Little-endian UTF-16 `bytes` as text; an odd last byte is dropped.
 pub fn utf16_text(bytes: &[u8]) -> String {
     let units = bytes.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]]));
-    char::decode_utf16(units).map(|unit| unit.unwrap_or(char::REPLACEMENT_CHARACTER)).collect()
+    crate::types::utf16::text(units)
 }
 
 #[cfg(test)]
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lone_surrogate_becomes_the_replacement_character() {
-        assert_eq!(utf16_text(&[0x00, 0xD8, b'a', 0]), "\u{FFFD}a");
+    fn half_a_surrogate_pair_is_kept() {
+        assert_eq!(utf16_text(&[0x01, 0xD8, b'a', 0]), "\u{10F801}a");
     }
 }

@@ -5,7 +5,7 @@ use crate::engine::exec::Exec;
 use crate::engine::message::{self, Result};
 use crate::engine::plan::Bound;
 use crate::engine::value::{convert, text};
-use crate::types::{Datum, Length, SqlType};
+use crate::types::{Datum, Length, SqlType, utf16};
 use std::sync::Arc;
 
 pub const LIST: &[Builtin] = &[
@@ -267,7 +267,7 @@ fn ascii(_: &Exec<'_>, args: &[Datum]) -> Result<Datum> {
 }
 
 fn unicode(_: &Exec<'_>, args: &[Datum]) -> Result<Datum> {
-    let first = text_of(&args[0])?.and_then(|s| s.encode_utf16().next());
+    let first = text_of(&args[0])?.and_then(|s| utf16::units(&s).next());
     Ok(first.map_or(Datum::Null, |u| Datum::Int(i32::from(u))))
 }
 
@@ -284,8 +284,8 @@ fn char_of(_: &Exec<'_>, args: &[Datum]) -> Result<Datum> {
 }
 
 fn nchar(_: &Exec<'_>, args: &[Datum]) -> Result<Datum> {
-    let c = int_of(&args[0])?.and_then(|n| u32::try_from(n).ok()).and_then(char::from_u32);
-    Ok(c.filter(|c| (*c as u32) < 0x1_0000).map_or(Datum::Null, |c| Datum::text(c.to_string())))
+    let unit = int_of(&args[0])?.and_then(|n| u16::try_from(n).ok());
+    Ok(unit.map_or(Datum::Null, |unit| Datum::text(utf16::text(std::iter::once(unit)))))
 }
 
 fn str_of(_: &Exec<'_>, args: &[Datum]) -> Result<Datum> {

@@ -242,7 +242,9 @@ pub fn to_bytes(value: &Datum, style: i32) -> Result<Vec<u8>> {
         Datum::RowVersion(n) => n.to_be_bytes().to_vec(),
         Datum::VarChar(s) | Datum::NVarChar(s) if style == 1 || style == 2 => from_hex(s, style)?,
         Datum::VarChar(s) => text::code_page_bytes(s),
-        Datum::NVarChar(s) | Datum::Xml(s) => s.encode_utf16().flat_map(u16::to_le_bytes).collect(),
+        Datum::NVarChar(s) | Datum::Xml(s) => {
+            crate::types::utf16::units(s).flat_map(u16::to_le_bytes).collect()
+        }
         Datum::Bit(b) => vec![u8::from(*b)],
         Datum::TinyInt(n) => vec![*n],
         Datum::SmallInt(n) => n.to_be_bytes().to_vec(),

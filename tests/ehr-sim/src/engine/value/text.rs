@@ -113,7 +113,7 @@ pub fn fold_name(name: &str) -> String {
 
 /// Length in UTF-16 units, as LEN and the types count.
 pub fn units(text: &str) -> usize {
-    if text.is_ascii() { text.len() } else { text.encode_utf16().count() }
+    if text.is_ascii() { text.len() } else { text.chars().map(crate::types::utf16::width).sum() }
 }
 
 /// The first `n` UTF-16 units.
@@ -123,7 +123,7 @@ pub fn first_units(text: &str, n: usize) -> &str {
     }
     let mut used = 0;
     for (at, c) in text.char_indices() {
-        used += c.len_utf16();
+        used += crate::types::utf16::width(c);
         if used > n {
             return &text[..at];
         }
