@@ -22,6 +22,7 @@ pub mod platform;
 pub mod policy;
 pub mod release;
 pub mod schedule;
+pub mod schema;
 pub mod service_manager;
 pub mod services;
 pub mod state_modules;

@@ -38,6 +38,7 @@ mod matching;
 mod mine;
 mod mssql;
 mod mssql_grant;
+pub(crate) mod mssql_schema;
 mod mssql_sync;
 mod mssql_write;
 mod pillar;
@@ -165,6 +166,7 @@ pub fn built_in() -> Vec<Box<dyn Module>> {
         Box::new(mine::Mine),
         Box::new(mssql::Mssql),
         Box::new(mssql_grant::MssqlGrant),
+        Box::new(mssql_schema::MssqlSchema),
         Box::new(mssql_sync::MssqlSync),
         Box::new(mssql_write::MssqlWrite),
         Box::new(pillar::Pillar),

@@ -13,6 +13,7 @@ pub(crate) mod param;
 pub mod quote;
 mod redact;
 mod session;
+pub mod shape;
 
 pub use error::SqlError;
 pub use options::{ConnectionOptions, Encryption, OptionsError};

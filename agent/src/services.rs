@@ -21,6 +21,7 @@ use crate::{
     modules::ModuleTable,
     release::supervised::Supervised,
     schedule::Schedule,
+    schema::SchemaBook,
     state_modules::StateModuleTable,
     store::Store,
     sync::{SyncRoom, SyncScheduler, herald::Herald},
@@ -107,6 +108,12 @@ impl Services {
             gathered: watch::Sender::new(false),
             greeted: Mutex::default(),
         })
+    }
+
+    /// The approved schemas.
+    #[must_use]
+    pub fn schemas(&self) -> SchemaBook {
+        SchemaBook::new(Arc::clone(&self.store))
     }
 
     /// Gathers the grains anew; those that are slow keep their last values.

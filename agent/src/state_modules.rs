@@ -28,6 +28,7 @@ mod mssql_database;
 mod mssql_grant;
 mod mssql_login;
 mod mssql_role;
+mod mssql_schema;
 mod mssql_sync;
 mod mssql_user;
 mod mssql_write;
@@ -149,6 +150,7 @@ pub fn built_in() -> Vec<Box<dyn StateModule>> {
         Box::new(mssql_grant::MssqlGrant),
         Box::new(mssql_login::MssqlLogin),
         Box::new(mssql_role::MssqlRole),
+        Box::new(mssql_schema::MssqlSchema),
         Box::new(mssql_sync::MssqlSync),
         Box::new(mssql_user::MssqlUser),
         Box::new(mssql_write::MssqlWrite),

@@ -11,6 +11,7 @@ mod error;
 pub mod held_returns;
 pub mod jobs;
 mod migrations;
+pub mod schema;
 mod secret;
 pub mod sync;
 pub mod sync_rows;

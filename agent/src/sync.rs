@@ -36,6 +36,7 @@ pub mod sink;
 pub mod spec;
 pub mod spool;
 mod sweep;
+mod texts;
 mod whole;
 
 pub use error::{SyncError, explain};

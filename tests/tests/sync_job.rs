@@ -6,6 +6,8 @@
 mod batches;
 #[path = "sync_job/cursors.rs"]
 mod cursors;
+#[path = "sync_job/damage.rs"]
+mod damage;
 #[path = "sync_job/late.rs"]
 mod late;
 #[path = "sync_job/life.rs"]
@@ -17,10 +19,14 @@ mod sim;
 
 use std::collections::{BTreeMap, HashSet};
 
-use agent::mssql::Session;
+use agent::mssql::{ConnectionOptions, Session};
+use agent::store::Secret;
 use agent::sync::check::CursorRequest;
 use agent::sync::faults::{Faults, Step};
 use agent::sync::pass::Ending;
+use ehr_sim::engine::{Engine, EngineOptions};
+use ehr_sim::server::{Server, ServerOptions};
+use ehr_sim::tds::prelogin::TlsMode;
 
 use crate::batches::source;
 use crate::life::{Agent, die_at};
@@ -272,4 +278,30 @@ async fn a_table_that_cannot_be_synchronized_is_refused_by_name() {
     sim.batch("DROP INDEX IX_Visit_RowVer ON dbo.Visit").await;
     let warnings = asked("Visit", None).check().await.unwrap().warnings;
     assert!(warnings[0].contains("begins with RowVer"), "{warnings:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_forces_encryption_says_so_to_a_client_without() {
+    let engine = Engine::new(EngineOptions { sa_password: sim::PASSWORD.into(), ..EngineOptions::default() });
+    let options = ServerOptions { tls: TlsMode::On, ..ServerOptions::default() };
+    let server = Server::bind(engine, options).await.unwrap();
+    let port = server.local_addr().port().to_string();
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let run = tokio::spawn(server.run(async move { drop(stopped.await) }));
+    let connect = async |encrypt: &'static str| {
+        let lookup = |name: &str| match name {
+            "server" => Some("127.0.0.1".to_owned()),
+            "port" => Some(port.clone()),
+            "encrypt" => Some(encrypt.to_owned()),
+            "trust_server_certificate" => Some("true".to_owned()),
+            _ => None,
+        };
+        let options = ConnectionOptions::read(lookup).unwrap();
+        Session::connect(&options.with_login("sa", Secret::new(sim::PASSWORD))).await
+    };
+    let refused = connect("false").await.unwrap_err().to_string();
+    assert!(refused.contains("Force Encryption") && refused.contains("mssql.encrypt: true"), "{refused}");
+    connect("true").await.unwrap();
+    drop(stop);
+    run.await.unwrap();
 }

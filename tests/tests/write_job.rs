@@ -5,6 +5,8 @@
 
 #[path = "write_job/practice.rs"]
 mod practice;
+#[path = "write_job/schema.rs"]
+mod schema;
 #[path = "sync_job/sim.rs"]
 mod sim;
 #[path = "write_job/tree.rs"]

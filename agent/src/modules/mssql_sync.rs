@@ -149,6 +149,10 @@ fn shown(job: &JobStatus) -> Map {
     map.insert("delivered_rows", number(state.delivered_rows));
     map.insert("spool_batches", number(job.spool.batches));
     map.insert("spool_bytes", number(job.spool.bytes));
+    let since = |at: u64| moment(UNIX_EPOCH + Duration::from_secs(at));
+    map.insert("spool_oldest", job.spool.oldest.map_or(Value::Nil, since));
+    let audited = state.progress.sweep.audited;
+    map.insert("last_audit", if audited == 0 { Value::Nil } else { since(audited) });
     let age = job.note.age(SystemTime::now());
     map.insert(
         "fresh_as_of",
@@ -161,6 +165,11 @@ fn shown(job: &JobStatus) -> Map {
         "added_columns",
         Value::List(job.note.added.iter().map(|column| Value::from(column.as_str())).collect()),
     );
+    if let Some(drift) = &job.note.drift {
+        let differences = drift.differences.iter().map(|one| Value::from(one.as_str()));
+        map.insert("schema_differences", Value::List(differences.collect()));
+        map.insert("schema_fingerprint", drift.found.as_str());
+    }
     map.insert("running", last.running);
     map.insert(
         "last_pass",
@@ -181,6 +190,7 @@ fn shown_report(report: &PassReport, cursor: &Cursor) -> Map {
     map.insert("batches", number(report.batches));
     map.insert("read", number(report.read));
     map.insert("deletes", number(report.deletes));
+    map.insert("bad_cells", number(report.bad_cells));
     if let Some(reach) = &report.reach {
         map.insert("bound", cursor.shown_watermark(reach.bound));
         map.insert("held_back", number(reach.held_back()));
@@ -201,6 +211,7 @@ fn shown_report(report: &PassReport, cursor: &Cursor) -> Map {
         match report.ending {
             Ending::CaughtUp => "caught up",
             Ending::SpoolFull => "waits: the spool is full",
+            Ending::SpoolOld => "waits: batches wait for their sink for too long",
             Ending::GaveWay => "goes on after other jobs",
             Ending::Quiet => "waits: quiet hours",
             Ending::Busy => "waits: the server is busy",

@@ -7,6 +7,7 @@ use std::fmt;
 
 use tiberius::error::{Error as Tds, IoErrorKind};
 
+use super::options::Encryption;
 use super::redact::without_values;
 
 /// A failed connection or statement.
@@ -45,6 +46,8 @@ pub enum SqlError {
         /// For how long, in seconds.
         seconds: u64,
     },
+    /// A text is not valid in its column's encoding, so nothing after it can be read.
+    Text,
     /// The server sent what the client cannot read.
     Protocol {
         /// What was wrong, without row values.
@@ -53,6 +56,19 @@ pub enum SqlError {
 }
 
 impl SqlError {
+    /// What keeps a connection from being made. tiberius begins TLS with a server that insists on it, also when it was
+    /// told to do without; the server has closed the connection by then (MS-TDS 2.2.6.5, ENCRYPT_REQ).
+    pub(super) fn of_connect(error: Tds, encryption: Encryption) -> Self {
+        let cut = matches!(&error, Tds::Io { message, .. } if message.contains("tls handshake"));
+        let is_handshake = cut || matches!(error, Tds::Tls(_));
+        if encryption == Encryption::Off && is_handshake {
+            let reason = "the server insists on encrypted connections (Force Encryption) and mssql.encrypt is false: \
+                          set mssql.encrypt: true";
+            return Self::Tls { reason: reason.to_owned() };
+        }
+        Self::from(error)
+    }
+
     /// SQL Server's error number, when it answered.
     pub fn number(&self) -> Option<u32> {
         match self {
@@ -61,6 +77,7 @@ impl SqlError {
             | Self::Broken { .. }
             | Self::Tls { .. }
             | Self::TimedOut { .. }
+            | Self::Text
             | Self::Protocol { .. } => None,
         }
     }
@@ -70,7 +87,7 @@ impl SqlError {
         match self {
             Self::Server { number, .. } => TRANSIENT.contains(number),
             Self::Unreachable { .. } | Self::Broken { .. } | Self::TimedOut { .. } => true,
-            Self::Tls { .. } | Self::Protocol { .. } => false,
+            Self::Tls { .. } | Self::Text | Self::Protocol { .. } => false,
         }
     }
 
@@ -83,6 +100,7 @@ impl SqlError {
             | Self::Broken { .. }
             | Self::Tls { .. }
             | Self::TimedOut { .. }
+            | Self::Text
             | Self::Protocol { .. } => None,
         }
     }
@@ -109,6 +127,7 @@ impl fmt::Display for SqlError {
             Self::TimedOut { what, seconds } => {
                 write!(f, "SQL Server did not answer within {seconds} s ({what})")
             }
+            Self::Text => f.write_str("a text is not valid in the encoding of its column"),
             Self::Protocol { reason } => write!(f, "SQL Server sent what the client cannot read: {reason}"),
         }
     }
@@ -132,10 +151,8 @@ impl From<Tds> for SqlError {
                 reason: "the server routes connections there".into(),
             },
             // The remaining kinds may quote a value in their text: only the kind is kept.
-            Tds::Utf8 | Tds::Utf16 => Self::Protocol { reason: "a text is not valid Unicode".into() },
-            Tds::Encoding(_) => {
-                Self::Protocol { reason: "a text does not fit its collation's code page".into() }
-            }
+            Tds::Utf8 | Tds::Utf16 | Tds::Encoding(_) => Self::Text,
+            Tds::Protocol(reason) if reason.contains("invalid UTF-16 sequence") => Self::Text,
             Tds::Conversion(_) | Tds::ParseInt(_) => {
                 Self::Protocol { reason: "a value is not of the type expected".into() }
             }

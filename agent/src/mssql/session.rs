@@ -41,7 +41,8 @@ impl Session {
             .map_err(|_| unreachable(format!("no answer within {} s", CONNECT_TIMEOUT.as_secs())))?
             .map_err(|error| unreachable(error.to_string()))?;
         stream.set_nodelay(true).map_err(|error| unreachable(error.to_string()))?;
-        let client = Client::connect(config(options, port), stream.compat_write()).await?;
+        let client = Client::connect(config(options, port), stream.compat_write()).await;
+        let client = client.map_err(|error| SqlError::of_connect(error, options.encryption))?;
         let mut session = Self { client, broken: false };
         session.batch(&settings(options)).await?;
         Ok(session)

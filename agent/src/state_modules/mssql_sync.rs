@@ -184,6 +184,7 @@ fn facts(spec: &JobSpec) -> Vec<(&'static str, Value)> {
         ("cron", spec.timing.cron.as_deref().map_or(Value::Nil, Value::from)),
         ("quiet_hours", Value::List(quiet.collect())),
         ("priority", Value::Int(i64::from(spec.timing.priority))),
+        ("audit", spec.timing.audit.map_or(Value::Nil, |time| time.to_string().into())),
         ("batch_rows", Value::Int(i64::from(spec.batch_rows))),
         ("recipients", Value::List(recipients)),
     ]

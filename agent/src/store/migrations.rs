@@ -7,7 +7,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension};
 
-use super::{StoreError, access, held_returns, jobs, sync, sync_rows, writes};
+use super::{StoreError, access, held_returns, jobs, schema, sync, sync_rows, writes};
 
 /// Applies the steps that `connection` lacks.
 pub(super) fn apply(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
@@ -52,6 +52,7 @@ const AREAS: &[(&str, &[&str])] = &[
     ("access", access::MIGRATIONS),
     ("held_return", held_returns::MIGRATIONS),
     ("jobs", jobs::MIGRATIONS),
+    ("schema", schema::MIGRATIONS),
     ("sync", sync::MIGRATIONS),
     ("sync_row", sync_rows::MIGRATIONS),
     ("write", writes::MIGRATIONS),

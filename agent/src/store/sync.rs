@@ -36,6 +36,8 @@ pub(super) const MIGRATIONS: &[&str] = &["
         job       TEXT PRIMARY KEY REFERENCES sync_job (name) ON DELETE CASCADE,
         note      TEXT NOT NULL      -- JSON of how the job stands
     ) STRICT;
+", "
+    ALTER TABLE sync_batch ADD COLUMN recorded INTEGER;  -- seconds since 1970; none for batches of an older agent
 "];
 
 /// A declared job.
@@ -89,6 +91,8 @@ pub struct SpoolDepth {
     pub batches: u64,
     /// Their bytes.
     pub bytes: u64,
+    /// When the oldest of them was recorded, in seconds since 1970.
+    pub oldest: Option<u64>,
 }
 
 /// Writes a declaration, replacing the one of that name.
@@ -156,8 +160,8 @@ pub fn record_batch(tx: &Transaction<'_>, batch: &BatchRow, progress: &[u8]) -> 
         return Ok(false);
     }
     tx.execute(
-        "INSERT INTO sync_batch (job, epoch, sequence, folder, file, bytes, rows, event)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        "INSERT INTO sync_batch (job, epoch, sequence, folder, file, bytes, rows, event, recorded)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, unixepoch())",
         params![
             batch.job,
             batch.epoch.cast_signed(),
@@ -257,9 +261,12 @@ pub fn put_note(tx: &Transaction<'_>, job: &str, note: &str) -> Result<(), Store
 /// SQLite refused a statement.
 pub fn depth(tx: &Transaction<'_>, job: Option<&str>) -> Result<SpoolDepth, StoreError> {
     Ok(tx.query_row(
-        "SELECT count(*), coalesce(sum(bytes), 0) FROM sync_batch WHERE ?1 IS NULL OR job = ?1",
+        "SELECT count(*), coalesce(sum(bytes), 0), min(recorded) FROM sync_batch WHERE ?1 IS NULL OR job = ?1",
         [job],
-        |row| Ok(SpoolDepth { batches: number(row, 0)?, bytes: number(row, 1)? }),
+        |row| {
+            let oldest = row.get::<_, Option<i64>>(2)?.map(i64::cast_unsigned);
+            Ok(SpoolDepth { batches: number(row, 0)?, bytes: number(row, 1)?, oldest })
+        },
     )?)
 }
 
@@ -358,6 +365,7 @@ mod tests {
         let (_folder, store) = store();
         store.with(|tx| record_batch(tx, &batch(5, 1), &[1])).unwrap();
         assert!(store.with(|tx| remove_job(tx, "j")).unwrap());
-        assert_eq!(store.with(|tx| depth(tx, Some("j"))).unwrap(), SpoolDepth { batches: 1, bytes: 10 });
+        let depth = store.with(|tx| depth(tx, Some("j"))).unwrap();
+        assert_eq!((depth.batches, depth.bytes, depth.oldest.is_some()), (1, 10, true));
     }
 }

@@ -28,8 +28,8 @@ use super::spec::Seal;
 pub enum Feed {
     /// More rows.
     Rows(RecordBatch),
-    /// The batch is complete.
-    End,
+    /// The batch is complete; the footer tells this as well.
+    End(Option<(String, String)>),
 }
 
 /// A batch file to be written.
@@ -96,7 +96,12 @@ impl BatchFile {
                     rows += batch.num_rows() as u64;
                     writer.write(&batch)?;
                 }
-                Some(Feed::End) => break,
+                Some(Feed::End(more)) => {
+                    if let Some((key, value)) = more {
+                        writer.append_key_value_metadata(KeyValue::new(key, value));
+                    }
+                    break;
+                }
                 None => return Err(SyncError::Stopped),
             }
         }

@@ -193,6 +193,7 @@ impl JobRequest {
             timing: self.timing.clone(),
             batch_rows: self.batch_rows,
             seal: self.seal.clone(),
+            code_pages: None,
         };
         let warnings = self.warnings(table, &spec);
         Ok(Checked { spec, why, warnings })

@@ -1,7 +1,8 @@
 //! Rows into Arrow columns: one builder per column, one record batch at a time.
 //!
 //! [`RowBuffer`] takes the cells of a row by value and hands out a record batch when asked. A cell of another type than
-//! its column's is an error naming the column: the server and the catalog disagree.
+//! its column's is an error naming the column: the server and the catalog disagree. A value that its type does not have (a
+//! date in year 20000, half a surrogate pair: SQL Server does not check what is on its pages) becomes NULL and a [`BadCell`].
 
 use std::sync::Arc;
 
@@ -27,6 +28,24 @@ pub struct CellError {
     pub expected: &'static str,
 }
 
+/// A cell whose value its type does not have: it is delivered as NULL and reported, never changed into another value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BadCell {
+    /// Where its column stands in the batch.
+    pub column: usize,
+    /// What is wrong with it, without the value.
+    pub reason: &'static str,
+}
+
+/// Why a cell is not appended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Unfit {
+    /// It is of another type than its column's.
+    Type(&'static str),
+    /// Its type does not have this value.
+    Value(&'static str),
+}
+
 /// Rows on their way into a record batch.
 #[derive(Debug)]
 pub struct RowBuffer {
@@ -47,29 +66,43 @@ impl RowBuffer {
         }
     }
 
-    /// Takes one row; `None` is a NULL of its column's type, cells beyond the known columns (the cursor's own) are left alone.
+    /// Takes one row and gives the cells of it that are delivered as NULL because their type does not have their value.
+    /// `None` is a NULL of its column's type, cells beyond the known columns (the cursor's own) are left alone.
     ///
     /// # Errors
     /// A cell of another type than its column's, or a row too short.
     pub fn push(
         &mut self,
         cells: impl Iterator<Item = Option<ColumnData<'static>>>,
-    ) -> Result<(), CellError> {
-        let mut taken = 0;
+    ) -> Result<Vec<BadCell>, CellError> {
+        let (mut taken, mut bad) = (0, Vec::new());
         for ((builder, cell), field) in self.columns.iter_mut().zip(cells).zip(self.schema.fields()) {
             let appended = match cell {
                 Some(cell) => builder.append(cell),
                 None => Ok(builder.append_null()),
             };
-            self.bytes +=
-                appended.map_err(|expected| CellError { column: field.name().clone(), expected })?;
+            self.bytes += match appended {
+                Ok(bytes) => bytes,
+                Err(Unfit::Value(reason)) => {
+                    bad.push(BadCell { column: taken, reason });
+                    builder.append_null()
+                }
+                Err(Unfit::Type(expected)) => {
+                    return Err(CellError { column: field.name().clone(), expected });
+                }
+            };
             taken += 1;
         }
         if taken < self.columns.len() {
             return Err(CellError { column: self.schema.field(taken).name().clone(), expected: "there" });
         }
         self.rows += 1;
-        Ok(())
+        Ok(bad)
+    }
+
+    /// The name of a column.
+    pub fn name(&self, column: usize) -> String {
+        self.schema.field(column).name().clone()
     }
 
     /// Rows held.
@@ -103,7 +136,7 @@ enum ColumnBuilder {
     BigInt(Int64Builder),
     Real(Float32Builder),
     Float(Float64Builder),
-    Decimal(Decimal128Builder, u8),
+    Decimal(Decimal128Builder, (u8, u8)),
     Text(StringBuilder),
     Binary(BinaryBuilder),
     Rowversion(FixedSizeBinaryBuilder),
@@ -126,8 +159,8 @@ impl ColumnBuilder {
             CellKind::BigInt => Self::BigInt(Int64Builder::new()),
             CellKind::Real => Self::Real(Float32Builder::new()),
             CellKind::Float => Self::Float(Float64Builder::new()),
-            CellKind::Decimal(_, scale) => Self::decimal(kind, scale),
-            CellKind::Money(_) => Self::decimal(kind, 4),
+            CellKind::Decimal(precision, scale) => Self::decimal(kind, (precision, scale)),
+            CellKind::Money(precision) => Self::decimal(kind, (precision, 4)),
             CellKind::Text => Self::Text(StringBuilder::new()),
             CellKind::Binary => Self::Binary(BinaryBuilder::new()),
             CellKind::Rowversion => Self::Rowversion(FixedSizeBinaryBuilder::new(8)),
@@ -147,12 +180,12 @@ impl ColumnBuilder {
         }
     }
 
-    fn decimal(kind: CellKind, scale: u8) -> Self {
-        Self::Decimal(Decimal128Builder::new().with_data_type(kind.data_type()), scale)
+    fn decimal(kind: CellKind, digits: (u8, u8)) -> Self {
+        Self::Decimal(Decimal128Builder::new().with_data_type(kind.data_type()), digits)
     }
 
     /// Appends one cell and gives about how many bytes it takes; the error says what was expected.
-    fn append(&mut self, cell: ColumnData<'static>) -> Result<usize, &'static str> {
+    fn append(&mut self, cell: ColumnData<'static>) -> Result<usize, Unfit> {
         match (self, cell) {
             (Self::Bit(b), ColumnData::Bit(v)) => b.append_option(v),
             (Self::TinyInt(b), ColumnData::U8(v)) => b.append_option(v),
@@ -161,9 +194,13 @@ impl ColumnBuilder {
             (Self::BigInt(b), ColumnData::I64(v)) => b.append_option(v),
             (Self::Real(b), ColumnData::F32(v)) => b.append_option(v),
             (Self::Float(b), ColumnData::F64(v)) => b.append_option(v),
-            (Self::Decimal(b, scale), ColumnData::Numeric(v)) => {
+            (Self::Decimal(b, (precision, scale)), ColumnData::Numeric(v)) => {
                 if v.is_some_and(|n| n.scale() != *scale) {
-                    return Err("a decimal of its declared scale");
+                    return Err(Unfit::Type("a decimal of its declared scale"));
+                }
+                let most = 10_u128.pow(u32::from(*precision));
+                if v.is_some_and(|n| n.value().unsigned_abs() >= most) {
+                    return Err(Unfit::Value("a number of more digits than its type has"));
                 }
                 b.append_option(v.map(|n| n.value()));
             }
@@ -174,7 +211,7 @@ impl ColumnBuilder {
                 return Ok(length + 4);
             }
             (Self::Rowversion(b), ColumnData::Binary(v)) => match v {
-                Some(bytes) => b.append_value(bytes).map_err(|_| "8 bytes")?,
+                Some(bytes) => b.append_value(bytes).map_err(|_| Unfit::Type("8 bytes"))?,
                 None => b.append_null(),
             },
             (Self::Guid(b), ColumnData::Guid(v)) => {
@@ -186,7 +223,10 @@ impl ColumnBuilder {
         Ok(8)
     }
 
-    fn append_moment(&mut self, cell: &ColumnData<'static>) -> Result<(), &'static str> {
+    fn append_moment(&mut self, cell: &ColumnData<'static>) -> Result<(), Unfit> {
+        if !moments::is_in_range(cell) {
+            return Err(Unfit::Value("a date or time outside of what its type holds"));
+        }
         match (self, cell) {
             (Self::Date(b), ColumnData::Date(v)) => b.append_option(v.map(moments::date_days)),
             (Self::TimeMicro(b), ColumnData::Time(v)) => {
@@ -211,7 +251,7 @@ impl ColumnBuilder {
             (Self::Iso(b, scale), ColumnData::DateTimeOffset(v)) => {
                 b.append_option(v.map(|d| moments::iso_offset(d, *scale)))
             }
-            (_, _) => return Err("of its column's type"),
+            (_, _) => return Err(Unfit::Type("of its column's type")),
         }
         Ok(())
     }
@@ -261,7 +301,7 @@ impl ColumnBuilder {
     }
 }
 
-fn append_text(builder: &mut StringBuilder, cell: ColumnData<'static>) -> Result<usize, &'static str> {
+fn append_text(builder: &mut StringBuilder, cell: ColumnData<'static>) -> Result<usize, Unfit> {
     let length = if let ColumnData::String(text) = cell {
         let length = text.as_ref().map_or(0, |text| text.len());
         builder.append_option(text);
@@ -271,8 +311,11 @@ fn append_text(builder: &mut StringBuilder, cell: ColumnData<'static>) -> Result
         let length = text.as_ref().map_or(0, String::len);
         builder.append_option(text);
         length
+    } else if let ColumnData::Binary(Some(_)) = cell {
+        // Only texts that were read as bytes come so, see `texts`.
+        return Err(Unfit::Value("a text that is not valid in the encoding of its column"));
     } else {
-        return Err("a text");
+        return Err(Unfit::Type("a text"));
     };
     Ok(length + 4)
 }

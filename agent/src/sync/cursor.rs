@@ -117,6 +117,12 @@ pub struct Sweep {
     pub began: u64,
     /// When the last one ended, in seconds since 1970.
     pub ended: u64,
+    /// The one under way compares whole rows, also where keys would do.
+    #[serde(default)]
+    pub deep: bool,
+    /// When the last one that compared whole rows ended, in seconds since 1970.
+    #[serde(default)]
+    pub audited: u64,
 }
 
 /// Where a row stands.

@@ -4,7 +4,8 @@
 //! `null`, or `truncate: N`), `filter` (a list of `column`, `op`, `value`), `key` (default: the primary key).
 //! How: `cursor` (`auto`, `change_tracking`, `rowversion`, `datetime`, `digest`, `full`), `cursor_column`, `cursor_clock`
 //! (`local`, `utc`), `overlap` (seconds), `sweep` (seconds, or `never`), `batch_rows`.
-//! When: `interval` (seconds, default 600), `cron`, `quiet_hours` (`HH:MM-HH:MM`), `priority` (0 first, default 50).
+//! When: `interval` (seconds, default 600), `cron`, `quiet_hours` (`HH:MM-HH:MM`), `priority` (0 first, default 50),
+//! `audit` (`HH:MM`, default 02:30, or `never`): after it, once a day, every row is compared with what was delivered.
 //! For whom: `recipients` (default: pillar, then option `agent:sync:recipients`), `allow_plain`. And connection options.
 //! An argument that is not one of these is reported, not ignored.
 
@@ -23,7 +24,7 @@ use super::check::{
     CursorRequest, DEFAULT_BATCH_ROWS, DEFAULT_INTERVAL, DEFAULT_OVERLAP, JobRequest, SweepRequest,
 };
 use super::names::JobName;
-use super::spec::{Clock, QuietHours, Seal, Timing};
+use super::spec::{Clock, QuietHours, Seal, TimeOfDay, Timing};
 
 use values::{filter, mask, names, pairs, seconds, text, wrong};
 
@@ -110,6 +111,7 @@ fn timing(args: &Map) -> Result<Timing, SyncError> {
     if let Some(line) = &timing.cron {
         Cron::parse(line).map_err(|error| wrong("cron", &format!("a cron line ({error})")))?;
     }
+    timing.audit = audit(args)?;
     for hours in names(args, "quiet_hours")?.unwrap_or_default() {
         let hours = hours.parse::<QuietHours>();
         timing.quiet.push(hours.map_err(|()| wrong("quiet_hours", "a list of HH:MM-HH:MM"))?);
@@ -119,6 +121,17 @@ fn timing(args: &Map) -> Result<Timing, SyncError> {
         timing.priority = priority.ok_or_else(|| wrong("priority", "a whole number from 0 to 255"))?;
     }
     Ok(timing)
+}
+
+fn audit(args: &Map) -> Result<Option<TimeOfDay>, SyncError> {
+    let time = match args.get("audit") {
+        None | Some(Value::Nil) => DEFAULT_AUDIT.parse().ok(),
+        Some(Value::Bool(false)) => return Ok(None),
+        Some(Value::Str(never)) if never == "never" => return Ok(None),
+        Some(Value::Int(minutes)) => TimeOfDay::from_minutes(*minutes),
+        Some(given) => given.as_str().and_then(|text| text.parse().ok()),
+    };
+    time.map(Some).ok_or_else(|| wrong("audit", "HH:MM, or never"))
 }
 
 fn batch_rows(args: &Map) -> Result<u32, SyncError> {
@@ -179,10 +192,13 @@ const ARGUMENTS: &[&str] = &[
     "cron",
     "quiet_hours",
     "priority",
+    "audit",
     "batch_rows",
     "recipients",
     "allow_plain",
 ];
+/// When practices sleep and backups mostly do not run yet.
+const DEFAULT_AUDIT: &str = "02:30";
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(100);
 /// A smalldatetime rounds by half a minute.
 const SHORTEST_OVERLAP: Duration = Duration::from_secs(60);

@@ -203,6 +203,15 @@ pub enum SyncError {
         /// Rows that the sweep did not see.
         gone: u64,
     },
+    /// A key cannot be read as text, so its row cannot be named.
+    #[error(
+        "a key of {table} is not valid in the encoding of its column, so its row cannot be named: mend the row, or name \
+         another `key`"
+    )]
+    KeyText {
+        /// Schema and table.
+        table: String,
+    },
     /// Nobody is named to seal the batches for.
     #[error(
         "no recipients to seal batches for: set pillar agent:sync:recipients to a list of age public keys, \
@@ -292,6 +301,7 @@ impl SyncError {
             | Self::ChangesForgotten { .. }
             | Self::NoMarks { .. }
             | Self::Shrunk { .. }
+            | Self::KeyText { .. }
             | Self::NoRecipients
             | Self::Recipient { .. }
             | Self::Cell(_)

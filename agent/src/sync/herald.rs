@@ -67,16 +67,36 @@ fn news(job: &JobName, before: Option<&Note>, after: &Note) -> Vec<News> {
         (None, None) if was_ill => all.push(news("well", None)),
         (Some(_) | None, _) => {}
     }
-    if !after.added.is_empty() && before.is_none_or(|note| note.added != after.added) {
-        let data = json!({ "job": job.as_str(), "added": after.added });
-        all.push(News { kind: "schema", data });
+    let added = before.map(|note| &note.added) != Some(&after.added) && !after.added.is_empty();
+    let drifted = before.and_then(|note| note.drift.as_ref()) != after.drift.as_ref();
+    if added || drifted {
+        all.push(News { kind: "schema", data: schema(job, after) });
     }
     all
+}
+
+/// Exactly what differs, and the word that approves it.
+fn schema(job: &JobName, note: &Note) -> serde_json::Value {
+    match &note.drift {
+        None => json!({ "job": job.as_str(), "added": note.added, "changed": [], "writes": "go on" }),
+        Some(drift) => json!({
+            "job": job.as_str(),
+            "added": note.added,
+            "database": drift.database,
+            "table": drift.table,
+            "changed": drift.differences,
+            "approved": drift.approved,
+            "fingerprint": drift.found,
+            "since": drift.since,
+            "writes": "stopped until mssql_schema.fingerprint approves it",
+        }),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::schema::Drift;
 
     fn note(error: Option<&str>, behind: Option<&str>) -> Note {
         let text = |text: Option<&str>| text.map(str::to_owned);
@@ -100,5 +120,18 @@ mod tests {
         let added = Note { added: vec!["Room int".into()], ..well.clone() };
         assert_eq!(kinds(Some(&well), &added), ["schema"]);
         assert!(kinds(Some(&added), &added).is_empty());
+        let drift = Drift {
+            job: "j".into(),
+            database: "Clinic".into(),
+            table: "dbo.Visit".into(),
+            approved: "s1".into(),
+            found: "s2".into(),
+            differences: vec!["column Note of dbo.Visit is gone".into()],
+            since: 7,
+        };
+        let drifted = Note { drift: Some(drift), ..well.clone() };
+        assert_eq!(kinds(Some(&well), &drifted), ["schema"]);
+        assert!(kinds(Some(&drifted), &drifted).is_empty());
+        assert_eq!(kinds(Some(&drifted), &well), ["schema"], "an approval is told as well");
     }
 }

@@ -82,6 +82,7 @@ impl Pass<'_> {
             progress = progress.exhausted(phase, bound);
             if phase == Phase::Snapshot {
                 progress.sweep.ended = unix_now();
+                progress.sweep.audited = progress.sweep.ended;
             }
         }
         reader.record(&mut self.state, progress).await?;

@@ -9,6 +9,8 @@ use std::time::SystemTime;
 use rusqlite::Transaction;
 
 use crate::mssql::Param;
+use crate::schema::SchemaBook;
+use crate::store::schema;
 use crate::store::sync::{self as table, BatchRow, JobRow, SpoolDepth};
 use crate::store::sync_rows::{self, Hash, Mark};
 use crate::store::{Secret, Store, StoreError};
@@ -112,6 +114,7 @@ impl Ledger {
         let name = name.clone();
         let work = move |tx: &Transaction<'_>| -> Result<bool, StoreError> {
             sync_rows::forget(tx, name.as_str())?;
+            schema::remove(tx, name.as_str())?;
             table::remove_job(tx, name.as_str())
         };
         Ok(self.store.run(work).await?)
@@ -236,6 +239,11 @@ impl Ledger {
     pub fn seal_key(&self, name: &JobName, key: &[Param]) -> Result<Vec<u8>, SyncError> {
         let clear = serde_json::to_vec(key).map_err(|_| form("row key"))?;
         Ok(self.store.seal(&row_purpose(name), &clear)?)
+    }
+
+    /// The schemas that jobs were approved for.
+    pub fn schemas(&self) -> SchemaBook {
+        SchemaBook::new(Arc::clone(&self.store))
     }
 
     /// The key for hashes of rows.

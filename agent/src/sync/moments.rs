@@ -3,8 +3,37 @@
 //! `date` counts days from 0001-01-01, `datetime` days from 1900-01-01 and 1/300 s, `time` increments of 10^-scale s
 //! (MS-TDS 2.2.5.5.1). Arrow counts from 1970-01-01.
 
+use std::ops::RangeInclusive;
+
 use chrono::{Datelike, NaiveDate, TimeDelta};
+use tiberius::ColumnData;
 use tiberius::time::{Date, DateTime, DateTime2, DateTimeOffset, SmallDateTime, Time};
+
+/// Whether a date or time is one that its type has; anything else is.
+#[expect(clippy::wildcard_enum_match_arm, reason = "only dates and times have a range of their own")]
+pub(super) fn is_in_range(cell: &ColumnData<'static>) -> bool {
+    let date = |date: Date| date.days() <= LAST_DAY;
+    let time = |time: Time| {
+        let power = u32::from(TICK_SCALE.saturating_sub(time.scale()));
+        time.increments()
+            .checked_mul(10_u64.pow(power))
+            .is_some_and(|ticks| ticks < TICKS_PER_DAY.unsigned_abs())
+    };
+    let both = |moment: DateTime2| date(moment.date()) && time(moment.time());
+    match cell {
+        ColumnData::Date(Some(v)) => date(*v),
+        ColumnData::Time(Some(v)) => time(*v),
+        ColumnData::DateTime2(Some(v)) => both(*v),
+        ColumnData::DateTimeOffset(Some(v)) => {
+            both(v.datetime2()) && v.offset().unsigned_abs() <= WIDEST_OFFSET
+        }
+        ColumnData::DateTime(Some(v)) => {
+            DATETIME_DAYS.contains(&v.days()) && v.seconds_fragments() < DATETIME_TICKS_PER_DAY
+        }
+        ColumnData::SmallDateTime(Some(v)) => v.seconds_fragments() < MINUTES_PER_DAY,
+        _ => true,
+    }
+}
 
 /// Days since 1970-01-01.
 pub(super) fn date_days(date: Date) -> i32 {
@@ -67,6 +96,14 @@ fn iso_ticks(ticks: i64, scale: u8) -> String {
     format!("{head}.{}", &digits[..usize::from(scale.min(TICK_SCALE))])
 }
 
+/// 9999-12-31.
+const LAST_DAY: u32 = 3_652_058;
+/// 1753-01-01 to 9999-12-31.
+const DATETIME_DAYS: RangeInclusive<i32> = -53_690..=2_958_463;
+const DATETIME_TICKS_PER_DAY: u32 = 300 * 86_400;
+const MINUTES_PER_DAY: u16 = 1440;
+/// Fourteen hours, in minutes.
+const WIDEST_OFFSET: u16 = 840;
 const DAYS_0001_TO_1970: i32 = 719_162;
 const DAYS_1900_TO_1970: i64 = 25_567;
 const MILLIS_PER_DAY: i64 = 86_400_000;

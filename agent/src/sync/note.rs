@@ -7,6 +7,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
+use crate::schema::Drift;
+
 use super::pass::{Ending, PassReport};
 
 /// How a job stands.
@@ -23,6 +25,9 @@ pub struct Note {
     /// What was added to the table since the job was declared.
     #[serde(default)]
     pub added: Vec<String>,
+    /// How the table differs from what was approved.
+    #[serde(default)]
+    pub drift: Option<Drift>,
     /// Rows read by the last good pass.
     pub read: u64,
     /// Rows it delivered.
@@ -48,6 +53,7 @@ impl Note {
                     error: None,
                     behind,
                     added: report.added.clone(),
+                    drift: former.drift,
                     read: report.read,
                     rows: report.rows,
                     took_ms: u64::try_from(report.took.as_millis()).unwrap_or(u64::MAX),
@@ -80,6 +86,10 @@ fn behind(report: &PassReport) -> Option<String> {
         Ending::SpoolFull => {
             Some("the spool is full: batches wait for their sink, and reading waits for them".to_owned())
         }
+        Ending::SpoolOld => Some(
+            "batches have waited for their sink for too long (agent:sync:spool_max_hours), and reading waits for them"
+                .to_owned(),
+        ),
         Ending::GaveWay => Some("reading goes on after other jobs".to_owned()),
         Ending::Quiet => Some("quiet hours".to_owned()),
         Ending::CaughtUp | Ending::Busy => report.cause.clone(),
@@ -100,6 +110,7 @@ mod tests {
             rows: 5,
             deletes: 0,
             batches: 1,
+            bad_cells: 0,
             reach: None,
             began: UNIX_EPOCH + Duration::from_secs(90),
             took: Duration::from_millis(250),

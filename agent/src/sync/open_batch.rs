@@ -3,13 +3,18 @@
 //! Rows travel to the writing thread in record batches through a bounded channel, so memory does not grow with the batch.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
+use serde::Serialize;
 use serde_json::json;
 use tiberius::ColumnData;
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinHandle};
 
+use crate::mssql::Param;
+use crate::store::StoreError;
 use crate::store::sync::BatchRow;
+use crate::write::kind::Kind;
 
 use super::SyncError;
 use super::batch::{BatchFile, Feed, WrittenFile};
@@ -27,8 +32,24 @@ pub(super) struct OpenBatch {
     hashed: Vec<usize>,
     mask_key: ring::hmac::Key,
     bytes: usize,
+    rows: u64,
+    key: Vec<String>,
+    bad: Vec<BadCellFact>,
     feed: mpsc::Sender<Feed>,
     writer: JoinHandle<Result<Result<WrittenFile, SyncError>, JoinError>>,
+}
+
+/// A cell that is delivered as NULL because its type does not have its value; the file tells it, sealed as it is.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(super) struct BadCellFact {
+    /// Of the file's rows, from 0.
+    row: u64,
+    /// The row's key, as far as the job has one.
+    key: serde_json::Map<String, serde_json::Value>,
+    /// The column as it is delivered.
+    pub(super) column: String,
+    /// What is wrong with the value.
+    pub(super) reason: &'static str,
 }
 
 /// What the batch event tells beside the file's own figures.
@@ -41,6 +62,8 @@ pub(super) struct News {
     pub(super) deletes: u64,
     /// Of a full job: whether the epoch is whole with it.
     pub(super) complete: Option<bool>,
+    /// Cells that are delivered as NULL because their type does not have their value.
+    pub(super) bad: BadCells,
 }
 
 impl OpenBatch {
@@ -66,15 +89,19 @@ impl OpenBatch {
             hashed: masked.map(|(at, _)| at).collect(),
             mask_key: room.ledger.hash_key(),
             bytes: 0,
+            rows: 0,
+            key: spec.key_columns().map(|column| column.delivered_as.clone()).collect(),
+            bad: Vec::new(),
             feed,
             writer,
         }
     }
 
-    /// Takes one row and what became of it; `None` cells are NULLs of whatever type their column has.
+    /// Takes one row with its key and what became of it; `None` cells are NULLs of whatever type their column has.
     pub(super) async fn push_row(
         &mut self,
         operation: &'static str,
+        row_key: &[Param],
         cells: impl Iterator<Item = Option<ColumnData<'static>>>,
     ) -> Result<(), SyncError> {
         let before = self.buffer.bytes();
@@ -84,7 +111,16 @@ impl OpenBatch {
             Some(cell) if hashed.contains(&at) => mask(key, &cell),
             cell => cell,
         });
-        self.buffer.push(operation.chain(masked))?;
+        for bad in self.buffer.push(operation.chain(masked))? {
+            let names = self.key.iter().cloned();
+            self.bad.push(BadCellFact {
+                row: self.rows,
+                key: names.zip(row_key.iter().map(|value| Kind::json(Some(value)))).collect(),
+                column: self.buffer.name(bad.column),
+                reason: bad.reason,
+            });
+        }
+        self.rows += 1;
         self.bytes += self.buffer.bytes() - before;
         if self.buffer.rows() >= CHUNK_ROWS || self.buffer.bytes() >= CHUNK_BYTES {
             self.flush().await?;
@@ -94,7 +130,7 @@ impl OpenBatch {
 
     /// True when the batch is to be ended, however many rows may follow.
     pub(super) fn is_full(&self) -> bool {
-        self.bytes >= MAX_BATCH_BYTES
+        self.bytes >= MAX_BATCH_BYTES || self.bad.len() >= MAX_BAD_CELLS
     }
 
     /// About how many bytes its rows take.
@@ -103,10 +139,12 @@ impl OpenBatch {
     }
 
     /// Ends the file: whole, synced and under its name, but not recorded.
-    pub(super) async fn finish(mut self) -> Result<WrittenFile, SyncError> {
+    pub(super) async fn finish(mut self) -> Result<(WrittenFile, BadCells), SyncError> {
         self.flush().await?;
-        self.send(Feed::End).await?;
-        self.writer.await.and_then(|written| written).map_err(|_| SyncError::Stopped)?
+        let bad = std::mem::take(&mut self.bad);
+        self.send(Feed::End(footer_of(&bad)?)).await?;
+        let written = self.writer.await.and_then(|written| written).map_err(|_| SyncError::Stopped)??;
+        Ok((written, BadCells::count(&bad)))
     }
 
     async fn flush(&mut self) -> Result<(), SyncError> {
@@ -124,6 +162,49 @@ impl OpenBatch {
             Ok(Ok(Ok(_)) | Err(_)) | Err(_) => Err(SyncError::Stopped),
         }
     }
+}
+
+/// How many cells of a batch are delivered as NULL, by column and reason.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct BadCells(BTreeMap<String, BTreeMap<&'static str, u64>>);
+
+impl BadCells {
+    fn count(facts: &[BadCellFact]) -> Self {
+        let mut counted = Self::default();
+        for fact in facts {
+            *counted.0.entry(fact.column.clone()).or_default().entry(fact.reason).or_default() += 1;
+        }
+        counted
+    }
+
+    /// All of them.
+    pub(super) fn total(&self) -> u64 {
+        self.0.values().flat_map(BTreeMap::values).sum()
+    }
+
+    /// Says so in the log.
+    pub(super) fn tell(&self, state: &JobState) {
+        for (column, reasons) in &self.0 {
+            for (reason, cells) in reasons {
+                tracing::warn!(
+                    job = %state.spec.name,
+                    table = %state.spec.table,
+                    column,
+                    cells,
+                    "delivered as NULL: {reason}; the batch names the rows"
+                );
+            }
+        }
+    }
+}
+
+/// The report that lies in the file's footer; nothing when there is nothing to report.
+fn footer_of(bad: &[BadCellFact]) -> Result<Option<(String, String)>, SyncError> {
+    if bad.is_empty() {
+        return Ok(None);
+    }
+    let form = |_| SyncError::Store(StoreError::Form { what: "report of bad cells" });
+    Ok(Some((CELL_ERRORS.to_owned(), serde_json::to_string(bad).map_err(form)?)))
 }
 
 fn batch_id(state: &JobState) -> BatchId {
@@ -145,6 +226,7 @@ pub(super) fn batch_row(state: &JobState, written: &WrittenFile, news: &News) ->
         "bytes": written.bytes,
         "sha256": written.sha256,
         "deletes": news.deletes,
+        "cell_errors": news.bad.0,
         "complete": news.complete,
         "watermark": news.watermark,
         "sealed": is_sealed(&spec.seal),
@@ -189,5 +271,9 @@ pub(super) const DELETE: &str = "delete";
 const CHUNK_ROWS: usize = 4096;
 const CHUNK_BYTES: usize = 4 << 20;
 const FEED_DEPTH: usize = 2;
+/// The footer's key under which the cells stand that are delivered as NULL because their type does not have their value.
+const CELL_ERRORS: &str = "agent.cell_errors";
+/// A batch is cut here as well, so that its report stays small.
+const MAX_BAD_CELLS: usize = 10_000;
 /// A batch is cut here, so that its file fits into one chunk of the master sink.
 const MAX_BATCH_BYTES: usize = 16 << 20;

@@ -10,8 +10,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use chrono::Local;
 
 use crate::config::Config;
-use crate::mssql::Session;
 use crate::mssql::catalog::TableInfo;
+use crate::mssql::shape::{Shape, TableShape};
+use crate::mssql::{Session, SqlError};
 use crate::policy::switches::{Switch, Switches};
 use crate::store::Store;
 use crate::tasks::Tasks;
@@ -30,8 +31,8 @@ use super::pace::Pace;
 use super::query::PageQuery;
 use super::reader::{Reader, Tally};
 use super::repair::Repair;
-use super::spec::Cursor;
-use super::spool::Spool;
+use super::spec::{CodePages, Cursor};
+use super::spool::{Bound, Spool};
 use super::sweep::Depth;
 
 /// What passes and deliveries share.
@@ -60,7 +61,7 @@ pub struct SyncRoom {
 }
 
 impl SyncRoom {
-    /// The room of this process: the spool lies in the data folder, its bound is the option `agent:sync:spool_max_mb`,
+    /// The room of this process: the spool lies in the data folder, its bound is the options `agent:sync:spool_max_mb` (2048) and `spool_max_hours` (720),
     /// `agent:sync:connections` (1) jobs read at a time, and a pass takes at most `agent:sync:max_rows_per_second` and
     /// `agent:sync:max_mb_per_second` (unbounded).
     #[must_use]
@@ -71,7 +72,9 @@ impl SyncRoom {
         };
         let megabytes = number("sync:spool_max_mb").unwrap_or(DEFAULT_SPOOL_MB);
         let width = number("sync:connections").and_then(|width| usize::try_from(width).ok());
-        let spool = Spool::new(config.data_dir.join("spool"), megabytes << 20);
+        let hours = number("sync:spool_max_hours").unwrap_or(DEFAULT_SPOOL_HOURS);
+        let spool = Spool::new(config.data_dir.join("spool"), megabytes << 20)
+            .for_at_most(Duration::from_secs(hours.saturating_mul(3600)));
         let parts = Self::over(Ledger::new(store), spool, tasks);
         let bytes = number("sync:max_mb_per_second").map(|megabytes| megabytes << 20);
         let budget = Budget { rows: number("sync:max_rows_per_second"), bytes };
@@ -116,6 +119,8 @@ pub struct PassReport {
     pub deletes: u64,
     /// Batches recorded.
     pub batches: u64,
+    /// Cells delivered as NULL because their type does not have their value.
+    pub bad_cells: u64,
     /// How far it could read; none for jobs that read everything.
     pub reach: Option<Reach>,
     /// What was committed before is read, when it caught up and nothing held it back.
@@ -156,6 +161,8 @@ pub enum Ending {
     CaughtUp,
     /// The spool is full; it goes on when deliveries have made room.
     SpoolFull,
+    /// A batch waits for its delivery for too long; it goes on when that is delivered.
+    SpoolOld,
     /// Others waited for the connection; it goes on after them.
     GaveWay,
     /// Quiet hours have begun; it goes on after them.
@@ -199,7 +206,8 @@ pub async fn run_pass(room: &SyncRoom, job: &JobName, want: Want) -> Result<Pass
     }
     let told = outcome.as_ref().map_err(|error| explain(error));
     let former = room.ledger.note(job).await?;
-    let note = Note::after(former.clone(), told, SystemTime::now());
+    let drift = room.ledger.schemas().drift(job).await?;
+    let note = Note { drift, ..Note::after(former.clone(), told, SystemTime::now()) };
     room.ledger.put_note(job, &note).await?;
     room.herald.tell(job, former.as_ref(), &note);
     outcome
@@ -217,15 +225,7 @@ async fn run(room: &SyncRoom, job: &JobName, want: Want) -> Result<PassReport, S
     let session = Session::connect(&state.spec.connection).await?;
     let mut pass = Pass::new(room, session, state);
     let added = pass.verify().await?;
-    let ending = match pass.run(want.clone()).await {
-        Err(error @ SyncError::ChangesForgotten { .. }) => {
-            tracing::warn!(%job, "sync job begins a new epoch: {error}");
-            pass.state = room.ledger.resnapshot(job, SystemTime::now()).await?;
-            pass.cause = Some(error.to_string());
-            pass.run(want).await?
-        }
-        done => done?,
-    };
+    let ending = pass.run_through(want).await?;
     let began = match pass.state.spec.cursor {
         // A sweep that went on where it was interrupted knows the rows before that as they were then.
         Cursor::Digest => UNIX_EPOCH + Duration::from_secs(pass.state.progress.sweep.began),
@@ -234,9 +234,22 @@ async fn run(room: &SyncRoom, job: &JobName, want: Want) -> Result<PassReport, S
     let Pass { mut session, tally, reach, cause, .. } = pass;
     let cost = Cost::of(&mut session).await?.unwrap_or_default();
     session.close().await;
-    let Tally { read, rows, deletes, batches } = tally;
+    let Tally { read, rows, deletes, batches, bad } = tally;
     let took = clock.elapsed();
-    Ok(PassReport { read, rows, deletes, batches, reach, began, took, cost, cause, added, ending })
+    Ok(PassReport {
+        read,
+        rows,
+        deletes,
+        batches,
+        bad_cells: bad,
+        reach,
+        began,
+        took,
+        cost,
+        cause,
+        added,
+        ending,
+    })
 }
 
 impl<'r> Pass<'r> {
@@ -254,6 +267,41 @@ impl<'r> Pass<'r> {
         }
     }
 
+    /// Runs to its end, over what one more try gets past: changes that are forgotten, texts that cannot be read.
+    async fn run_through(&mut self, want: Want) -> Result<Ending, SyncError> {
+        let (room, job, mut begun_anew) = (self.room, self.state.spec.name.clone(), false);
+        loop {
+            match self.run(want.clone()).await {
+                Err(error @ SyncError::ChangesForgotten { .. }) if !begun_anew => {
+                    tracing::warn!(%job, "sync job begins a new epoch: {error}");
+                    let code_pages = self.state.spec.code_pages.take();
+                    self.state = room.ledger.resnapshot(&job, SystemTime::now()).await?;
+                    self.state.spec.code_pages = code_pages;
+                    self.cause = Some(error.to_string());
+                    begun_anew = true;
+                }
+                Err(SyncError::Sql(SqlError::Text)) if self.state.spec.code_pages.is_none() => {
+                    self.read_texts_as_bytes().await?;
+                }
+                Err(SyncError::Sql(SqlError::Text)) => {
+                    return Err(SyncError::KeyText { table: self.state.spec.table.to_string() });
+                }
+                done => return done,
+            }
+        }
+    }
+
+    /// Goes on from what is recorded, over a new connection: nothing after such a text can be read on the old one.
+    async fn read_texts_as_bytes(&mut self) -> Result<(), SyncError> {
+        let state = self.room.ledger.job(&self.state.spec.name).await?;
+        tracing::debug!(job = %state.spec.name, "a text cannot be read; the pass goes on with texts as bytes");
+        self.session = Session::connect(&state.spec.connection).await?;
+        let pages = CodePages::read(&mut self.session, &state.spec.columns).await?;
+        self.state = state;
+        self.state.spec.code_pages = Some(pages);
+        Ok(())
+    }
+
     async fn run(&mut self, want: Want) -> Result<Ending, SyncError> {
         if let Want::Repair(repair) = want {
             return self.repair(repair).await;
@@ -267,8 +315,8 @@ impl<'r> Pass<'r> {
         if ending != Ending::CaughtUp {
             return Ok(ending);
         }
-        if want == Want::Audit {
-            self.sweep(Depth::Rows).await
+        if want == Want::Audit || self.audit_is_due() {
+            self.audit().await
         } else if self.sweep_is_due() {
             self.sweep(self.depth()).await
         } else {
@@ -290,8 +338,11 @@ impl<'r> Pass<'r> {
             self.cause = Some(trouble);
             return Ok(Some(Ending::Busy));
         }
-        let is_full = self.room.spool.is_full(self.room.ledger.depth(None).await?);
-        Ok(is_full.then_some(Ending::SpoolFull))
+        let depth = self.room.ledger.depth(None).await?;
+        Ok(self.room.spool.reached(depth, unix_now()).map(|bound| match bound {
+            Bound::Bytes => Ending::SpoolFull,
+            Bound::Age => Ending::SpoolOld,
+        }))
     }
 
     /// Reads a page and lets the pace know how long it took.
@@ -315,7 +366,12 @@ impl<'r> Pass<'r> {
     async fn verify(&mut self) -> Result<Vec<String>, SyncError> {
         let spec = &self.state.spec;
         match TableInfo::read(&mut self.session, &spec.table).await? {
-            Some(table) => spec.verify(&table),
+            Some(table) => {
+                let found = Shape { tables: vec![TableShape::of(&spec.table, &table)] };
+                let schemas = self.room.ledger.schemas();
+                schemas.seen(&spec.name, &spec.connection, found, SystemTime::now()).await?;
+                spec.verify(&table)
+            }
             None => Err(SyncError::NoTable {
                 table: spec.table.to_string(),
                 database: spec.connection.database.clone(),
@@ -330,5 +386,7 @@ pub(super) fn unix_now() -> u64 {
 }
 
 const DEFAULT_SPOOL_MB: u64 = 2048;
+/// Thirty days: longer than a practice is shut.
+const DEFAULT_SPOOL_HOURS: u64 = 720;
 /// How long a pass reads before it looks whether others wait.
 const SLICE: Duration = Duration::from_secs(5);

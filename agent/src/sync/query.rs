@@ -7,6 +7,7 @@ use crate::mssql::Param;
 
 use super::cursor::{Progress, Reading, Watermark};
 use super::spec::{Cursor, DatetimeCursor, JobSpec, SourceColumn, all};
+use super::texts;
 
 /// A statement that reads one page.
 #[derive(Debug, Clone, PartialEq)]
@@ -257,7 +258,7 @@ fn ordered(spec: &JobSpec, mut params: Vec<Param>, filters: &[String], order: &s
 fn select(spec: &JobSpec, from: &str) -> (String, Layout) {
     let expression = |column: &SourceColumn| match from {
         "T." if spec.key.contains(&column.name) => column.select("CT."),
-        from => column.select(from),
+        from => texts::select(spec, column, from).unwrap_or_else(|| column.select(from)),
     };
     let mut list: Vec<String> = spec.columns.iter().map(expression).collect();
     let mut layout = Layout { columns: spec.columns.len(), ..Layout::default() };

@@ -20,6 +20,7 @@ use super::pass::SyncRoom;
 use super::query::{Layout, PageQuery};
 use super::row_digest::{digest_cells, digest_key};
 use super::spec::{Cursor, JobSpec};
+use super::texts;
 
 /// What is known and kept of the rows read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +44,8 @@ pub struct Tally {
     pub deletes: u64,
     /// Batches recorded.
     pub batches: u64,
+    /// Cells delivered as NULL because their type does not have their value.
+    pub bad: u64,
 }
 
 impl Tally {
@@ -51,8 +54,12 @@ impl Tally {
         self.rows += other.rows;
         self.deletes += other.deletes;
         self.batches += other.batches;
+        self.bad += other.bad;
     }
 }
+
+/// The cells of one row.
+type Cells = Vec<ColumnData<'static>>;
 
 /// A page being read.
 pub(super) struct Reader<'r> {
@@ -112,7 +119,7 @@ impl<'r> Reader<'r> {
         let mut stream = session.stream(&query.sql, &query.params).await?;
         let mut chunk = Vec::with_capacity(AT_ONCE);
         while let Some(item) = stream.try_next().await.map_err(SqlError::from)? {
-            chunk.extend(item.into_row());
+            chunk.extend(item.into_row().map(|row| self.cells(row, state)));
             if chunk.len() == AT_ONCE {
                 self.take(std::mem::replace(&mut chunk, Vec::with_capacity(AT_ONCE)), state).await?;
             }
@@ -149,12 +156,15 @@ impl<'r> Reader<'r> {
         let marks = std::mem::take(&mut self.marks);
         match self.open.take() {
             Some(batch) => {
-                let written = batch.finish().await?;
+                let (written, bad) = batch.finish().await?;
+                self.tally.bad += bad.total();
+                bad.tell(state);
                 let news = News {
                     phase: self.phase,
                     watermark: self.watermark(&state.spec),
                     deletes: std::mem::take(&mut self.deletes),
                     complete: None,
+                    bad,
                 };
                 self.room.ledger.record(batch_row(state, &written, &news), &progress, marks).await?;
                 state.sequence += 1;
@@ -172,7 +182,16 @@ impl<'r> Reader<'r> {
         }
     }
 
-    async fn take(&mut self, rows: Vec<Row>, state: &mut JobState) -> Result<(), SyncError> {
+    /// The cells of a row; texts that were read as bytes are texts again, where they are any.
+    fn cells(&self, row: Row, state: &JobState) -> Cells {
+        let mut cells: Cells = row.into_iter().collect();
+        if !self.layout.keys_only {
+            texts::decode(&state.spec, &mut cells);
+        }
+        cells
+    }
+
+    async fn take(&mut self, rows: Vec<Cells>, state: &mut JobState) -> Result<(), SyncError> {
         let hash_key = self.room.ledger.hash_key();
         let positions: Vec<Position> =
             rows.iter().map(|row| position(&state.spec, self.layout, row)).collect::<Result<_, _>>()?;
@@ -191,7 +210,7 @@ impl<'r> Reader<'r> {
             let digest = if self.keep == Keep::Nothing || self.layout.keys_only {
                 Hash::default()
             } else {
-                digest_cells(&hash_key, row.cells().map(|(_, cell)| cell).take(self.layout.columns))
+                digest_cells(&hash_key, row.iter().take(self.layout.columns))
             };
             match self.judge(&row, &at, known, digest)? {
                 Verdict::Upsert => self.upsert(state, row, (hash, digest), &at.key).await?,
@@ -213,13 +232,12 @@ impl<'r> Reader<'r> {
 
     fn judge(
         &self,
-        row: &Row,
+        row: &[ColumnData<'static>],
         at: &Position,
         known: Option<Hash>,
         digest: Hash,
     ) -> Result<Verdict, SyncError> {
-        let cell =
-            |at: Option<usize>| at.map(|at| row.get_column_data(at).map_err(SqlError::from)).transpose();
+        let cell = |at: Option<usize>| at.map(|at| cell(row, at)).transpose();
         if cell(self.layout.operation)?.and_then(text).is_some_and(|operation| operation.trim() == "D") {
             return Ok(Verdict::Delete);
         }
@@ -239,7 +257,7 @@ impl<'r> Reader<'r> {
     async fn upsert(
         &mut self,
         state: &JobState,
-        row: Row,
+        row: Cells,
         (hash, digest): (Hash, Hash),
         key: &[Param],
     ) -> Result<(), SyncError> {
@@ -249,7 +267,7 @@ impl<'r> Reader<'r> {
         }
         let room = self.room;
         let batch = self.open.get_or_insert_with(|| OpenBatch::new(room, state, self.phase));
-        batch.push_row(UPSERT, row.into_iter().map(Some)).await?;
+        batch.push_row(UPSERT, key, row.into_iter().map(Some)).await?;
         self.tally.rows += 1;
         Ok(())
     }
@@ -262,7 +280,7 @@ impl<'r> Reader<'r> {
         });
         let room = self.room;
         let batch = self.open.get_or_insert_with(|| OpenBatch::new(room, state, self.phase));
-        batch.push_row(DELETE, cells).await?;
+        batch.push_row(DELETE, key, cells).await?;
         self.deletes += 1;
         self.tally.deletes += 1;
         self.tally.rows += 1;
@@ -280,7 +298,7 @@ impl<'r> Reader<'r> {
     }
 }
 
-fn position(spec: &JobSpec, layout: Layout, row: &Row) -> Result<Position, SyncError> {
+fn position(spec: &JobSpec, layout: Layout, row: &[ColumnData<'static>]) -> Result<Position, SyncError> {
     let key = if layout.keys_only {
         (0..layout.columns).map(|at| param(row, at)).collect::<Result<_, _>>()?
     } else {
@@ -293,13 +311,14 @@ fn position(spec: &JobSpec, layout: Layout, row: &Row) -> Result<Position, SyncE
     Ok(Position { cursor, key })
 }
 
-fn param(row: &Row, at: usize) -> Result<Param, SyncError> {
+fn param(row: &[ColumnData<'static>], at: usize) -> Result<Param, SyncError> {
     let missing = || SqlError::Protocol { reason: "a key column is NULL".to_owned() };
     Ok(Param::from_cell(cell(row, at)?)?.ok_or_else(missing)?)
 }
 
-fn cell(row: &Row, at: usize) -> Result<&ColumnData<'static>, SyncError> {
-    Ok(row.get_column_data(at).map_err(SqlError::from)?)
+fn cell<'r>(row: &'r [ColumnData<'static>], at: usize) -> Result<&'r ColumnData<'static>, SyncError> {
+    let missing = || SqlError::Protocol { reason: "a row has too few columns".to_owned() };
+    Ok(row.get(at).ok_or_else(missing)?)
 }
 
 /// Rows judged together.

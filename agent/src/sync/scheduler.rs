@@ -259,7 +259,7 @@ impl JobLoop {
         if let Some(answer) = answer {
             drop(answer.send(outcome));
         }
-        if ending == Some(Ending::SpoolFull) {
+        if matches!(ending, Some(Ending::SpoolFull | Ending::SpoolOld)) {
             drop(tokio::time::timeout(self.timing.interval, room.freed.notified()).await);
         }
         pause
@@ -268,7 +268,9 @@ impl JobLoop {
     fn pause_after(&self, outcome: &Result<PassReport, SyncError>) -> Duration {
         let now = Local::now();
         match outcome {
-            Ok(PassReport { ending: Ending::SpoolFull | Ending::GaveWay, .. }) => Duration::ZERO,
+            Ok(PassReport { ending: Ending::SpoolFull | Ending::SpoolOld | Ending::GaveWay, .. }) => {
+                Duration::ZERO
+            }
             Ok(PassReport { ending: Ending::Busy, .. }) => self.timing.interval.min(RETRY_PAUSE),
             Ok(PassReport { ending: Ending::Quiet, .. }) => {
                 self.timing.quiet_for(now.naive_local()).unwrap_or_default()

@@ -20,12 +20,13 @@ use super::SyncError;
 use super::cells::CellKind;
 use super::cursor::Watermark;
 use super::names::JobName;
+pub use super::texts::CodePages;
 
 pub use column::{Mask, SourceColumn};
 pub(crate) use filter::all;
 pub use filter::{Comparison, Condition, Test};
 pub(crate) use stored::StoredSpec;
-pub use timing::{QuietHours, Timing};
+pub use timing::{QuietHours, TimeOfDay, Timing};
 
 /// A checked declaration.
 #[derive(Debug, Clone, PartialEq)]
@@ -54,6 +55,8 @@ pub struct JobSpec {
     pub batch_rows: u32,
     /// For whom batches are sealed.
     pub seal: Seal,
+    /// Set for the rest of a pass that met a text it cannot read: texts are read as bytes. Never stored.
+    pub code_pages: Option<CodePages>,
 }
 
 /// How new rows are found.
@@ -167,7 +170,7 @@ impl JobSpec {
         self.connection.server != other.connection.server
             || self.connection.database != other.connection.database
             || self.table != other.table
-            || self.columns != other.columns
+            || !same_data(&self.columns, &other.columns, &self.key)
             || self.key != other.key
             || self.filter != other.filter
             || self.keeps_marks() != other.keeps_marks()
@@ -177,11 +180,16 @@ impl JobSpec {
     /// Compares the table with the declaration; gives what was added, which does not stop the job.
     ///
     /// # Errors
-    /// [`SyncError::SchemaChanged`] with every column that is gone or of another type.
+    /// [`SyncError::SchemaChanged`] with every column that is gone or does not hold any more what it held. A longer text
+    /// is read on; a key, a cursor and a filter are compared with in their exact type.
     pub fn verify(&self, table: &TableInfo) -> Result<Vec<String>, SyncError> {
         let mut differences = Vec::new();
         for column in self.columns.iter().filter(|column| column.reads()) {
-            differences.extend(difference(table, column.name.as_str(), &column.sql_type));
+            let reads_on = !self.key.contains(&column.name)
+                && table.column(column.name.as_str()).and_then(CellKind::of) == Some(column.kind);
+            if !reads_on {
+                differences.extend(difference(table, column.name.as_str(), &column.sql_type));
+            }
         }
         for condition in &self.filter {
             differences.extend(difference(table, condition.column.as_str(), &condition.info.sql_type()));
@@ -205,6 +213,34 @@ impl JobSpec {
         Err(SyncError::SchemaChanged { table: self.table.to_string(), differences: differences.join(", ") })
     }
 
+    /// The job over the table as it is: with its types, without columns that are gone.
+    ///
+    /// # Errors
+    /// [`SyncError::SchemaChanged`] when a key, a cursor or a filter does not hold any more: the job must be declared anew.
+    /// [`SyncError::ColumnType`] when a column's new type cannot be kept exactly.
+    pub fn fitted(&self, table: &TableInfo) -> Result<Self, SyncError> {
+        let mut columns = Vec::new();
+        for column in &self.columns {
+            let Some(info) = table.column(column.name.as_str()) else { continue };
+            let fitted = SourceColumn::of(info)?.ok_or_else(|| SyncError::ColumnType {
+                table: self.table.to_string(),
+                column: info.name.clone(),
+                sql_type: info.sql_type(),
+            })?;
+            let (delivered_as, mask) = (column.delivered_as.clone(), column.mask);
+            columns.push(SourceColumn { delivered_as, mask, ..fitted });
+        }
+        let known = table.columns.iter().map(|info| info.name.clone()).collect();
+        let fitted = Self { columns, known, ..self.clone() };
+        let lost = self.key.iter().find(|key| table.column(key.as_str()).is_none());
+        if let Some(key) = lost {
+            let differences = format!("the key column {key} is gone: declare the job with another key");
+            return Err(SyncError::SchemaChanged { table: self.table.to_string(), differences });
+        }
+        fitted.verify(table)?;
+        Ok(fitted)
+    }
+
     /// The columns that a statement of this job names, in the order of the table: what must be granted.
     pub fn read_columns(&self) -> Vec<&SqlName> {
         let mut names: Vec<&SqlName> =
@@ -217,6 +253,18 @@ impl JobSpec {
         }
         names
     }
+}
+
+/// Whether two lists of columns deliver the same; what a text may hold at most does not count, except in a key.
+fn same_data(now: &[SourceColumn], former: &[SourceColumn], key: &[SqlName]) -> bool {
+    now.len() == former.len()
+        && now.iter().zip(former).all(|(now, former)| {
+            let alike = now.name == former.name
+                && now.kind == former.kind
+                && now.mask == former.mask
+                && now.delivered_as == former.delivered_as;
+            alike && (now.sql_type == former.sql_type || !key.contains(&now.name))
+        })
 }
 
 fn difference(table: &TableInfo, column: &str, sql_type: &str) -> Option<String> {

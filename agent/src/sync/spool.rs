@@ -1,26 +1,43 @@
-//! The spool: a folder of sealed batch files, one subfolder per job, bounded in bytes.
+//! The spool: a folder of sealed batch files, one subfolder per job, bounded in bytes and in age.
 //!
 //! The store's index says which files count. A file that the index does not know is left from an interrupted pass and is
-//! removed at start; its rows are read again. When the bound is reached passes wait; nothing is dropped.
+//! removed at start; its rows are read again. When a bound is reached passes wait; nothing is dropped.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::store::sync::{BatchRow, SpoolDepth};
 
 use super::SyncError;
 
-/// The spool's folder and bound.
+/// The spool's folder and bounds.
 #[derive(Debug, Clone)]
 pub struct Spool {
     folder: PathBuf,
     limit: u64,
+    longest: Option<Duration>,
+}
+
+/// Why passes wait for deliveries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bound {
+    /// As many bytes wait as may.
+    Bytes,
+    /// The oldest batch has waited for as long as one may.
+    Age,
 }
 
 impl Spool {
     /// A spool in `folder` that takes up to `limit` bytes.
     pub fn new(folder: impl Into<PathBuf>, limit: u64) -> Self {
-        Self { folder: folder.into(), limit }
+        Self { folder: folder.into(), limit, longest: None }
+    }
+
+    /// The same, and no batch is to wait for longer than `longest`.
+    #[must_use]
+    pub fn for_at_most(self, longest: Duration) -> Self {
+        Self { longest: Some(longest), ..self }
     }
 
     /// Where a batch lies.
@@ -33,9 +50,13 @@ impl Spool {
         self.path(&batch.folder, &batch.file)
     }
 
-    /// True when passes must wait for deliveries.
-    pub fn is_full(&self, depth: SpoolDepth) -> bool {
-        depth.bytes >= self.limit
+    /// Why passes must wait for deliveries at `now` (seconds since 1970), when they must.
+    pub fn reached(&self, depth: SpoolDepth, now: u64) -> Option<Bound> {
+        if depth.bytes >= self.limit {
+            return Some(Bound::Bytes);
+        }
+        let age = depth.oldest.map(|oldest| Duration::from_secs(now.saturating_sub(oldest)));
+        (age? > self.longest?).then_some(Bound::Age)
     }
 
     /// Removes what the index does not know and gives how many files that were.
@@ -117,7 +138,13 @@ mod tests {
     #[test]
     fn a_spool_at_its_bound_makes_passes_wait() {
         let spool = Spool::new("/nowhere", 100);
-        assert!(!spool.is_full(SpoolDepth { batches: 9, bytes: 99 }));
-        assert!(spool.is_full(SpoolDepth { batches: 1, bytes: 100 }));
+        let depth = |bytes, oldest| SpoolDepth { batches: 1, bytes, oldest };
+        assert_eq!(spool.reached(depth(99, Some(0)), 1 << 40), None, "no bound in age unless one is set");
+        assert_eq!(spool.reached(depth(100, None), 0), Some(Bound::Bytes));
+        let spool = spool.for_at_most(Duration::from_secs(60));
+        assert_eq!(spool.reached(depth(1, Some(1000)), 1060), None);
+        assert_eq!(spool.reached(depth(1, Some(1000)), 1061), Some(Bound::Age));
+        assert_eq!(spool.reached(depth(1, Some(1000)), 900), None, "a clock set back makes nothing old");
+        assert_eq!(spool.reached(depth(1, None), 1061), None);
     }
 }

@@ -3,10 +3,12 @@
 //! Whole rows are compared with what was delivered, or keys alone are ticked off. After the last page the rows that this
 //! round did not see are looked up one by one, because a scan may miss a row that another index moves meanwhile; those that
 //! are gone are delivered as deletes. A sweep that would delete more than half of the known rows stops before it does: an
-//! empty answer must not empty the destination. A sweep that is interrupted goes on where it was.
+//! empty answer must not empty the destination. A sweep that is interrupted goes on where it was, and as deep. Once a night
+//! a job whose sweeps tick off keys compares whole rows as well (`audit`).
 
 use std::collections::HashSet;
 
+use chrono::Local;
 use futures_util::TryStreamExt;
 
 use crate::mssql::{Param, SqlError};
@@ -40,6 +42,29 @@ impl Pass<'_> {
         })
     }
 
+    /// True when the nightly look at whole rows has not been since its time came.
+    pub(super) fn audit_is_due(&self) -> bool {
+        let (spec, sweep) = (&self.state.spec, &self.state.progress.sweep);
+        // A digest job compares whole rows in every pass, a full one keeps nothing to compare with.
+        if !spec.keeps_marks() || matches!(spec.cursor, Cursor::Digest | Cursor::Full) {
+            return false;
+        }
+        let last = if sweep.audited == 0 { sweep.ended } else { sweep.audited };
+        spec.timing.audit_due(Local::now()).is_some_and(|due| last < due || last > unix_now())
+    }
+
+    /// Compares every row with what was delivered. A round that ticks off keys is ended first.
+    pub(super) async fn audit(&mut self) -> Result<Ending, SyncError> {
+        let sweep = &self.state.progress.sweep;
+        if sweep.after.is_some() && !sweep.deep && self.depth() == Depth::Keys {
+            let ending = self.sweep(Depth::Keys).await?;
+            if ending != Ending::CaughtUp {
+                return Ok(ending);
+            }
+        }
+        self.sweep(Depth::Rows).await
+    }
+
     /// What a sweep of this job looks at when nobody asks for more.
     pub(super) fn depth(&self) -> Depth {
         match self.state.spec.cursor {
@@ -50,7 +75,9 @@ impl Pass<'_> {
 
     /// Sweeps from the stored progress to the end, deletes included.
     pub(super) async fn sweep(&mut self, depth: Depth) -> Result<Ending, SyncError> {
-        self.begin_sweep().await?;
+        self.begin_sweep(depth).await?;
+        let is_deep = self.state.progress.sweep.deep || self.depth() == Depth::Rows;
+        let depth = if is_deep { Depth::Rows } else { Depth::Keys };
         while let Some(after) = self.state.progress.sweep.after.clone() {
             if let Some(ending) = self.must_stop().await? {
                 return Ok(ending);
@@ -58,7 +85,8 @@ impl Pass<'_> {
             if self.sweep_page(depth, &after).await? {
                 self.deliver_deletes().await?;
                 let mut done = self.state.progress.clone();
-                done.sweep = Sweep { after: None, ended: unix_now(), ..done.sweep };
+                let audited = if is_deep { unix_now() } else { done.sweep.audited };
+                done.sweep = Sweep { after: None, ended: unix_now(), deep: false, audited, ..done.sweep };
                 self.room.ledger.move_progress(&self.state, &done).await?;
                 self.state.progress = done;
             }
@@ -66,7 +94,7 @@ impl Pass<'_> {
         Ok(Ending::CaughtUp)
     }
 
-    async fn begin_sweep(&mut self) -> Result<(), SyncError> {
+    async fn begin_sweep(&mut self, depth: Depth) -> Result<(), SyncError> {
         if self.state.progress.sweep.after.is_some() {
             return Ok(());
         }
@@ -74,6 +102,7 @@ impl Pass<'_> {
         begun.sweep.round += 1;
         begun.sweep.after = Some(Vec::new());
         begun.sweep.began = unix_now();
+        begun.sweep.deep = depth == Depth::Rows;
         if begun.reading == Reading::New {
             begun.reading = Reading::Sweeps;
         }

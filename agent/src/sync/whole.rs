@@ -19,6 +19,7 @@ use super::pass::{Ending, Pass, SyncRoom};
 use super::query::whole;
 use super::reader::Tally;
 use super::row_digest::digest_cells;
+use super::texts;
 
 impl Pass<'_> {
     /// Reads the table, and delivers it when it is not as it was.
@@ -33,10 +34,12 @@ impl Pass<'_> {
         let mut stream = self.session.stream(&query.sql, &query.params).await?;
         while let Some(item) = stream.try_next().await.map_err(SqlError::from)? {
             let Some(row) = item.into_row() else { continue };
-            let cells = row.cells().map(|(_, cell)| cell).take(query.layout.columns);
-            content = content.wrapping_add(u128::from_le_bytes(digest_cells(&hash_key, cells)));
+            let mut cells: Vec<_> = row.into_iter().collect();
+            texts::decode(&self.state.spec, &mut cells);
+            let delivered = cells.iter().take(query.layout.columns);
+            content = content.wrapping_add(u128::from_le_bytes(digest_cells(&hash_key, delivered)));
             rows += 1;
-            batch.push_row(UPSERT, row.into_iter().map(Some)).await?;
+            batch.push_row(UPSERT, &[], cells.into_iter().map(Some)).await?;
             if batch.is_full() {
                 epoch.deliver(batch, None).await?;
                 batch = epoch.open();
@@ -86,9 +89,16 @@ impl<'r> NewEpoch<'r> {
             self.room.ledger.begin(&self.former, &self.state).await?;
             self.room.faults.pass(Step::Begun)?;
         }
-        let written = batch.finish().await?;
-        let news =
-            News { phase: Phase::Snapshot, watermark: None, deletes: 0, complete: Some(complete.is_some()) };
+        let (written, bad) = batch.finish().await?;
+        self.tally.bad += bad.total();
+        bad.tell(&self.state);
+        let news = News {
+            phase: Phase::Snapshot,
+            watermark: None,
+            deletes: 0,
+            complete: Some(complete.is_some()),
+            bad,
+        };
         let progress = Progress { content: complete, ..Progress::at(Reading::Whole) };
         self.room.ledger.record(batch_row(&self.state, &written, &news), &progress, Vec::new()).await?;
         self.state.sequence += 1;

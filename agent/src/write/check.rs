@@ -74,6 +74,24 @@ pub fn approve(approved: Option<&Shape>, found: &Shape, given: Option<&str>) -> 
     Err(WriteError::SchemaChanged { differences: differences.join(", "), fingerprint })
 }
 
+/// The write over tables of which some are as `found`.
+///
+/// # Errors
+/// A column that it touches is gone, or does not hold any more what it is given.
+pub fn refit(mut spec: WriteSpec, found: &Shape) -> Result<WriteSpec, WriteError> {
+    for table in &mut spec.shape.tables {
+        let Some(now) = found.tables.iter().find(|now| same_name(&now.table, &table.table)) else { continue };
+        for (column, sql_type) in &mut table.columns {
+            let is = now.columns.iter().find(|(name, _)| same_name(name, column));
+            let (_, is) = is
+                .ok_or_else(|| WriteError::NoColumn { table: table.table.clone(), column: column.clone() })?;
+            sql_type.clone_from(is);
+        }
+    }
+    check_types(&spec)?;
+    Ok(spec)
+}
+
 /// The columns that the definition touches as the catalog describes them at this moment, in one query.
 ///
 /// # Errors

@@ -39,7 +39,9 @@ pub fn classify(error: &SqlError) -> Class {
         SqlError::Unreachable { .. } | SqlError::Broken { .. } | SqlError::TimedOut { .. } => {
             return Class::Again(Cause::Connection);
         }
-        SqlError::Tls { .. } | SqlError::Protocol { .. } => return found(Verdict::Unreachable, error),
+        SqlError::Tls { .. } | SqlError::Text | SqlError::Protocol { .. } => {
+            return found(Verdict::Unreachable, error);
+        }
     };
     match number {
         1205 => Class::Again(Cause::Deadlock),

@@ -5,11 +5,11 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
 use states::Value;
 
 use crate::mssql::ConnectionOptions;
 use crate::mssql::quote::{ObjectName, SqlName};
+pub use crate::mssql::shape::{Shape, TableShape, same_name};
 
 use super::kind::Kind;
 use super::names::WriteName;
@@ -188,24 +188,6 @@ pub struct Entity {
     pub parameters: Vec<String>,
 }
 
-/// The columns that a write touches, as the catalog describes them.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Shape {
-    /// Per table.
-    pub tables: Vec<TableShape>,
-}
-
-/// One table of a shape.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TableShape {
-    /// `schema.table`.
-    pub table: String,
-    /// The primary key's columns.
-    pub key: Vec<String>,
-    /// Name and T-SQL type of each column touched.
-    pub columns: Vec<(String, String)>,
-}
-
 impl WriteSpec {
     /// The parameter of that name.
     #[must_use]
@@ -305,53 +287,4 @@ impl Shape {
             self.table(table)?.columns.iter().find(|(name, _)| same_name(name, column.as_str()))?;
         Kind::parse(sql_type)
     }
-
-    /// What is known of a table.
-    #[must_use]
-    pub fn table(&self, table: &ObjectName) -> Option<&TableShape> {
-        let name = table.to_string();
-        self.tables.iter().find(|shape| shape.table == name)
-    }
-
-    /// Column by column what differs in `found`; nothing when they are equal.
-    #[must_use]
-    pub fn differences(&self, found: &Self) -> Vec<String> {
-        let mut differences = Vec::new();
-        for table in &self.tables {
-            let Some(other) = found.tables.iter().find(|other| other.table == table.table) else {
-                differences.push(format!("table {} is gone", table.table));
-                continue;
-            };
-            for (column, sql_type) in &table.columns {
-                match other.columns.iter().find(|(name, _)| same_name(name, column)) {
-                    None => differences.push(format!("column {column} of {} is gone", table.table)),
-                    Some((_, is)) if is != sql_type => differences
-                        .push(format!("column {column} of {} was {sql_type}, is {is}", table.table)),
-                    Some(_) => {}
-                }
-            }
-        }
-        differences
-    }
-
-    /// A word that stands for the columns and their types, in whatever order they were found.
-    #[must_use]
-    pub fn fingerprint(&self) -> String {
-        let mut lines: Vec<String> = Vec::new();
-        for table in &self.tables {
-            lines.extend(table.columns.iter().map(|(column, sql_type)| {
-                format!("{} {} {sql_type}", table.table.to_lowercase(), column.to_lowercase())
-            }));
-        }
-        lines.sort();
-        let digest = ring::digest::digest(&ring::digest::SHA256, lines.join("\n").as_bytes());
-        let digits: String = digest.as_ref().iter().take(6).map(|byte| format!("{byte:02x}")).collect();
-        // With a letter in front no YAML reader takes it for a number.
-        format!("s{digits}")
-    }
-}
-
-/// SQL Server's usual collations ignore case in names.
-pub(super) fn same_name(a: &str, b: &str) -> bool {
-    a == b || a.to_lowercase() == b.to_lowercase()
 }

@@ -73,6 +73,9 @@ pub async fn preview(room: &WriteRoom, submission: &Submission) -> Result<Previe
     room.pool.give_back(&spec.connection, lease);
     let sealed =
         if shown.keys.is_empty() { None } else { seal(&spec.recipients, &JsonValue::Object(shown.keys))? };
+    if let Some(stopped) = room.drift(&spec).await? {
+        return Ok(Preview { would: stopped.verdict, reason: stopped.reason, steps: shown.steps, sealed });
+    }
     let (would, reason) = shown.found.map_or_else(
         || (Verdict::Landed, "every precondition holds and every statement finds its rows".to_owned()),
         |finding| (finding.verdict, finding.reason),

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use crate::config::Config;
 use crate::mssql::ConnectionOptions;
 use crate::policy::switches::{Switch, Switches};
+use crate::schema::SchemaBook;
 use crate::store::Store;
 use crate::store::writes::{self as table, OutcomeRow};
 use crate::tasks::Tasks;
@@ -238,6 +239,25 @@ impl WriteRoom {
         };
         let (outcome, attempts) = run.in_turn(&place).await?;
         Ok(Answer { outcome, attempts, took: begun.elapsed() })
+    }
+
+    /// What forbids writing into the tables of this write: they are not as they were approved.
+    pub(super) async fn drift(&self, spec: &WriteSpec) -> Result<Option<Outcome>, WriteError> {
+        let tables: Vec<_> = spec.touched().into_iter().map(|(table, _)| table).collect();
+        let book = SchemaBook::new(Arc::clone(&self.store));
+        let drift = book.of_tables(&spec.connection, &tables).await?;
+        Ok(drift.map(|drift| {
+            let reason = format!(
+                "{} is not as it was approved for sync job {}: {}. Approve it with mssql_schema.fingerprint {} {} when \
+                 writing into it still means the same",
+                drift.table,
+                drift.job,
+                drift.differences.join(", "),
+                drift.job,
+                drift.found
+            );
+            Outcome { names: drift.differences, ..Outcome::plain(Verdict::SchemaChanged, reason) }
+        }))
     }
 
     pub(super) async fn stored(&self, request: &RequestId) -> Result<Option<OutcomeRow>, WriteError> {

@@ -41,7 +41,8 @@ pub async fn source(sim: &Sim) -> BTreeMap<(String, i32), Vec<String>> {
         .collect()
 }
 
-fn open(sealed: &[u8], identity: &age::x25519::Identity) -> Option<Vec<u8>> {
+/// The clear content of a sealed file; `None` when it is not whole.
+pub fn open(sealed: &[u8], identity: &age::x25519::Identity) -> Option<Vec<u8>> {
     let mut clear = Vec::new();
     let opened = age::Decryptor::new(sealed).ok()?;
     let mut reader = opened.decrypt(std::iter::once(identity as &dyn age::Identity)).ok()?;

@@ -3,9 +3,11 @@
 //! The naive cursor (greatest value seen so far) is one of them, to show that the suite catches what it is for.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
-use agent::mssql::Session;
-use agent::sync::check::CursorRequest;
+use agent::mssql::{Param, Session};
+use agent::store::sync_rows::{Hash, Mark};
+use agent::sync::check::{CursorRequest, JobRequest, SweepRequest};
 use agent::sync::faults::Faults;
 use agent::sync::pass::Want;
 
@@ -143,4 +145,46 @@ async fn who_holds_a_rowversion_back_is_told() {
     let then = agent.live(Faults::default()).await.unwrap();
     assert_eq!((then.rows, then.cause), (1, None));
     assert_eq!(agent.note().await.cause(), None);
+}
+
+/// A rowversion job ticks off keys by day; at night it compares whole rows, once, and sees what no rowversion told.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rowversion_job_compares_whole_rows_once_a_night() {
+    let sim = Sim::start().await;
+    sim.book(1, 25).await;
+    let agent = Agent::declare_as(&sim, |request| {
+        let mut timing = request.timing.clone();
+        timing.audit = Some("02:30".parse().unwrap());
+        JobRequest {
+            timing,
+            sweep: SweepRequest::Every(Duration::from_secs(6 * 3600)),
+            batch_rows: 10,
+            ..request
+        }
+    })
+    .await;
+    agent.live(Faults::default()).await.unwrap();
+    let (ledger, name) = (agent.room(Faults::default()).ledger, crate::life::job());
+    // What was delivered of two rows is not what the table holds: as if their change had moved no rowversion.
+    let mut state = ledger.job(&name).await.unwrap();
+    let known = ledger.unseen(&name, u64::MAX >> 1, 2).await.unwrap();
+    let other = |(row, key): &(Hash, Vec<Param>)| Mark::Delivered {
+        row: *row,
+        digest: Hash::default(),
+        key: ledger.seal_key(&name, key).unwrap(),
+    };
+    ledger.move_with_marks(&state, &state.progress, known.iter().map(other).collect()).await.unwrap();
+    assert_eq!(
+        agent.live(Faults::default()).await.unwrap().read,
+        0,
+        "neither the cursor nor a sweep sees it"
+    );
+    state = ledger.job(&name).await.unwrap();
+    state.progress.sweep.audited = 1;
+    ledger.move_progress(&state, &state.progress).await.unwrap();
+    let audited = agent.live(Faults::default()).await.unwrap();
+    assert_eq!((audited.read, audited.rows), (25, 2), "the night's look finds and mends them");
+    assert!(ledger.job(&name).await.unwrap().progress.sweep.audited > 1);
+    assert_eq!(agent.live(Faults::default()).await.unwrap().read, 0, "once a night");
+    check_content(&sim, &agent, "audited").await;
 }

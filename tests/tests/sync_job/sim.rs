@@ -20,7 +20,12 @@ pub struct Sim {
 impl Sim {
     /// An instance with database `Clinic` and an empty `dbo.Visit`.
     pub async fn start() -> Self {
-        let engine = Engine::new(EngineOptions { sa_password: PASSWORD.into(), ..EngineOptions::default() });
+        Self::of(Engine::new(EngineOptions { sa_password: PASSWORD.into(), ..EngineOptions::default() }))
+            .await
+    }
+
+    /// The same over an engine that may hold more.
+    pub async fn of(engine: Engine) -> Self {
         let options = ServerOptions { tls: TlsMode::Off, ..ServerOptions::default() };
         let server = Server::bind(engine, options).await.unwrap();
         let address = server.local_addr();
@@ -85,7 +90,8 @@ impl Drop for Sim {
 /// Stands in rows only: nothing else that a run leaves behind may hold it.
 pub const CANARY: &str = "canary-4711";
 
-const PASSWORD: &str = "Test-Admin-1";
+/// Of `sa`.
+pub const PASSWORD: &str = "Test-Admin-1";
 
 const SCHEMA: &[&str] = &[
     "CREATE TABLE dbo.Visit (VisitID int NOT NULL, Branch nvarchar(10) NOT NULL, Note nvarchar(100) NULL, \

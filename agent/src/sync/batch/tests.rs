@@ -46,7 +46,7 @@ fn a_sealed_batch_opens_for_its_recipient_and_shows_nothing_else() {
     let identity = age::x25519::Identity::generate();
     let seal = Seal::Recipients(vec![identity.to_public().to_string()]);
     let written =
-        file(&path, seal).write(feed(vec![Feed::Rows(rows()), Feed::Rows(rows()), Feed::End])).unwrap();
+        file(&path, seal).write(feed(vec![Feed::Rows(rows()), Feed::Rows(rows()), Feed::End(None)])).unwrap();
     let sealed = std::fs::read(&path).unwrap();
     assert_eq!((written.bytes, written.rows), (sealed.len() as u64, 2000));
     assert_eq!(written.sha256, hex(ring::digest::digest(&SHA256, &sealed).as_ref()));
@@ -65,7 +65,7 @@ fn a_sealed_batch_opens_for_its_recipient_and_shows_nothing_else() {
 fn a_plain_batch_is_parquet() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("1.parquet");
-    file(&path, Seal::Plain).write(feed(vec![Feed::Rows(rows()), Feed::End])).unwrap();
+    file(&path, Seal::Plain).write(feed(vec![Feed::Rows(rows()), Feed::End(None)])).unwrap();
     assert_eq!(row_count(&std::fs::read(&path).unwrap()), 1000);
 }
 

@@ -44,7 +44,8 @@ fn progress_survives_storage() {
         Reading::Sweeps,
         Reading::Whole,
     ] {
-        let sweep = Sweep { round: 2, after: Some(vec![Param::Int(7)]), began: 4, ended: 5 };
+        let sweep =
+            Sweep { round: 2, after: Some(vec![Param::Int(7)]), began: 4, ended: 5, deep: true, audited: 3 };
         let progress = Progress { reading, sweep, content: Some([7; 16]) };
         let stored = serde_json::to_string(&StoredProgress::from(&progress)).unwrap();
         let back: StoredProgress = serde_json::from_str(&stored).unwrap();

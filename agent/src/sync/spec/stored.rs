@@ -102,6 +102,7 @@ impl StoredSpec {
             timing: stored.timing,
             batch_rows: stored.batch_rows,
             seal: stored.seal,
+            code_pages: None,
         })
     }
 }

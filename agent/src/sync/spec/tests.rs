@@ -31,6 +31,7 @@ pub(crate) fn spec(key: &[&str]) -> JobSpec {
         timing: Timing::every(Duration::from_secs(600)),
         batch_rows: 1000,
         seal: Seal::Plain,
+        code_pages: None,
     }
 }
 
@@ -80,13 +81,33 @@ fn a_masked_column_is_not_read_or_is_a_text() {
 fn a_table_that_changed_is_told_column_by_column() {
     let declared = spec(&["AppointmentID"]);
     let mut columns: Vec<ColumnInfo> = declared.columns.iter().map(|c| c.info.clone()).collect();
-    columns[1].max_length = 100;
+    columns[1] = column("Note", "int", 4, None).info;
     columns.remove(2);
     let table = TableInfo { columns, primary_key: vec![], indexes: vec![] };
     let text = declared.verify(&table).unwrap_err().to_string();
-    assert!(text.contains("column Note was nvarchar(40), is nvarchar(50)"), "{text}");
+    assert!(text.contains("column Note was nvarchar(40), is int"), "{text}");
     assert!(text.contains("column Balance is gone"), "{text}");
     assert!(text.contains("RowVer is no rowversion"), "{text}");
+}
+
+#[test]
+fn a_longer_text_is_read_on_unless_it_is_compared_with() {
+    let longer = |declared: &JobSpec| {
+        let mut columns: Vec<ColumnInfo> = declared.columns.iter().map(|c| c.info.clone()).collect();
+        columns[1].max_length = 100;
+        columns.push(column("RowVer", "timestamp", 8, None).info);
+        TableInfo { columns, primary_key: vec![], indexes: vec![] }
+    };
+    let declared = spec(&["AppointmentID"]);
+    let table = longer(&declared);
+    assert_eq!(declared.verify(&table).unwrap(), [] as [&str; 0]);
+    let fitted = declared.fitted(&table).unwrap();
+    assert_eq!(fitted.columns[1].sql_type, "nvarchar(50)");
+    assert!(!fitted.needs_snapshot_after(&declared), "the same data");
+    let keyed = spec(&["AppointmentID", "Note"]);
+    assert!(keyed.verify(&table).is_err(), "a key is cast to its exact type");
+    let fitted = keyed.fitted(&table).unwrap();
+    assert!(fitted.verify(&table).is_ok() && fitted.needs_snapshot_after(&keyed));
 }
 
 #[test]

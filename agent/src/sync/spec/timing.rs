@@ -22,7 +22,14 @@ pub struct Timing {
     pub quiet: Vec<QuietHours>,
     /// Who goes first when jobs wait for a connection: the smallest number.
     pub priority: u8,
+    /// After which time of day every row is compared with what was delivered, once a day.
+    #[serde(default)]
+    pub audit: Option<TimeOfDay>,
 }
+
+/// A time of day, in minutes since midnight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TimeOfDay(u16);
 
 /// A span of the day, over midnight when it ends before it begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,7 +43,7 @@ pub struct QuietHours {
 impl Timing {
     /// Every `interval`, at any hour, with the middle priority.
     pub fn every(interval: Duration) -> Self {
-        Self { interval, cron: None, quiet: Vec::new(), priority: MIDDLE }
+        Self { interval, cron: None, quiet: Vec::new(), priority: MIDDLE, audit: None }
     }
 
     /// How long after a pass that ended at `now` the next one begins, quiet hours left out of account.
@@ -47,6 +54,13 @@ impl Timing {
             Some(next) => (next - now.naive_local()).to_std().unwrap_or(self.interval),
             None => self.interval,
         }
+    }
+
+    /// When the last audit was due before `now`, in seconds since 1970.
+    pub fn audit_due(&self, now: DateTime<Local>) -> Option<u64> {
+        let of_day = i64::from(now.num_seconds_from_midnight());
+        let ago = (of_day - i64::from(self.audit?.0) * 60).rem_euclid(SECONDS_OF_DAY);
+        u64::try_from(now.timestamp() - ago).ok()
     }
 
     /// How long the quiet hours around `now` go on; `None` outside of them.
@@ -91,10 +105,34 @@ impl fmt::Display for QuietHours {
     }
 }
 
+impl TimeOfDay {
+    /// From minutes since midnight; what an unquoted `2:30` is in YAML.
+    pub fn from_minutes(minutes: i64) -> Option<Self> {
+        u16::try_from(minutes).ok().filter(|minutes| *minutes < 24 * 60).map(Self)
+    }
+}
+
+impl FromStr for TimeOfDay {
+    type Err = ();
+
+    /// Reads `HH:MM`.
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let time = NaiveTime::parse_from_str(text.trim(), "%H:%M").map_err(|_| ())?;
+        Self::from_minutes(i64::from(time.num_seconds_from_midnight() / 60)).ok_or(())
+    }
+}
+
+impl fmt::Display for TimeOfDay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:02}:{:02}", self.0 / 60, self.0 % 60)
+    }
+}
+
 fn time(minute: u16) -> Option<NaiveTime> {
     NaiveTime::from_num_seconds_from_midnight_opt(u32::from(minute) * 60, 0)
 }
 
+const SECONDS_OF_DAY: i64 = 24 * 3600;
 /// Neither before nor after the others.
 pub const MIDDLE: u8 = 50;
 
@@ -125,6 +163,28 @@ mod tests {
             assert!(text.parse::<QuietHours>().is_err(), "{text}");
         }
         assert_eq!("7:05-22:30".parse::<QuietHours>().unwrap().to_string(), "07:05-22:30");
+    }
+
+    #[test]
+    fn an_audit_is_due_once_a_day_at_its_time() {
+        let mut timing = Timing::every(Duration::from_secs(600));
+        let now = Local::now();
+        assert_eq!(timing.audit_due(now), None);
+        for time in ["00:00", "02:30", "23:59"] {
+            timing.audit = Some(time.parse().unwrap());
+            let due = timing.audit_due(now).unwrap();
+            let ago = u64::try_from(now.timestamp()).unwrap() - due;
+            assert!(ago < 24 * 3600, "{time} was due {ago} s ago");
+            assert_eq!(timing.audit_due(now - TimeDelta::seconds(ago.cast_signed())), Some(due));
+            let before = timing.audit_due(now - TimeDelta::seconds(ago.cast_signed() + 1));
+            assert_eq!(before, Some(due - 24 * 3600));
+        }
+        assert!("24:00".parse::<TimeOfDay>().is_err() && TimeOfDay::from_minutes(1440).is_none());
+        assert_eq!(
+            TimeOfDay::from_minutes(150).unwrap().to_string(),
+            "02:30",
+            "an unquoted 2:30 is 150 in YAML"
+        );
     }
 
     #[test]

@@ -1,0 +1,193 @@
+//! The schema that a sync job was approved for, against the one that its passes find.
+//!
+//! The first look at a table approves it. A column that is gone or of another type since then is a [`Drift`]: an EHR was
+//! upgraded, and nobody has said yet that writing into it still means the same. While it stands no write touches the
+//! table; reading goes on as long as its own columns still hold what they held. [`approve`] ends it, given the
+//! fingerprint of what was found, so that no automatic state run approves a schema nobody has looked at. A write
+//! compares the columns it touches by itself as well, in its own transaction (`write::attempt`).
+
+mod approval;
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use rusqlite::Transaction;
+use serde::{Deserialize, Serialize};
+
+use crate::mssql::ConnectionOptions;
+use crate::mssql::quote::ObjectName;
+use crate::mssql::shape::{Shape, same_name};
+use crate::store::schema::{self as table, WatchRow};
+use crate::store::{Store, StoreError};
+use crate::sync::names::JobName;
+
+pub use approval::{Approved, Named, SchemaError, Subject, approve, look};
+
+/// How a table differs from what was approved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drift {
+    /// The sync job that found it.
+    pub job: String,
+    /// The database.
+    pub database: String,
+    /// `schema.table`.
+    pub table: String,
+    /// The approved fingerprint.
+    pub approved: String,
+    /// The fingerprint of what was found.
+    pub found: String,
+    /// Column by column.
+    pub differences: Vec<String>,
+    /// Since when, in seconds since 1970.
+    pub since: u64,
+}
+
+/// What was approved and what was found, per sync job.
+#[derive(Debug, Clone)]
+pub struct SchemaBook {
+    store: Arc<Store>,
+}
+
+impl SchemaBook {
+    /// The book in `store`.
+    #[must_use]
+    pub fn new(store: Arc<Store>) -> Self {
+        Self { store }
+    }
+
+    /// Notes what a job's look at its table found; gives the drift, if it is one.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn seen(
+        &self,
+        job: &JobName,
+        connection: &ConnectionOptions,
+        found: Shape,
+        now: SystemTime,
+    ) -> Result<Option<Drift>, StoreError> {
+        let fresh = fresh_row(job, connection, &found)?;
+        let work = move |tx: &Transaction<'_>| -> Result<Option<Drift>, StoreError> {
+            let known = table::watch(tx, &fresh.job)?.filter(|known| {
+                known.server == fresh.server
+                    && known.database == fresh.database
+                    && tables(known).is_ok_and(|tables| tables == names(&found))
+            });
+            let Some(known) = known else {
+                table::put(tx, &fresh)?;
+                return Ok(None);
+            };
+            let differs = !shape(&known.approved)?.differences(&found).is_empty();
+            let since = if known.found.is_some() { known.since } else { unix(now) };
+            let next = WatchRow { found: differs.then(|| fresh.approved.clone()), since, ..known.clone() };
+            if next != known {
+                table::put(tx, &next)?;
+            }
+            drift(&next)
+        };
+        self.store.run(work).await
+    }
+
+    /// The drift that a job's last look found.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn drift(&self, job: &JobName) -> Result<Option<Drift>, StoreError> {
+        let row = self.row(job).await?;
+        row.as_ref().map_or(Ok(None), drift)
+    }
+
+    /// The shape that a job's table was approved with.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn approved(&self, job: &JobName) -> Result<Option<Shape>, StoreError> {
+        self.row(job).await?.map(|row| shape(&row.approved)).transpose()
+    }
+
+    /// The first drift of any of these tables.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn of_tables(
+        &self,
+        connection: &ConnectionOptions,
+        tables: &[&ObjectName],
+    ) -> Result<Option<Drift>, StoreError> {
+        let (server, database) = (connection.server.to_string(), connection.database.clone());
+        for row in self.store.run(table::drifted).await? {
+            if row.server != server || !same_name(&row.database, &database) {
+                continue;
+            }
+            let Some(drift) = drift(&row)? else { continue };
+            if tables.iter().any(|name| same_name(&name.to_string(), &drift.table)) {
+                return Ok(Some(drift));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Writes down that this is how a job's table is to be.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn approve(
+        &self,
+        job: &JobName,
+        connection: &ConnectionOptions,
+        found: &Shape,
+    ) -> Result<(), StoreError> {
+        let row = fresh_row(job, connection, found)?;
+        self.store.run(move |tx| table::put(tx, &row)).await
+    }
+
+    async fn row(&self, job: &JobName) -> Result<Option<WatchRow>, StoreError> {
+        let job = job.to_string();
+        self.store.run(move |tx| table::watch(tx, &job)).await
+    }
+}
+
+fn fresh_row(job: &JobName, connection: &ConnectionOptions, found: &Shape) -> Result<WatchRow, StoreError> {
+    Ok(WatchRow {
+        job: job.to_string(),
+        server: connection.server.to_string(),
+        database: connection.database.clone(),
+        approved: serde_json::to_string(found).map_err(|_| form())?,
+        found: None,
+        since: 0,
+    })
+}
+
+fn drift(row: &WatchRow) -> Result<Option<Drift>, StoreError> {
+    let Some(found) = &row.found else { return Ok(None) };
+    let (approved, found) = (shape(&row.approved)?, shape(found)?);
+    Ok(Some(Drift {
+        job: row.job.clone(),
+        database: row.database.clone(),
+        table: names(&approved).join(", "),
+        approved: approved.fingerprint(),
+        found: found.fingerprint(),
+        differences: approved.differences(&found),
+        since: row.since,
+    }))
+}
+
+fn tables(row: &WatchRow) -> Result<Vec<String>, StoreError> {
+    Ok(names(&shape(&row.approved)?))
+}
+
+fn names(shape: &Shape) -> Vec<String> {
+    shape.tables.iter().map(|table| table.table.clone()).collect()
+}
+
+fn shape(json: &str) -> Result<Shape, StoreError> {
+    serde_json::from_str(json).map_err(|_| form())
+}
+
+fn form() -> StoreError {
+    StoreError::Form { what: "schema" }
+}
+
+fn unix(at: SystemTime) -> u64 {
+    at.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
