@@ -10,8 +10,10 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use thiserror::Error;
 use ureq::{
     Agent, Body,
+    config::ConfigBuilder,
     http::{Method, Request, Response},
     tls::{RootCerts, TlsConfig, TlsProvider},
+    typestate::AgentScope,
 };
 
 /// What is asked.
@@ -137,7 +139,16 @@ fn answered(answer: Response<Body>) -> HttpAnswer {
     }
 }
 
+/// A client that takes a redirect for an answer, as a signed request needs it.
+pub(crate) fn agent_without_redirects(patience: Duration) -> Agent {
+    configured(patience).max_redirects(0).max_redirects_will_error(false).build().into()
+}
+
 fn agent(patience: Duration) -> Agent {
+    configured(patience).build().into()
+}
+
+fn configured(patience: Duration) -> ConfigBuilder<AgentScope> {
     let tls = TlsConfig::builder()
         .provider(TlsProvider::Rustls)
         .root_certs(RootCerts::PlatformVerifier)
@@ -151,8 +162,6 @@ fn agent(patience: Duration) -> Agent {
         .timeout_recv_response(Some(patience))
         .timeout_recv_body(Some(LONGEST_BODY))
         .user_agent(concat!("agent/", env!("CARGO_PKG_VERSION")))
-        .build()
-        .into()
 }
 
 /// The address without user and password, and these.

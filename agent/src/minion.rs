@@ -23,7 +23,7 @@ use crate::{
     services::{Acquaintance, Services},
     status,
     store::Store,
-    sync::sink,
+    sync::sink::{ChosenSink, CurrentPillar},
     tasks::Tasks,
 };
 
@@ -147,13 +147,16 @@ impl Minion {
         drop(tasks.spawn("schedule", schedule));
         drop(tasks.spawn("drift of access", access::drift::watch(Arc::clone(&self.services))));
         drop(tasks.spawn("beacons", beacons::run::run(Arc::clone(&self.services))));
-        match sink::configured(&self.services.config, &self.services.link, tasks) {
-            Ok(sink) => {
-                if let Err(error) = self.services.syncs.start(sink).await {
-                    tracing::error!(%error, "sync jobs could not be started");
-                }
-            }
-            Err(error) => tracing::error!(%error, "sync jobs are not started"),
+        let (config, link) = (Arc::clone(&self.services.config), Arc::clone(&self.services.link));
+        let services = Arc::clone(&self.services);
+        let pillar: CurrentPillar = Arc::new(move || services.pillar.current());
+        let sink = ChosenSink::new(config, pillar, link, tasks.clone());
+        if let Err(error) = sink.check() {
+            // The pillar may still say otherwise; until then every delivery says so.
+            tracing::warn!(%error, "batches are not delivered");
+        }
+        if let Err(error) = self.services.syncs.start(Arc::new(sink)).await {
+            tracing::error!(%error, "sync jobs could not be started");
         }
     }
 

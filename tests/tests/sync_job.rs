@@ -16,6 +16,8 @@ mod life;
 mod master;
 #[path = "sync_job/sim.rs"]
 mod sim;
+#[path = "sync_job/stores.rs"]
+mod stores;
 
 use std::collections::{BTreeMap, HashSet};
 

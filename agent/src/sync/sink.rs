@@ -1,52 +1,34 @@
 //! Where batches go. A sink takes a batch wholly or not at all, and taking the same batch again changes nothing.
 //!
-//! `master` is Salt's own file receive, so that an unmodified master stores the files; `folder` is a disk or a mounted share. One
-//! sink takes everything of an agent: option `agent:sync:sink` (`master`, or `folder` with `agent:sync:folder`).
+//! `master` is Salt's own file receive, so that an unmodified master stores the files; `folder` is a disk or a mounted share;
+//! `object_store` is S3 and what speaks its protocol. One sink takes everything of an agent: pillar or option
+//! `agent:sync:sink` (`master`, `folder` with `agent:sync:folder`, `object_store` with `agent:sync:object_store`).
 
+mod chosen;
 mod folder;
 mod master;
+mod object_store;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use crate::channel::{LinkError, MasterLink};
-use crate::config::Config;
+use crate::channel::LinkError;
 use crate::store::sync::BatchRow;
-use crate::tasks::Tasks;
 
 use super::SyncError;
 use super::faults::Faults;
 
+pub use chosen::{ChosenSink, CurrentPillar};
 pub use folder::FolderSink;
 pub use master::MasterSink;
-
-/// The sink that the configuration asks for.
-///
-/// # Errors
-/// No such sink, or a folder without its path.
-pub fn configured(
-    config: &Config,
-    link: &Arc<dyn MasterLink>,
-    tasks: &Tasks,
-) -> Result<Arc<dyn Sink>, BadSink> {
-    let text = |name: &str| config.agent_opt(name).and_then(states::Value::as_str);
-    match text("sync:sink") {
-        None | Some("master") => Ok(Arc::new(MasterSink::new(Arc::clone(link)))),
-        Some("folder") => match text("sync:folder") {
-            Some(folder) => Ok(Arc::new(FolderSink::new(folder, tasks.clone()))),
-            None => Err(BadSink::NoFolder),
-        },
-        Some(other) => Err(BadSink::Unknown { given: other.to_owned() }),
-    }
-}
+pub use object_store::{ObjectStoreSink, StoreSettings};
 
 /// A sink that the configuration asks for and that is none.
 #[derive(Debug, thiserror::Error)]
 pub enum BadSink {
     /// No such sink.
-    #[error("agent:sync:sink is '{given}'; it must be master or folder")]
+    #[error("agent:sync:sink is '{given}'; it must be master, folder or object_store")]
     Unknown {
         /// What was asked for.
         given: String,
@@ -54,6 +36,14 @@ pub enum BadSink {
     /// The folder is not named.
     #[error("agent:sync:sink is folder, and agent:sync:folder does not say which")]
     NoFolder,
+    /// An option of the object store is missing or wrong.
+    #[error("agent:sync:object_store:{name} must be {expected}")]
+    Option {
+        /// Its name.
+        name: &'static str,
+        /// What it should be.
+        expected: &'static str,
+    },
 }
 
 /// A place for batches.
@@ -117,6 +107,17 @@ pub enum SinkError {
         /// The missing file.
         path: PathBuf,
     },
+    /// The object store did not take it.
+    #[error("{place}: {why}")]
+    Store {
+        /// Which object.
+        place: String,
+        /// Why, without anything that the store quotes.
+        why: String,
+    },
+    /// What is asked for as a sink is none.
+    #[error(transparent)]
+    Choice(#[from] BadSink),
     /// The agent is stopping.
     #[error("the agent is stopping")]
     Stopped,

@@ -20,6 +20,14 @@ agent:
   sync:
     recipients:
       - age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj
+    # Batches go to the master unless this names a bucket (or `url: file:///folder`); it takes effect with the next batch.
+    #   sink: object_store
+    #   object_store:
+    #     url: s3://practice-batches/fleet
+    #     region: eu-central-1
+    #     access_key_id: AKIDEXAMPLE
+    #     secret_access_key: 'example-secret'
+    #     # endpoint: https://minio.example.org      of a store that is not Amazon's
 
 # What dolphin.writes reads beside it: a login of its own, and the agent-owned database that holds the ledger of writes.
 #   dolphin:

@@ -19,6 +19,9 @@ use crate::batches::open;
 use crate::life::Agent;
 use crate::sim::{CANARY, PASSWORD, Sim};
 
+/// Id, note and moment as they arrived.
+type Appointment = (i32, Option<String>, Option<i64>);
+
 const ROWS: i32 = 40;
 const YEAR_10113: i32 = 3_000_000;
 
@@ -67,7 +70,7 @@ async fn declare(sim: &Sim, table: &str, cursor: CursorRequest) -> Agent {
 }
 
 /// What arrived: the rows as id, note and moment, and the report of each file.
-fn arrived(agent: &Agent) -> (Vec<(i32, Option<String>, Option<i64>)>, Vec<Value>) {
+fn arrived(agent: &Agent) -> (Vec<Appointment>, Vec<Value>) {
     let (mut rows, mut reports) = (Vec::new(), Vec::new());
     for sealed in agent.master.files().into_values() {
         let clear = Bytes::from(open(&sealed, &agent.identity).unwrap());
@@ -82,7 +85,7 @@ fn arrived(agent: &Agent) -> (Vec<(i32, Option<String>, Option<i64>)>, Vec<Value
     (rows, reports)
 }
 
-fn appointments(batch: &RecordBatch) -> Vec<(i32, Option<String>, Option<i64>)> {
+fn appointments(batch: &RecordBatch) -> Vec<Appointment> {
     let ids = batch.column_by_name("ID").unwrap().as_primitive::<Int32Type>();
     let notes = batch.column_by_name("Note").unwrap().as_string::<i32>();
     let booked = batch.column_by_name("Booked").unwrap().as_primitive::<TimestampMillisecondType>();

@@ -79,7 +79,7 @@ fn put(folder: &Path, batch: &BatchRow, file: &Path) -> Result<(), SinkError> {
 }
 
 /// The file before this one in its epoch.
-fn predecessor(batch: &BatchRow) -> Option<String> {
+pub(super) fn predecessor(batch: &BatchRow) -> Option<String> {
     let number = |sequence: u64| format!("{}-{sequence:010}.", batch.epoch);
     (batch.sequence > 1).then(|| batch.file.replacen(&number(batch.sequence), &number(batch.sequence - 1), 1))
 }
