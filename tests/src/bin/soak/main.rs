@@ -1,8 +1,8 @@
 //! The soak: 10,000 pings and 1,000 state runs by a real master; every one must succeed, and the agent's memory at the end be
 //! within a tenth of its memory at the start.
 //!
-//! The start is after a warm-up, in which whatever is made once is made and the caches that are bounded (the store's pages)
-//! fill. Judged is what the idle process allocated; all of its memory is printed beside it, which also counts the pages of the
+//! The start is after a warm-up, in which whatever is made once is made and what is bounded (the pages of the store, the holes
+//! of the allocator) reaches its size. Judged is what the idle process allocated; all of its memory is printed beside it, which also counts the pages of the
 //! program's file, as they are first used, and less of them while other processes run the same program.
 
 use std::{
@@ -45,7 +45,7 @@ struct Options {
 
 const ID: &str = "soak";
 const ROUNDS: u32 = 10;
-const WARM_UP: (u32, u32) = (500, 100);
+const WARM_UP: (u32, u32) = (1500, 250);
 /// How much more memory the end may take than the start.
 const GROWTH_MOST: f64 = 0.10;
 /// Before memory is read.
