@@ -1,9 +1,11 @@
 //! Latency of writes: from the master's publish to the outcome at the master, beside what it is made of.
 //!
-//! The floor is a ping of the same agent (Salt's own way there and back) and a bare round trip to SQL Server over a kept
-//! connection. Measured with an idle simulator, then while a snapshot of its largest table runs.
+//! Two clocks: the caller's, who uses Salt's own client and waits at least as long as that takes to notice an event, and the
+//! master's bus, from the event of the publish to the event of the return. The floor is a ping of the same agent (Salt's
+//! own way there and back) and a bare round trip to SQL Server over a kept connection. Measured with an idle simulator,
+//! then while a snapshot of its largest table runs.
 
-use std::{fs, process::Command, time::Duration};
+use std::{collections::HashMap, fs, process::Command, time::Duration};
 
 use agent::{
     mssql::{ConnectionOptions, Session},
@@ -17,7 +19,7 @@ use tests::{
     process::Process,
     salt::{MasterSettings, SaltMaster, Series},
     scratch::Scratch,
-    wait::PATIENCE,
+    wait::{PATIENCE, wait_for},
 };
 
 use crate::measure::{config, first_ping, rank, seconds};
@@ -55,8 +57,10 @@ pub fn all(series: Series, count: u32, profile: Profile) -> Result<Vec<Latency>>
     let pings = seconds(&master.driver().ask("timed", pings, LIMIT)?);
     let mut figures = vec![
         latency("bare SQL round trip", bare(sim.port, count)?),
-        latency("test.ping at the master", pings),
-        latency("write, idle simulator", writes(&master, "idle", count)?),
+        latency("test.ping, for the caller", pings),
+        latency("test.ping, on the master's bus", on_bus(&master, "test.ping", count)?),
+        latency("write, idle simulator, for the caller", writes(&master, "idle", count)?),
+        latency("write, idle simulator, on the master's bus", on_bus(&master, SUBMIT, count)?),
     ];
     let declared = json!({
         "name": "bench", "database": "Main_OMS", "table": "dbo.Appointment", "cursor": "rowversion", "interval": 3600,
@@ -68,7 +72,10 @@ pub fn all(series: Series, count: u32, profile: Profile) -> Result<Vec<Latency>>
     let taken = writes(&master, "busy", count)?;
     let status = master.cmd(ID, "mssql_sync.status", &json!(["bench"]), json!({}))?;
     let phase = status[ID]["ret"]["bench"]["phase"].as_str().unwrap_or("unknown").to_owned();
-    figures.push(latency(&format!("write while a snapshot runs (at its end: {phase})"), taken));
+    figures
+        .push(latency(&format!("write while a snapshot runs (at its end: {phase}), for the caller"), taken));
+    figures
+        .push(latency("write while a snapshot runs, on the master's bus", on_bus(&master, SUBMIT, count)?));
     Ok(figures)
 }
 
@@ -81,8 +88,40 @@ fn writes(master: &SaltMaster, name: &str, count: u32) -> Result<Vec<f64>> {
         })
     };
     let calls: Vec<Value> = (0..=count).map(call).collect();
-    let request = json!({ "tgt": ID, "fun": "mssql_write.submit", "calls": calls });
+    let request = json!({ "tgt": ID, "fun": SUBMIT, "calls": calls });
     Ok(seconds(&master.driver().ask("timed_calls", request, LIMIT)?))
+}
+
+/// The seconds between publish and return of the last `count` jobs of a function, by the stamps of the master's bus.
+fn on_bus(master: &SaltMaster, fun: &str, count: u32) -> Result<Vec<f64>> {
+    let count = usize::try_from(count)?;
+    wait_for("the last returns on the bus", PATIENCE, || {
+        let (mut published, mut taken, mut last) = (HashMap::new(), Vec::new(), String::new());
+        for event in master.events("salt/job/") {
+            let (tag, data) = (event["tag"].as_str().unwrap_or_default(), &event["data"]);
+            let Some(moment) = data["_stamp"].as_str().and_then(of_day) else { continue };
+            let (jid, is_of_fun) = (data["jid"].as_str().unwrap_or_default().to_owned(), data["fun"] == fun);
+            if is_of_fun && tag.ends_with("/new") {
+                last.clone_from(&jid);
+                published.insert(jid, moment);
+            } else if is_of_fun && let Some(begun) = published.remove(&jid) {
+                taken.push((moment - begun).rem_euclid(SECONDS_OF_DAY));
+            }
+        }
+        // The first pings found no minion and never return.
+        if published.contains_key(&last) || taken.len() < count {
+            return Err(format!("{} returns, not yet that of {last}", taken.len()));
+        }
+        Ok(taken.split_off(taken.len() - count))
+    })
+}
+
+/// The seconds since midnight of `2026-11-26T03:33:25.438012`.
+fn of_day(stamp: &str) -> Option<f64> {
+    let (_, time) = stamp.split_once('T')?;
+    let mut parts = time.split(':');
+    let mut next = || parts.next()?.parse::<f64>().ok();
+    Some(next()? * 3600.0 + next()? * 60.0 + next()?)
 }
 
 /// The least that a statement takes over the agent's own client.
@@ -123,7 +162,10 @@ fn pillar(port: u16) -> Result<String> {
     }))?)
 }
 
-const ID: &str = "bench-writes";
+/// The pillar of the real masters gives `sql-*` a file of its own.
+const ID: &str = "sql-bench-writes";
+const SUBMIT: &str = "mssql_write.submit";
+const SECONDS_OF_DAY: f64 = 86_400.0;
 /// Rows of the table that the snapshot reads.
 const ROWS: u64 = 1_000_000;
 const LIMIT: Duration = Duration::from_secs(900).saturating_add(PATIENCE);
