@@ -42,6 +42,61 @@ pub fn set(name: &str, value: Option<&str>) {
     changed.insert(key(name), value.map(str::to_owned));
 }
 
+/// Sets variables for programs that are started later, in the registry of Windows: of the agent's account, or with `HKLM`
+/// of the whole machine. Elsewhere there is nothing of the kind, and Salt passes over the wish as well.
+///
+/// # Errors
+/// What the local policy or the registry said.
+#[cfg(windows)]
+pub fn keep(
+    values: &states::Map,
+    unset_false: bool,
+    permanent: &states::Value,
+    config: &crate::config::Config,
+) -> Result<(), String> {
+    use crate::registry::{Key, Kind, Registry, RegistryError, System};
+    if !permanent.is_truthy() {
+        return Ok(());
+    }
+    let key = match permanent.as_str() {
+        Some("HKLM") => {
+            Key::new("HKLM", r"SYSTEM\CurrentControlSet\Control\Session Manager\Environment", false)
+        }
+        Some(_) | None => Key::new("HKCU", "Environment", false),
+    };
+    let key = key.map_err(|error| error.to_string())?;
+    crate::policy::may_write_registry(config, &key).map_err(|error| error.to_string())?;
+    for (name, value) in values {
+        let (name, value) =
+            (name.to_string(), if value.is_truthy() { value.to_string() } else { String::new() });
+        let done = if value.is_empty() && unset_false {
+            System.delete_value(&key, &name)
+        } else {
+            let raw = Kind::Sz.encode(&value.into()).map_err(|error| error.to_string())?;
+            System.write(&key, &name, &raw)
+        };
+        match done {
+            Ok(()) | Err(RegistryError::NoValue { .. } | RegistryError::NoKey(_)) => {}
+            Err(error) => return Err(error.to_string()),
+        }
+    }
+    Ok(())
+}
+
+/// As on Windows, where there is nothing to do.
+///
+/// # Errors
+/// None.
+#[cfg(not(windows))]
+pub fn keep(
+    _values: &states::Map,
+    _unset_false: bool,
+    _permanent: &states::Value,
+    _config: &crate::config::Config,
+) -> Result<(), String> {
+    Ok(())
+}
+
 /// What differs from the process' own variables.
 #[must_use]
 pub fn changed() -> BTreeMap<String, Option<String>> {

@@ -10,6 +10,8 @@ pub mod data_store;
 pub mod doctor;
 pub mod environment;
 pub mod files;
+#[cfg(any(windows, test))]
+pub mod firewall;
 pub mod grains;
 pub mod http;
 pub mod job;
@@ -20,6 +22,8 @@ pub mod mssql;
 pub mod pillar;
 pub mod platform;
 pub mod policy;
+#[cfg(any(windows, test))]
+pub mod registry;
 pub mod release;
 pub mod schedule;
 pub mod schema;

@@ -32,6 +32,8 @@ mod environ;
 pub mod error;
 mod event;
 mod file;
+#[cfg(any(windows, test))]
+pub mod firewall;
 mod grains;
 pub mod lookup;
 mod matching;
@@ -42,6 +44,8 @@ pub(crate) mod mssql_schema;
 mod mssql_sync;
 mod mssql_write;
 mod pillar;
+#[cfg(any(windows, test))]
+pub mod reg;
 mod saltutil;
 mod schedule;
 mod service;
@@ -161,6 +165,8 @@ pub fn built_in() -> Vec<Box<dyn Module>> {
         Box::new(environ::Environ),
         Box::new(event::Event),
         Box::new(file::File),
+        #[cfg(windows)]
+        Box::new(firewall::Firewall),
         Box::new(grains::Grains),
         Box::new(matching::Match),
         Box::new(mine::Mine),
@@ -170,6 +176,8 @@ pub fn built_in() -> Vec<Box<dyn Module>> {
         Box::new(mssql_sync::MssqlSync),
         Box::new(mssql_write::MssqlWrite),
         Box::new(pillar::Pillar),
+        #[cfg(windows)]
+        Box::new(reg::Reg(crate::registry::System)),
         Box::new(saltutil::Saltutil),
         Box::new(schedule::Schedule),
         Box::new(service::Service),

@@ -41,6 +41,19 @@ pub enum PolicyError {
         /// The service.
         name: String,
     },
+    /// A key of the registry outside those listed was to be written.
+    #[error(
+        "the local policy of this agent does not allow changing the registry key {key}. To allow it, list it under `agent: writable_registry:` in the minion configuration on this machine (globs are understood) and restart the agent"
+    )]
+    Registry {
+        /// The key.
+        key: String,
+    },
+    /// The firewall was to be changed.
+    #[error(
+        "the local policy of this agent does not allow changing the firewall. To allow it, set `agent: allow_firewall: true` in the minion configuration on this machine and restart the agent"
+    )]
+    Firewall,
     /// Code of the master was to be taken.
     #[error(
         "the local policy of this agent does not allow taking {kinds} from the master, and this agent runs no code of a master: what it can do is built in and is updated with it. To have this answered without a refusal, set `agent: allow_code_sync: true` in the minion configuration on this machine and restart the agent; the files are left alone then as well"
@@ -89,6 +102,39 @@ pub fn may_manage_service(config: &Config, name: &str) -> Result<(), PolicyError
         return Ok(());
     }
     Err(PolicyError::Service { name: name.to_owned() })
+}
+
+/// Whether a key of the registry may be changed: none, unless the practice lists it.
+///
+/// # Errors
+/// [`PolicyError::Registry`].
+#[cfg(any(windows, test))]
+pub fn may_write_registry(config: &Config, key: &crate::registry::Key) -> Result<(), PolicyError> {
+    let listed = match config.agent_opt("writable_registry") {
+        Some(Value::Str(one)) => vec![one.clone()],
+        Some(Value::List(several)) => several.iter().map(ToString::to_string).collect(),
+        _ => Vec::new(),
+    };
+    // A glob names keys however their hive is written.
+    let allowed = listed.iter().any(|glob| {
+        let glob =
+            crate::registry::Key::parse(glob, false).map_or_else(|_| glob.clone(), |key| key.canonical());
+        let text = key.canonical();
+        proto::target::fnmatch(&text, &glob) || text.starts_with(&format!("{glob}\\"))
+    });
+    if allowed { Ok(()) } else { Err(PolicyError::Registry { key: key.to_string() }) }
+}
+
+/// Whether the firewall may be changed.
+///
+/// # Errors
+/// [`PolicyError::Firewall`].
+#[cfg(any(windows, test))]
+pub fn may_change_firewall(config: &Config) -> Result<(), PolicyError> {
+    match config.agent_opt("allow_firewall").and_then(Value::as_bool) {
+        Some(true) => Ok(()),
+        Some(false) | None => Err(PolicyError::Firewall),
+    }
 }
 
 /// Whether a master's code is passed over in silence.
@@ -215,6 +261,21 @@ mod tests {
         let refusal = may_manage_service(&listed, "ssh").unwrap_err().to_string();
         assert!(refusal.contains("manageable_services") && refusal.contains("ssh"), "{refusal}");
         assert!(may_manage_service(&config(dir.path(), "manageable_services: false"), "cron").is_err());
+    }
+
+    #[test]
+    fn registry_and_firewall_are_closed_until_the_practice_opens_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let key = |text: &str| crate::registry::Key::parse(text, false).unwrap();
+        let own = config(dir.path(), "writable_registry: ['HKLM\\SOFTWARE\\Vendor']");
+        assert!(may_write_registry(&own, &key("HKEY_LOCAL_MACHINE\\software\\vendor")).is_ok());
+        assert!(may_write_registry(&own, &key("HKLM\\SOFTWARE\\Vendor\\App")).is_ok());
+        for other in ["HKLM\\SOFTWARE\\Vendors", "HKLM\\SOFTWARE", "HKCU\\SOFTWARE\\Vendor"] {
+            assert!(may_write_registry(&own, &key(other)).is_err(), "{other}");
+        }
+        assert!(may_write_registry(&config(dir.path(), ""), &key("HKLM\\SOFTWARE\\Vendor")).is_err());
+        assert!(may_change_firewall(&config(dir.path(), "")).is_err());
+        assert!(may_change_firewall(&config(dir.path(), "allow_firewall: true")).is_ok());
     }
 
     #[test]

@@ -32,9 +32,13 @@ mod mssql_schema;
 mod mssql_sync;
 mod mssql_user;
 mod mssql_write;
+#[cfg(any(windows, test))]
+pub mod reg;
 mod schedule;
 mod service;
 mod test;
+#[cfg(any(windows, test))]
+pub mod win_firewall;
 
 /// Whether a state may change anything.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -154,9 +158,13 @@ pub fn built_in() -> Vec<Box<dyn StateModule>> {
         Box::new(mssql_sync::MssqlSync),
         Box::new(mssql_user::MssqlUser),
         Box::new(mssql_write::MssqlWrite),
+        #[cfg(windows)]
+        Box::new(reg::Reg(crate::registry::System)),
         Box::new(schedule::Schedule),
         Box::new(service::Service),
         Box::new(test::Test),
+        #[cfg(windows)]
+        Box::new(win_firewall::WinFirewall),
     ]
 }
 

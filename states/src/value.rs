@@ -231,6 +231,11 @@ impl Map {
         self.0.values()
     }
 
+    /// The values, to be changed, in order.
+    pub fn values_mut(&mut self) -> indexmap::map::ValuesMut<'_, Value, Value> {
+        self.0.values_mut()
+    }
+
     /// Keeps the pairs for which `keep` answers true.
     pub fn retain(&mut self, keep: impl FnMut(&Value, &mut Value) -> bool) {
         self.0.retain(keep);

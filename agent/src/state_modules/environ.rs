@@ -42,9 +42,6 @@ fn setenv(args: &StateArgs, run: &StateContext) -> Result<StateReturn, String> {
         }
         _ => return Err("Environ value must be string, dict or False".to_owned()),
     };
-    if args.flag("permanent", false) {
-        return Err("The 'permanent' option of environ.setenv is not supported by this minion".to_owned());
-    }
     let unsets = args.args.get("false_unsets") == Some(&Value::Bool(true));
     let clear_all = args.args.get("clear_all") == Some(&Value::Bool(true));
     let changes = differing(&wanted, unsets, clear_all);
@@ -57,6 +54,9 @@ fn setenv(args: &StateArgs, run: &StateContext) -> Result<StateReturn, String> {
             apply(&wanted, unsets);
             if clear_all {
                 apply(&changes, unsets);
+            }
+            if let Some(permanent) = args.given("permanent") {
+                environment::keep(&wanted, unsets, permanent, &run.services.config)?;
             }
             StateReturn::changed("Environ values were set", set_values(&wanted, &changes, unsets))
         }

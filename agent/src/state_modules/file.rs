@@ -71,6 +71,10 @@ impl StateModule for File {
         run: &'a StateContext,
     ) -> BoxFuture<'a, StateReturn> {
         Box::pin(async move {
+            let refused = if cfg!(windows) { not_on_windows(fun, args) } else { None };
+            if let Some(why) = refused {
+                return StateReturn::failed(why);
+            }
             let done = match fun {
                 "absent" => absent(args, run),
                 "append" => append::append(args, run).await,
@@ -90,10 +94,34 @@ impl StateModule for File {
                 "touch" => moves::touch(args, run),
                 _ => Err(format!("State 'file.{fun}' was not found")),
             };
-            done.unwrap_or_else(StateReturn::failed)
+            let mut ret = done.unwrap_or_else(StateReturn::failed);
+            if cfg!(windows) && args.given("group").is_some() {
+                ret.warnings.push(IGNORED_GROUP.to_owned());
+            }
+            ret
         })
     }
 }
+
+/// What Windows does not have, or this minion does not do there: why the state is refused.
+fn not_on_windows(fun: &str, args: &StateArgs) -> Option<String> {
+    let given = |option: &&str| args.given(option).is_some();
+    if let Some(option) =
+        ["user", "win_owner", "win_perms", "win_deny_perms"].iter().find(|option| given(option))
+    {
+        return Some(format!(
+            "The '{option}' option is not supported by this minion on Windows, which leaves owners and access lists \
+             as they are. Leave the option out there."
+        ));
+    }
+    let modes = ["dir_mode", "file_mode"];
+    if fun == "recurse" && modes.iter().any(given) {
+        return Some("mode management is not supported on Windows".to_owned());
+    }
+    None
+}
+
+const IGNORED_GROUP: &str = "The 'group' option has been ignored as this is a Windows system.";
 
 async fn managed(args: &StateArgs, run: &StateContext) -> Result<StateReturn, String> {
     let mut options = Options::read(args)?;
