@@ -47,6 +47,7 @@ impl PillarCompiler {
             grains: states::to_value(&request.grains),
             pillar: overrides.clone(),
             opts: Value::Map(opts),
+            seed: rand::random(),
             ..RenderContext::default()
         };
         let sources = Sources {

@@ -110,7 +110,7 @@ impl Jinja {
         env.set_unknown_method_callback(methods::unknown_method);
         env.set_path_join_callback(join);
         env.set_loader(self.loader(spec.saltenv));
-        filters::install(&mut env, self.context.series);
+        filters::install(&mut env, Arc::clone(&self.sources.functions), &self.context);
         env.add_function("__list", make_list);
         env.add_function("__dict", make_dict);
         env.add_function("__own", objects::own);

@@ -76,6 +76,8 @@ pub struct RenderContext {
     pub saltenv: Option<String>,
     /// Which series to follow.
     pub series: Series,
+    /// What filters of chance draw from.
+    pub seed: u64,
 }
 
 /// Whether a target expression of a top file names this minion: the expression, and its kind in Salt's

@@ -104,7 +104,7 @@ fn render(oracle: &Value, template: &str, series: Series) -> Value {
     let (pillar, grains) = (oracle.get("pillar").unwrap().clone(), oracle.get("grains").unwrap().clone());
     sources.functions = Arc::new(Lookup { pillar: pillar.clone(), grains: grains.clone() });
     let opts = states::yaml::load("{id: m1}").unwrap();
-    let context = RenderContext { grains, pillar, opts, saltenv: None, series };
+    let context = RenderContext { grains, pillar, opts, saltenv: None, series, seed: 1 };
     let spec =
         TemplateSpec { path: "web/site.sls", sls: Some("web.site"), saltenv: "base", variables: Map::new() };
     match Jinja::new(&sources, &context).render(template, &spec) {

@@ -32,6 +32,7 @@ pub(super) async fn compile(
         opts: services.config.opts.clone().into(),
         saltenv: request.pillarenv.or(request.saltenv),
         series: series(&services.config),
+        seed: rand::random(),
     };
     let runtime = tokio::runtime::Handle::current();
     let functions: Arc<dyn Functions> =

@@ -143,7 +143,8 @@ fn message(error: &Error, words: &Words<'_>) -> String {
         ErrorKind::UnknownFilter | ErrorKind::UnknownTest => {
             let kind = if error.kind() == ErrorKind::UnknownFilter { "filter" } else { "test" };
             let name = detail.split(' ').nth(1).unwrap_or(detail);
-            format!("Jinja syntax error: No {kind} named '{name}'.")
+            let found = if kind == "test" { " found" } else { "" };
+            format!("Jinja syntax error: No {kind} named '{name}'{found}.")
         }
         ErrorKind::TemplateNotFound => {
             let name = detail.split(['"', '\'']).nth(1).unwrap_or(detail);

@@ -3,36 +3,60 @@
 //! A filter here is a plain function over values: the first argument is what is filtered. What
 //! is in the tables is built; the documentation's yes and no come from there.
 
+use std::sync::Arc;
+
 use minijinja::value::{Kwargs, Rest, Tuple, Value as Jinja};
 use minijinja::{Environment, Error, ErrorKind, State};
 
 use super::objects::{from_jinja, items_of, list, to_jinja};
 use super::salt_object::split;
-use crate::{Map, Series, Value};
+use crate::{Functions, Map, RenderContext, Series, Value};
 
 mod builtin;
+mod chance;
 mod data;
 mod iterate;
 mod keys;
 mod lists;
+mod machine;
 mod network;
 mod text;
 
+use chance::Dice;
+
 /// What a filter gets: the filtered value first, then the arguments; and the named arguments.
-struct Args {
+struct Args<'r> {
     values: Vec<Value>,
     named: Map,
     series: Series,
+    functions: &'r dyn Functions,
+    dice: &'r Dice,
+}
+
+/// What the filters of one compilation share.
+struct Surroundings {
+    series: Series,
+    functions: Arc<dyn Functions>,
+    dice: Dice,
 }
 
 /// Why a filter refused: the text Python's function would raise, where it is known.
 type Outcome = Result<Value, String>;
 
-type FilterFn = fn(&Args) -> Outcome;
+type FilterFn = fn(&Args<'_>) -> Outcome;
 
 /// The tables, one per kind of data.
-const TABLES: [&[(&str, FilterFn)]; 7] =
-    [builtin::TABLE, data::TABLE, iterate::TABLE, keys::TABLE, lists::TABLE, network::TABLE, text::TABLE];
+const TABLES: [&[(&str, FilterFn)]; 9] = [
+    builtin::TABLE,
+    chance::TABLE,
+    data::TABLE,
+    iterate::TABLE,
+    keys::TABLE,
+    lists::TABLE,
+    machine::TABLE,
+    network::TABLE,
+    text::TABLE,
+];
 
 /// The filters that are built here, by name.
 pub fn filter_names() -> impl Iterator<Item = &'static str> {
@@ -49,17 +73,23 @@ const TUPLES: &[&str] = &["regex_search", "regex_match"];
 const LISTS_OF_TUPLES: &[&str] =
     &["combinations", "combinations_with_replacement", "permutations", "product", "zip", "zip_longest"];
 
-pub(super) fn install(env: &mut Environment<'static>, series: Series) {
+pub(super) fn install(
+    env: &mut Environment<'static>,
+    functions: Arc<dyn Functions>,
+    context: &RenderContext,
+) {
+    let around = Arc::new(Surroundings { series: context.series, functions, dice: Dice::new(context.seed) });
     for (name, filter) in TABLES.concat() {
+        let around = Arc::clone(&around);
         env.add_filter(name, move |args: Rest<Jinja>, kwargs: Kwargs| {
-            run(filter, &args, &kwargs, series).map(|outcome| shaped(name, outcome))
+            run(filter, &args, &kwargs, &around).map(|outcome| shaped(name, outcome))
         });
     }
     env.add_filter("__percent", |args: Rest<Jinja>| percent(&args));
     env.add_filter("list", |value: Jinja| -> Result<Jinja, Error> { Ok(list(value.try_iter()?.collect())) });
     env.add_filter("method_call", method_call);
     env.add_test("match", move |args: Rest<Jinja>, kwargs: Kwargs| -> Result<bool, Error> {
-        Ok(run(text::is_match, &args, &kwargs, series)?.is_true())
+        Ok(run(text::is_match, &args, &kwargs, &around)?.is_true())
     });
     env.add_test("list", |value: Jinja| from_jinja(&value).as_list().is_some() && !value.is_tuple());
     env.add_test("sequence", |value: Jinja| {
@@ -83,13 +113,14 @@ fn shaped(name: &str, outcome: Jinja) -> Jinja {
     }
 }
 
-fn run(filter: FilterFn, args: &[Jinja], kwargs: &Kwargs, series: Series) -> Result<Jinja, Error> {
+fn run(filter: FilterFn, args: &[Jinja], kwargs: &Kwargs, around: &Surroundings) -> Result<Jinja, Error> {
     let (values, _) = split(args)?;
     let mut named = Map::new();
     for name in kwargs.args() {
         named.insert(name, from_jinja(&kwargs.get::<Jinja>(name)?));
     }
-    let outcome = filter(&Args { values, named, series });
+    let Surroundings { series, functions, dice } = around;
+    let outcome = filter(&Args { values, named, series: *series, functions: functions.as_ref(), dice });
     outcome.map(|value| to_jinja(&value)).map_err(|reason| Error::new(ErrorKind::InvalidOperation, reason))
 }
 
@@ -121,7 +152,7 @@ fn method_call(
     value.call_method(state, &name, &args)
 }
 
-impl Args {
+impl Args<'_> {
     /// The filtered value.
     fn value(&self) -> &Value {
         self.values.first().unwrap_or(&Value::Nil)

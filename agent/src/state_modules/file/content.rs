@@ -317,6 +317,7 @@ async fn rendered(
         opts: run.services.config.opts.clone().into(),
         saltenv: Some(args.saltenv.clone()),
         series: series(&run.services.config),
+        seed: rand::random(),
     };
     let runtime = tokio::runtime::Handle::current();
     let services = Arc::clone(&run.services);

@@ -16,6 +16,7 @@ pub(super) const TABLE: &[(&str, FilterFn)] = &[
     ("json_decode_list", |args| Ok(args.value().clone())),
     ("json_encode_dict", |args| Ok(args.value().clone())),
     ("json_encode_list", |args| Ok(args.value().clone())),
+    ("json_query", json_query),
     ("load_json", load_json),
     ("load_text", |args| Ok(Value::from(args.value().to_string()))),
     ("load_yaml", load_yaml),
@@ -41,6 +42,14 @@ fn tojson(args: &Args) -> Outcome {
     let text = json::dump(args.value(), &layout);
     let escapes = [("<", "\\u003c"), (">", "\\u003e"), ("&", "\\u0026"), ("'", "\\u0027")];
     Ok(Value::from(escapes.iter().fold(text, |text, (from, to)| text.replace(from, to))))
+}
+
+/// What a JMESPath expression finds.
+fn json_query(args: &Args) -> Outcome {
+    let expression = super::text_of(args.required(1, "expr")?)?;
+    let query = jmespath::compile(expression).map_err(|error| error.to_string())?;
+    let found = query.search(args.value()).map_err(|error| error.to_string())?;
+    serde_json::to_value(&found).and_then(serde_json::from_value).map_err(|error| error.to_string())
 }
 
 fn flow_style(args: &Args, default: bool) -> Style {
