@@ -38,6 +38,20 @@ pub struct Request {
     pub timeout: Option<Duration>,
     /// Whether the error stream goes where the output goes.
     pub merged: bool,
+    /// What new files must not allow.
+    pub umask: Option<u32>,
+    /// Whose rights it runs with, when not the agent's own.
+    pub identity: Option<Identity>,
+}
+
+/// A user of this machine that commands can run as.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Identity {
+    name: String,
+    uid: u32,
+    gid: u32,
+    home: PathBuf,
+    shell: String,
 }
 
 /// A command for a shell, or a program with its arguments.
@@ -56,7 +70,7 @@ pub struct Output {
     pub pid: i64,
     /// The exit code; 128 and the signal when a signal ended it.
     pub retcode: i64,
-    /// The output without its last line breaks.
+    /// The output without the white space at its end.
     pub stdout: String,
     /// The error stream, likewise.
     pub stderr: String,
@@ -141,7 +155,7 @@ pub fn default_shell() -> String {
 
 fn prepared(request: &Request) -> Result<Command, CommandError> {
     let mut command = match &request.line {
-        Line::Program(words) => program(words, request.merged),
+        Line::Program(words) => program(words, request),
         Line::Shell(line) if cfg!(windows) => windows_shell(request.shell.as_deref(), line),
         Line::Shell(line) => {
             let shell = request.shell.clone().unwrap_or_else(default_shell);
@@ -150,7 +164,8 @@ fn prepared(request: &Request) -> Result<Command, CommandError> {
             }
             let mut command = Command::new(shell);
             let merge = if request.merged { "exec 2>&1\n" } else { "" };
-            command.arg("-c").arg(format!("{merge}{line}"));
+            let umask = request.umask.map(|umask| format!("umask {umask:04o}\n")).unwrap_or_default();
+            command.arg("-c").arg(format!("{merge}{umask}{line}"));
             command
         }
     };
@@ -163,6 +178,9 @@ fn prepared(request: &Request) -> Result<Command, CommandError> {
             None => command.env_remove(name),
         };
     }
+    if let Some(identity) = &request.identity {
+        identity.take(&mut command);
+    }
     command.envs(&request.env).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     command.stdin(if request.stdin.is_some() { Stdio::piped() } else { Stdio::null() });
     if let Some(cwd) = &request.cwd {
@@ -173,12 +191,15 @@ fn prepared(request: &Request) -> Result<Command, CommandError> {
     Ok(command)
 }
 
-/// A program without a shell; one is between only to make one stream of two.
-fn program(words: &[String], merged: bool) -> Command {
+/// A program without a shell; one is between only to make one stream of two, and for a umask.
+fn program(words: &[String], request: &Request) -> Command {
     let name = words.first().map(String::as_str).unwrap_or_default();
-    let mut command = if merged && cfg!(unix) && which(name).is_some() {
+    let (merged, umask) = (request.merged, request.umask);
+    let mut command = if (merged || umask.is_some()) && cfg!(unix) && which(name).is_some() {
         let mut command = Command::new("/bin/sh");
-        command.args(["-c", "exec \"$0\" \"$@\" 2>&1", name]);
+        let umask = umask.map(|umask| format!("umask {umask:04o}; ")).unwrap_or_default();
+        let merge = if merged { " 2>&1" } else { "" };
+        command.arg("-c").arg(format!("{umask}exec \"$0\" \"$@\"{merge}")).arg(name);
         command
     } else {
         Command::new(name)
@@ -293,8 +314,64 @@ fn kill_tree(pid: u32) {
     let _ = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
 }
 
+impl Identity {
+    /// The user of that name; `None` when the agent runs as that user itself.
+    ///
+    /// # Errors
+    /// There is no such user, or the agent may not take its place.
+    #[cfg(unix)]
+    pub fn of(name: &str) -> Result<Option<Self>, String> {
+        let table = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+        let line = table.lines().find(|line| line.split(':').next() == Some(name));
+        let fields: Vec<&str> = line.map(|line| line.split(':').collect()).unwrap_or_default();
+        let number = |at: usize| fields.get(at).and_then(|field| field.parse::<u32>().ok());
+        let (Some(uid), Some(gid)) = (number(2), number(3)) else {
+            return Err(format!("User '{name}' is not available"));
+        };
+        let own = rustix::process::geteuid().as_raw();
+        if uid == own {
+            return Ok(None);
+        }
+        if own != 0 {
+            return Err(format!(
+                "the command is to run as user '{name}', but this agent does not run as root and cannot change its user"
+            ));
+        }
+        let field = |at: usize| fields.get(at).copied().filter(|field| !field.is_empty());
+        let (home, shell) = (field(5).unwrap_or("/").into(), field(6).unwrap_or("/bin/sh").to_owned());
+        Ok(Some(Self { name: name.to_owned(), uid, gid, home, shell }))
+    }
+
+    /// Windows asks for a password there.
+    ///
+    /// # Errors
+    /// Always.
+    #[cfg(not(unix))]
+    pub fn of(name: &str) -> Result<Option<Self>, String> {
+        Err(format!(
+            "the command is to run as user '{name}', which is not supported by this minion on Windows"
+        ))
+    }
+
+    /// The folder that it starts in.
+    #[must_use]
+    pub fn home(&self) -> PathBuf {
+        if self.home.is_dir() { self.home.clone() } else { PathBuf::from("/") }
+    }
+
+    #[cfg(unix)]
+    fn take(&self, command: &mut Command) {
+        command.uid(self.uid).gid(self.gid);
+        command.env("HOME", &self.home).env("SHELL", &self.shell);
+        command.env("USER", &self.name).env("LOGNAME", &self.name);
+    }
+
+    #[cfg(not(unix))]
+    fn take(&self, _command: &mut Command) {}
+}
+
 fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).trim_end_matches(['\n', '\r']).to_owned()
+    String::from_utf8_lossy(bytes).trim_end().to_owned()
 }
 
 /// How much of each stream is kept.
@@ -326,6 +403,8 @@ mod tests {
             stdin: None,
             timeout: None,
             merged: false,
+            umask: None,
+            identity: None,
         }
     }
 

@@ -4,26 +4,29 @@
 //! files and functions synchronously), then calls one chunk after the other as the run decides. Compilation and
 //! requisites are the `states` crate's; here is what needs a network, a clock and the agent's own modules.
 
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
 
 use states::{
-    Answer, Compiler, LowState, Map, Question, RenderContext, Request, RequisiteKind, Run, RunOptions,
-    Series, Sources, StateFunctions, StateReturn, Step, Timing, Value,
+    Answer, Compiler, LowState, Map, Question, RenderContext, Request, Run, RunOptions, Series, Sources,
+    StateFunctions, Step, Value,
 };
 use tokio_util::sync::CancellationToken;
 
-use self::progress::Progress;
+use self::{caller::Caller, parallel::Beside, progress::Progress};
 use crate::{
     command,
     config::Config,
     modules::{self, CallContext, ModuleError},
     pillar::{self, PillarError, PillarRequest},
     services::Services,
-    state_modules::{RunMode, StateArgs, StateContext},
+    state_modules::RunMode,
 };
 
 mod bridge;
+mod caller;
+mod parallel;
 mod progress;
+mod slots;
 pub mod soft_kill;
 
 pub use bridge::{FileBridge, FunctionBridge, matcher};
@@ -104,6 +107,7 @@ pub async fn prepare(call: &CallContext, settings: Settings) -> Result<Prepared,
         opts: opts.into(),
         saltenv: settings.saltenv.or_else(|| services.config.str_opt("saltenv")),
         series: series(&services.config),
+        seed: rand::random(),
     };
     let handle = tokio::runtime::Handle::current();
     let sources = Sources {
@@ -159,17 +163,34 @@ impl Prepared {
     async fn run_low(&self, low: LowState) -> Result<Map, NotRun> {
         let functions: Arc<dyn StateFunctions> = Arc::new(Known(Arc::clone(&self.services)));
         let failhard = self.context.opts.get("failhard").is_some_and(Value::is_truthy);
-        let options = RunOptions { test: self.mode == RunMode::Test, failhard, series: self.context.series };
+        let series = self.context.series;
+        let options = RunOptions { test: self.mode == RunMode::Test, failhard, series, seed: rand::random() };
         let chunks = Arc::new(low.chunks.clone());
         let mut run = Run::new(low, functions, options);
-        let grains = Arc::new(self.context.grains.clone());
-        let pillar = Arc::new(self.context.pillar.clone());
+        let caller = Caller {
+            services: Arc::clone(&self.services),
+            pillar: Arc::new(self.context.pillar.clone()),
+            grains: Arc::new(self.context.grains.clone()),
+            low: chunks,
+            cancel: self.cancel.clone(),
+        };
+        let most = self.context.opts.get("state_max_parallel").and_then(Value::as_int);
+        let mut beside = Beside::new(caller.clone(), most);
         loop {
+            beside.hand_back(&mut run);
             let step = run.next(chrono::Local::now().time());
             self.report(&mut run);
             match step {
                 Step::Done(returns) => return Ok(returns),
                 Step::Pause(wait) => self.pause(wait).await?,
+                Step::Start(parallel) => {
+                    self.heed_cancel()?;
+                    beside.start(parallel);
+                }
+                Step::Wait => {
+                    beside.wait(&mut run).await;
+                    self.heed_cancel()?;
+                }
                 Step::Ask(question) => {
                     let answer = self.find_out(question).await;
                     run.answer(answer);
@@ -180,39 +201,11 @@ impl Prepared {
                         run.stop();
                         continue;
                     }
-                    let (start, began) = (chrono::Local::now().time(), Instant::now());
-                    let context = StateContext {
-                        services: Arc::clone(&self.services),
-                        mode: if call.test { RunMode::Test } else { RunMode::Apply },
-                        pillar: Arc::clone(&pillar),
-                        grains: Arc::clone(&grains),
-                        low: Arc::clone(&chunks),
-                        cancel: self.cancel.clone(),
-                    };
-                    let ret = self.call_chunk(*call, &context).await;
-                    run.record(ret, Timing { start, duration: began.elapsed() });
+                    let (ret, timing) = caller.call(&call).await;
+                    run.record(ret, timing);
                 }
             }
         }
-    }
-
-    async fn call_chunk(&self, call: states::Call, context: &StateContext) -> StateReturn {
-        let states::Call { chunk, fun, .. } = call;
-        let Some(module) = self.services.state_modules.find(&chunk.state, &fun) else {
-            return StateReturn::failed(format!("State '{}.{fun}' was not found", chunk.state));
-        };
-        tracing::debug!(id = chunk.id, state = chunk.state, fun, "state starts");
-        let require = chunk.targets(RequisiteKind::Require);
-        let require = require.map(|target| (target.state.clone(), target.name.clone())).collect();
-        let args = StateArgs {
-            require,
-            name: chunk.name,
-            id: chunk.id,
-            sls: chunk.sls,
-            saltenv: chunk.env,
-            args: chunk.args,
-        };
-        module.call(&fun, &args, context).await
     }
 
     /// Fires the returns of the states that got through: as the job's progress with `state_events`, and under the tag that
@@ -256,9 +249,10 @@ impl Prepared {
                 match self.services.modules.call(&fun, args, kwargs, &call).await {
                     Ok(value) => Answer::Value(value),
                     Err(ModuleError::NotAvailable { fun }) => {
-                        Answer::Refused(format!("'{fun}' is not available."))
+                        let why = format!("An exception occurred in this state: '{fun}' is not available.");
+                        Answer::Refused(why)
                     }
-                    Err(error) => Answer::Refused(error.to_string()),
+                    Err(error) => Answer::Refused(format!("An exception occurred in this state: {error}")),
                 }
             }
             Question::Command { command, options } => {
@@ -311,6 +305,33 @@ struct Known(Arc<Services>);
 impl StateFunctions for Known {
     fn exists(&self, full_name: &str) -> bool {
         full_name.split_once('.').is_some_and(|(state, fun)| self.0.state_modules.find(state, fun).is_some())
+    }
+
+    fn required(&self, full_name: &str) -> &'static [&'static str] {
+        match full_name {
+            "archive.extracted" | "file.copy" | "file.recurse" | "file.rename" => &["source"],
+            "environ.setenv"
+            | "grains.append"
+            | "grains.list_absent"
+            | "grains.list_present"
+            | "grains.present" => &["value"],
+            "file.replace" => &["pattern", "repl"],
+            "file.symlink" => &["target"],
+            "win_firewall.add_rule" => &["localport"],
+            _ => &[],
+        }
+    }
+
+    fn why_missing(&self, full_name: &str) -> String {
+        let state = full_name.split_once('.').map_or(full_name, |(state, _)| state);
+        let why = match state {
+            "user" | "group" => "this minion manages no users and groups of the machine; their owner does",
+            "pkg" => "this minion installs no packages; agent_release.installed updates the agent itself",
+            "reg" if !cfg!(windows) => "the module will only run on Windows systems",
+            "win_firewall" if !cfg!(windows) => "firewall module could not be loaded",
+            _ => return format!("'{full_name}' is not available."),
+        };
+        format!("'{state}' __virtual__ returned False: {why}")
     }
 }
 

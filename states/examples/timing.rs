@@ -70,7 +70,9 @@ fn measure(count: usize) -> (Duration, Duration) {
                 Timing { start: NaiveTime::MIN, duration: Duration::ZERO },
             ),
             Step::Ask(_) => run.answer(Answer::Exit(0)),
-            Step::Pause(_) => {}
+            Step::Pause(_) | Step::Start(_) | Step::Wait => {
+                unreachable!("the chain has no parallel state and no retry")
+            }
             Step::Done(_) => return (compiled, began.elapsed()),
         }
     }

@@ -72,13 +72,44 @@ impl<'a> Compiler<'a> {
         if !errors.is_empty() {
             return Err(errors);
         }
-        errors.extend(extend::requisites_in(&mut high));
+        errors.extend(extend::requisites_in(&mut high, &self.disabled_requisites()));
         extend::exclude(&mut high);
         if !errors.is_empty() {
             return Err(errors);
         }
-        let chunks = low::chunks(&high);
-        order::order(chunks, &state.rendered, self.sources.states.as_ref(), self.context.series)
+        self.ordered(&high, &state.rendered)
+    }
+
+    /// The chunks of high data in the order of the run, without what the minion has disabled.
+    fn ordered(&self, high: &Map, rendered: &[String]) -> Result<LowState, Vec<String>> {
+        let mut drafts = low::chunks(high);
+        let ignored = self.disabled_requisites();
+        for draft in &mut drafts {
+            draft
+                .chunk
+                .requisites
+                .retain(|requisite| !ignored.iter().any(|kind| kind == requisite.kind.name()));
+        }
+        let patterns =
+            self.context.grains.get("state_runs_disabled").and_then(Value::as_list).unwrap_or_default();
+        let mut disabled = Vec::new();
+        drafts.retain(|draft| {
+            let pattern = patterns.iter().map(ToString::to_string);
+            let found = pattern.into_iter().find(|pattern| fnmatch(&draft.chunk.full_name(), pattern));
+            found.map(|pattern| disabled.push((draft.chunk.clone(), pattern))).is_none()
+        });
+        let mut low = order::order(drafts, rendered, self.sources.states.as_ref(), self.context.series)?;
+        low.disabled = disabled;
+        Ok(low)
+    }
+
+    /// The minion's option `disabled_requisites`: one or a list.
+    fn disabled_requisites(&self) -> Vec<String> {
+        match self.context.opts.get("disabled_requisites") {
+            None | Some(Value::Nil) => Vec::new(),
+            Some(Value::List(several)) => several.iter().map(ToString::to_string).collect(),
+            Some(one) => vec![one.to_string()],
+        }
     }
 
     /// The high data of a request, before extend and requisites.
@@ -137,8 +168,7 @@ impl<'a> Compiler<'a> {
     /// exclude, use or the requisites from the other side were applied.
     pub fn show_low_sls(&self, mods: &[String]) -> Result<LowState, Vec<String>> {
         let state = self.show_sls(mods)?;
-        let chunks = low::chunks(&state.high);
-        order::order(chunks, &state.rendered, self.sources.states.as_ref(), self.context.series)
+        self.ordered(&state.high, &state.rendered)
     }
 
     fn render(&self, matches: &[(String, Vec<String>)]) -> Result<HighState, Vec<String>> {
@@ -160,9 +190,16 @@ impl<'a> Compiler<'a> {
             return Err(vec!["Template does not render to a dictionary".to_owned()]);
         };
         verify::pad_functions(&mut high);
-        include::auto_order(&mut high, &mut FIRST_ORDER.clone());
+        if orders_by_itself(self.context) {
+            include::auto_order(&mut high, &mut FIRST_ORDER.clone());
+        }
         Ok(HighState { high, ..HighState::default() })
     }
+}
+
+/// The minion's option `state_auto_order`: whether states run in the order they were written in.
+fn orders_by_itself(context: &RenderContext) -> bool {
+    context.opts.get("state_auto_order").is_none_or(Value::is_truthy)
 }
 
 fn renderer(context: &RenderContext) -> &str {

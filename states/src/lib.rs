@@ -24,7 +24,9 @@ pub use jinja::{Jinja, RenderError, TESTS, TemplateSpec, filter_names};
 pub use low::{LowChunk, LowState, Order, Requisite, RequisiteKind, Target};
 pub use render::{SlsFile, render_sls};
 pub use ret::{StateReturn, Timing};
-pub use run::{Answer, Call, Finished, Question, Run, RunOptions, StateFunctions, Step};
+pub use run::{
+    Answer, Call, Finished, Parallel, ParallelStep, Question, Run, RunOptions, StateFunctions, Step,
+};
 pub use source::{
     FileError, Files, FunctionError, Functions, Matcher, RenderContext, Request, Series, Sources,
 };

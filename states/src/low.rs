@@ -37,6 +37,16 @@ impl LowChunk {
         format!("{}_|-{}_|-{}_|-{}", self.state, self.id, self.name, self.fun)
     }
 
+    /// Whether the state runs beside the others.
+    pub fn is_parallel(&self) -> bool {
+        self.keywords.get("parallel").is_some_and(Value::is_truthy)
+    }
+
+    /// Whether its return is masked (`no_log`).
+    pub fn is_secret(&self) -> bool {
+        self.keywords.get("no_log").is_some_and(Value::is_truthy)
+    }
+
     /// `module.function`.
     pub fn full_name(&self) -> String {
         format!("{}.{}", self.state, self.fun)
@@ -51,6 +61,9 @@ impl LowChunk {
             }
         }
         map.extend(self.keywords.clone());
+        if let Some(name) = map.remove(crate::compile::BAD_NAME) {
+            map.insert("name", name);
+        }
         map.extend(self.args.clone());
         for requisite in &self.requisites {
             let targets = requisite.targets.iter().map(Target::to_value).collect();
@@ -191,6 +204,8 @@ pub struct LowState {
     pub(crate) dry_dependencies: Vec<Vec<Dependency>>,
     /// Requisites of each chunk whose target does not exist.
     pub(crate) missing: Vec<Vec<(RequisiteKind, Target)>>,
+    /// Chunks that the grain `state_runs_disabled` keeps from running, with the pattern that names them.
+    pub(crate) disabled: Vec<(LowChunk, String)>,
     /// Every SLS that was rendered.
     pub(crate) rendered: Vec<String>,
 }

@@ -17,12 +17,20 @@ pub struct SlsFile<'a> {
 }
 
 /// Renders an SLS to data through the pipe its `#!` line names, or through `default` (Salt's option
-/// `renderer`). A renderer nobody knows makes nothing of the file, as with Salt.
+/// `renderer`). A renderer nobody knows makes nothing of the file, as with Salt; one
+/// that Salt has and this minion lacks is an error.
 pub fn render_sls(jinja: &Jinja, file: &SlsFile<'_>, default: &str) -> Result<Value, RenderError> {
     let text = std::str::from_utf8(file.bytes)
         .map_err(|_| RenderError::plain(format!("salt://{} is not UTF-8 text", file.path)))?;
     if text.trim().is_empty() {
         return Ok(Value::Map(Map::new()));
+    }
+    if let Some(name) = names(text, default).find(|name| FOREIGN.contains(name)) {
+        return Err(RenderError::plain(format!(
+            "the renderer '{name}' of salt://{} is not supported by this minion, which runs no Python: write it as \
+             jinja|yaml",
+            file.path
+        )));
     }
     let Some(pipe) = pipe(text, default) else { return Ok(Value::Map(Map::new())) };
     let mut stage = Stage::Text(text.to_owned());
@@ -51,6 +59,11 @@ enum Renderer {
 }
 
 fn pipe(text: &str, default: &str) -> Option<Vec<Renderer>> {
+    names(text, default).map(renderer).collect()
+}
+
+/// The renderers that the `#!` line names, or those of the configuration.
+fn names<'t>(text: &'t str, default: &'t str) -> impl Iterator<Item = &'t str> {
     let first = text.lines().next().unwrap_or_default();
     let line = match first.strip_prefix("#!") {
         Some(line) if !line.starts_with('/') => line.trim(),
@@ -61,8 +74,27 @@ fn pipe(text: &str, default: &str) -> Option<Vec<Renderer>> {
         "json_jinja" => "jinja|json",
         line => line,
     };
-    line.split('|').map(|part| renderer(part.split_whitespace().next().unwrap_or_default())).collect()
+    line.split('|').map(|part| part.split_whitespace().next().unwrap_or_default())
 }
+
+/// Salt's renderers that need its Python, or keys that are not here.
+const FOREIGN: [&str; 15] = [
+    "aws_kms",
+    "cheetah",
+    "dson",
+    "genshi",
+    "gpg",
+    "hjson",
+    "mako",
+    "nacl",
+    "pass",
+    "py",
+    "pydsl",
+    "pyobjects",
+    "stateconf",
+    "toml",
+    "wempy",
+];
 
 fn renderer(name: &str) -> Option<Renderer> {
     match name {

@@ -15,17 +15,30 @@ use crate::{LowChunk, LowState, Map, Series, StateReturn, Timing, Value};
 mod execution;
 mod guards;
 mod listen;
+mod parallel;
 mod requisites;
 mod returns;
 
 use execution::{Execution, Outcome};
 use requisites::Status;
 
+pub use parallel::{Parallel, ParallelStep};
+
 /// What the run needs to know about state modules.
 pub trait StateFunctions: Send + Sync {
     /// Whether there is a state function of this name, `module.function`. Also asked for
     /// `module.mod_watch`.
     fn exists(&self, full_name: &str) -> bool;
+
+    /// The arguments that a state function cannot be without, `name` apart.
+    fn required(&self, _full_name: &str) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// Why there is none, in Salt's shape.
+    fn why_missing(&self, full_name: &str) -> String {
+        format!("'{full_name}' is not available.")
+    }
 }
 
 /// How a run behaves.
@@ -37,6 +50,8 @@ pub struct RunOptions {
     pub failhard: bool,
     /// Which series to follow.
     pub series: Series,
+    /// Draws the splay of retries.
+    pub seed: u64,
 }
 
 /// What the caller does next.
@@ -46,6 +61,10 @@ pub enum Step {
     Call(Box<Call>),
     /// Find something out for a guard (`onlyif`, `unless`, `creates`, `check_cmd`), then `answer`.
     Ask(Question),
+    /// Start a call beside the run and ask for the next step; hand it back with `ended` when it is over.
+    Start(Parallel),
+    /// Nothing can be done before one of the started calls is over.
+    Wait,
     /// Wait before a retry, then ask for the next step.
     Pause(Duration),
     /// The run is over: the returns by tag, in the order they ran.
@@ -111,8 +130,14 @@ pub struct Run {
     pre: Vec<Option<Map>>,
     /// The chunks in the order they got through.
     finished: Vec<usize>,
-    /// How many of the finished were told already.
-    reported: usize,
+    /// What got through and was not told of.
+    unreported: Vec<usize>,
+    /// The chunks whose parallel call is not over.
+    flying: Vec<bool>,
+    /// The returns of parallel calls that are over.
+    landing: Vec<(usize, Map)>,
+    /// Parallel chunks that were put off, with the parallel chunk they wait for.
+    pending: Vec<(Visit, usize)>,
     next_visit: usize,
     frames: Vec<Frame>,
     execution: Option<Execution>,
@@ -134,6 +159,14 @@ pub struct Finished {
     pub fire_event: Value,
 }
 
+/// What came of a look at a chunk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Look {
+    Done,
+    /// It needs the end of a parallel state.
+    Blocked,
+}
+
 /// A chunk that is being looked at; those below it in the stack wait for it.
 #[derive(Debug)]
 struct Frame {
@@ -147,6 +180,7 @@ impl Run {
     /// Starts a run.
     pub fn new(low: LowState, functions: Arc<dyn StateFunctions>, options: RunOptions) -> Run {
         let count = low.chunks.len();
+        let disabled = i64::try_from(low.disabled.len()).unwrap_or(0);
         Run {
             low,
             functions,
@@ -154,11 +188,14 @@ impl Run {
             running: vec![None; count],
             pre: vec![None; count],
             finished: Vec::with_capacity(count),
-            reported: 0,
+            unreported: Vec::new(),
+            flying: vec![false; count],
+            landing: Vec::new(),
+            pending: Vec::new(),
             next_visit: 0,
             frames: Vec::new(),
             execution: None,
-            run_num: 0,
+            run_num: disabled,
             stopped: false,
             listened: false,
             lost: Vec::new(),
@@ -171,19 +208,32 @@ impl Run {
             if let Some(execution) = &mut self.execution {
                 match execution.step(self.functions.as_ref(), &self.options) {
                     Outcome::Step(step) => return step,
+                    Outcome::Start(parallel) => {
+                        if let Some(step) = self.start(parallel) {
+                            return step;
+                        }
+                    }
                     Outcome::Over => self.close_execution(now),
                 }
                 continue;
             }
+            self.land();
             if self.stopped {
                 // What is left is not looked at; listeners still hear of what changed.
                 self.stopped = false;
                 self.frames.clear();
+                self.pending.clear();
                 self.next_visit = self.low.sequence.len();
                 continue;
             }
             if !self.frames.is_empty() {
-                self.look(now);
+                if self.look(now) == Look::Blocked {
+                    return Step::Wait;
+                }
+                continue;
+            }
+            if let Some(visit) = self.next_pending() {
+                self.frames.push(Frame { visit, waiting: None, depth: 0 });
                 continue;
             }
             match self.low.sequence.get(self.next_visit).copied() {
@@ -193,6 +243,7 @@ impl Run {
                         self.frames.push(Frame { visit, waiting: None, depth: 0 });
                     }
                 }
+                None if self.any_flying() => return Step::Wait,
                 None if !self.listened => self.listen(),
                 None => return Step::Done(self.returns()),
             }
@@ -226,28 +277,29 @@ impl Run {
     /// The chunks that got through since the last call, for progress events: tag, return, and what
     /// `fire_event` says.
     pub fn take_finished(&mut self) -> Vec<Finished> {
-        let new = &self.finished[self.reported..];
-        let finished = new.iter().filter_map(|at| {
-            let chunk = &self.low.chunks[*at];
-            let ret = self.running[*at].clone()?;
+        let new = std::mem::take(&mut self.unreported);
+        let finished = new.into_iter().filter_map(|at| {
+            let chunk = &self.low.chunks[at];
+            let ret = self.running[at].clone()?;
             let fire_event = chunk.keywords.get("fire_event").cloned().unwrap_or_default();
             Some(Finished { tag: chunk.tag(), ret, fire_event })
         });
-        let finished = finished.collect();
-        self.reported = self.finished.len();
-        finished
+        finished.collect()
     }
 
     /// Looks at the topmost frame's chunk.
-    fn look(&mut self, now: NaiveTime) {
-        let Some(frame) = self.frames.last_mut() else { return };
+    fn look(&mut self, now: NaiveTime) -> Look {
+        let Some(frame) = self.frames.last_mut() else { return Look::Done };
         let visit = frame.visit;
         if let Some(waiting) = &mut frame.waiting {
             match waiting.next() {
                 Some(next) => self.call_requisite(next, now),
                 None => self.requisites_called(now),
             }
-            return;
+            return Look::Done;
+        }
+        if let Some(until) = self.flying_requisite(visit) {
+            return if self.put_off(visit, until) { Look::Done } else { Look::Blocked };
         }
         let status = self.status(visit);
         match status {
@@ -269,6 +321,7 @@ impl Run {
                 self.not_run(visit, status, comment, now);
             }
         }
+        Look::Done
     }
 
     fn unmet(&mut self, visit: Visit, now: NaiveTime) {
@@ -373,6 +426,9 @@ impl Run {
         let failhard = chunk.keywords.get("failhard").map_or(self.options.failhard, Value::is_truthy);
         if self.running[visit.chunk].replace(ret).is_none() {
             self.finished.push(visit.chunk);
+            if !self.flying[visit.chunk] {
+                self.unreported.push(visit.chunk);
+            }
         }
         self.frames.pop();
         if failed && failhard && !self.options.test {

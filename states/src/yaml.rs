@@ -21,10 +21,27 @@ pub use dump::{Style, dump};
 
 /// Loads one YAML document; an empty text is `Nil`.
 pub fn load(text: &str) -> Result<Value, YamlError> {
+    printable(text)?;
     match compose(text)? {
         Some(root) => construct::construct(&root),
         None => Ok(Value::Nil),
     }
+}
+
+/// Refuses the characters that YAML 1.1 has no place for.
+fn printable(text: &str) -> Result<(), YamlError> {
+    let bad = |letter: &char| {
+        matches!(letter, '\0'..='\u{8}' | '\u{b}' | '\u{c}' | '\u{e}'..='\u{1f}' | '\u{7f}'..='\u{84}' | '\u{86}'..='\u{9f}')
+            || matches!(letter, '\u{fffe}' | '\u{ffff}')
+    };
+    let Some(letter) = text.chars().find(bad) else { return Ok(()) };
+    let before = &text[..text.find(letter).unwrap_or(0)];
+    let number = u32::from(letter);
+    Err(YamlError {
+        problem: format!("unacceptable character #x{number:04x}: control characters are not allowed"),
+        line: before.matches('\n').count() + 1,
+        column: before.rsplit('\n').next().unwrap_or_default().chars().count() + 1,
+    })
 }
 
 /// Why a text is not YAML that Salt would take.

@@ -4,12 +4,13 @@ Cases of a file that starts with `# together` are run in one call, each as an SL
 run, and they have nothing to do with each other. The word @I@ in their IDs and paths keeps them apart, and is nothing when
 a case is run alone. Their answers hold no run numbers.
 
-`python oracle.py record SERIES [FOLDER ...]` with the Python of a Salt virtual environment writes <file>.<series>.json
-beside each <folder>/<file>.yaml. `python oracle.py answer CASES.json` prints the answers of the cases it is given.
+`python oracle.py record SERIES [FOLDER ... | FOLDER/FILE.yaml ...]` with the Python of a Salt virtual environment writes <file>.<series>.json
+beside each <folder>/<file>.yaml. With `--only NAME` in front of the files just that case is asked, and its answer replaces the one that is there. `python oracle.py answer CASES.json` prints the answers of the cases it is given.
 Each case gets a fresh file server, pillar, grains and scratch folder; the word @ROOT@ stands for that folder. The answer
 holds what its `ask` names: high (show_highstate or show_sls), low (show_lowstate or show_low_sls), top, test (a run with
 test=True), ret (a run), disk (what then lies in the scratch folder), again (a second run).
 """
+import base64
 import json
 import logging
 import os
@@ -78,6 +79,9 @@ class Salt:
             os.makedirs(os.path.dirname(path), exist_ok=True)
             if isinstance(text, dict) and "link" in text:
                 os.symlink(self.own(text["link"]), path)
+            elif isinstance(text, dict) and "base64" in text:
+                with open(path, "wb") as out:
+                    out.write(base64.b64decode(text["base64"]))
             elif isinstance(text, dict):
                 os.makedirs(path, exist_ok=True)
             else:
@@ -151,7 +155,9 @@ class Salt:
         }
         return {part: asked[part]() for part in ask_of(case)}
 
-    def file(self, path):
+    def file(self, path, only=None):
+        if only is not None:
+            return {case["name"]: self.answer(case) for case in cases_of(path) if case["name"] in only}
         with open(path) as text:
             together = text.readline().startswith("# together")
         cases = cases_of(path)
@@ -215,18 +221,27 @@ def cases_of(path):
 
 
 def record(series, folders):
+    picked = []
+    while folders and folders[0] == "--only":
+        picked.append(folders[1])
+        folders = folders[2:]
     root = tempfile.mkdtemp(prefix="oracle")
     try:
         answerer = Salt(root)
         for folder in folders or sorted(os.listdir(HERE)):
+            folder, _, only = folder.partition("/")
             place = os.path.join(HERE, folder)
             if not os.path.isdir(place):
                 continue
             for name in sorted(os.listdir(place)):
-                if not name.endswith(".yaml"):
+                if not name.endswith(".yaml") or only not in ("", name):
                     continue
                 path = os.path.join(place, name)
-                answers = answerer.file(path)
+                answers = answerer.file(path, picked or None)
+                if picked:
+                    with open(path[: -len("yaml")] + series + ".json") as held:
+                        names = {case["name"] for case in cases_of(path)}
+                        answers = {k: v for k, v in {**json.load(held), **answers}.items() if k in names}
                 with open(path[: -len("yaml")] + series + ".json", "w") as out:
                     json.dump(answers, out, indent=0, sort_keys=True)
                     out.write("\n")

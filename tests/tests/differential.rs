@@ -44,6 +44,38 @@ fn every_case_gives_what_salt_3006_gives() {
     compare("3006");
 }
 
+/// The program itself, `agent call --local --out=json`, prints what salt-call prints: a few cases of every file.
+#[test]
+fn the_program_prints_what_salt_prints() {
+    let program = binaries::binary("agent").unwrap();
+    let known = differences("3008");
+    let agent = Agent::new("3008");
+    let mut tried: BTreeMap<String, usize> = BTreeMap::new();
+    let mut failures = Vec::new();
+    for Case { title, case, salts } in cases("3008") {
+        let file = title.split(':').next().unwrap_or_default().to_owned();
+        let tries = tried.entry(file).or_default();
+        // Predictions before the run and what is set for the whole process would change what a run finds.
+        let Some(expected) = salts.get("ret").filter(|_| *tries < 3 && !known.contains_key(&title)) else {
+            continue;
+        };
+        if expected.get("__exception__").is_some() || case.to_string().contains("environ.") {
+            continue;
+        }
+        *tries += 1;
+        let ours = agent.of_the_program(&program, &case);
+        if comparable(&ours) != comparable(expected) {
+            failures.push(format!("{title}:\n{}", parts_that_differ(&ours, expected)));
+        }
+    }
+    println!(
+        "agent call --local: {} of {} cases equal",
+        tried.values().sum::<usize>() - failures.len(),
+        tried.values().sum::<usize>()
+    );
+    assert!(failures.is_empty(), "{}", failures.join("\n\n"));
+}
+
 /// The recorded answers are what the installed Salt gives: a sample in every run, all of them when asked.
 #[test]
 fn recorded_answers_are_what_salt_gives() {

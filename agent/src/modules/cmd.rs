@@ -13,7 +13,7 @@ use futures_util::future::BoxFuture;
 use states::{Map, Value};
 
 use crate::{
-    command::{self, CommandError, Line, Output, Request, which},
+    command::{self, CommandError, Identity, Line, Output, Request, which},
     modules::{Arguments, CallContext, FunctionSpec, Module, ModuleError},
 };
 
@@ -104,6 +104,13 @@ pub(crate) fn request(cmd: &Value, options: &Map, merged: bool, shell: bool) -> 
     if let Some(key) = UNSUPPORTED.into_iter().find(|key| given(key).is_some()) {
         return Err(format!("the option '{key}' of commands is not supported by this minion"));
     }
+    let identity = match given("runas") {
+        Some(name) => Identity::of(&name.to_string())?,
+        None => None,
+    };
+    let umask = given("umask").map(ToString::to_string);
+    let umask =
+        umask.map(|said| u32::from_str_radix(&said, 8).map_err(|_| format!("Invalid umask: '{said}'")));
     let by_shell = match options.get("python_shell") {
         None | Some(Value::Nil) => shell,
         Some(wanted) => wanted.is_truthy(),
@@ -132,12 +139,16 @@ pub(crate) fn request(cmd: &Value, options: &Map, merged: bool, shell: bool) -> 
     Ok(Request {
         line,
         shell: given("shell").map(ToString::to_string),
-        cwd: given("cwd").map(|cwd| PathBuf::from(cwd.to_string())),
+        cwd: given("cwd")
+            .map(|cwd| PathBuf::from(cwd.to_string()))
+            .or_else(|| identity.as_ref().map(Identity::home)),
         env,
         clean_env,
         stdin: given("stdin").map(ToString::to_string),
         timeout,
         merged,
+        umask: umask.transpose()?,
+        identity,
     })
 }
 
@@ -155,7 +166,7 @@ fn shells() -> Vec<Value> {
 }
 
 /// Options that would change what runs and are not honoured: a command that has one is refused.
-const UNSUPPORTED: [&str; 7] = ["runas", "group", "template", "use_vt", "umask", "bg", "encoded_cmd"];
+const UNSUPPORTED: [&str; 5] = ["group", "template", "use_vt", "bg", "encoded_cmd"];
 
 const RUN_ARGS: &str = "cmd, cwd=None, stdin=None, runas=None, group=None, shell=DEFAULT_SHELL, python_shell=None, env=None, clean_env=False, template=None, rstrip=True, umask=None, output_encoding=None, output_loglevel='debug', log_callback=None, hide_output=False, timeout=None, reset_system_locale=True, ignore_retcode=False, saltenv=None, use_vt=False, redirect_stderr=True, bg=False, password=None, encoded_cmd=False, raise_err=False, prepend_path=None, success_retcodes=None, success_stdout=None, success_stderr=None, **kwargs";
 const ALL_ARGS: &str = "cmd, cwd=None, stdin=None, runas=None, group=None, shell=DEFAULT_SHELL, python_shell=None, env=None, clean_env=False, template=None, rstrip=True, umask=None, output_encoding=None, output_loglevel='debug', log_callback=None, hide_output=False, timeout=None, reset_system_locale=True, ignore_retcode=False, saltenv=None, use_vt=False, redirect_stderr=False, password=None, encoded_cmd=False, prepend_path=None, success_retcodes=None, success_stdout=None, success_stderr=None, **kwargs";

@@ -87,6 +87,10 @@ async fn script(args: &StateArgs, run: &StateContext) -> Result<StateReturn, Str
         return Ok(if stateful.wanted { told(ret) } else { ret });
     }
     let source = args.text("source").unwrap_or_else(|| name.clone());
+    if !source.contains("://") && !source.starts_with('/') && !std::path::Path::new(&source).is_absolute() {
+        let path = source.split_whitespace().next().unwrap_or_default();
+        return Err(format!("Path '{path}' is not absolute"));
+    }
     let missing = |_| format!("Unable to cache script {source} from saltenv '{}'", args.saltenv);
     let text = file::script(args, run).await.map_err(missing)?;
     let place = kept(&text, &source, run).map_err(|error| format!("the script cannot be kept: {error}"))?;
@@ -134,6 +138,9 @@ async fn output(line: &str, args: &StateArgs, run: &StateContext) -> Result<Outp
         Ok(mut output) => {
             if success_codes(args).contains(&output.retcode) {
                 output.retcode = 0;
+            }
+            if args.flag("hide_output", false) {
+                (output.stdout, output.stderr) = (String::new(), String::new());
             }
             Ok(output)
         }

@@ -74,6 +74,7 @@ async fn query(args: &StateArgs, run: &StateContext) -> StateReturn {
     };
     let mut data = Map::new();
     let (code, text) = match answer {
+        Ok(_) if dry => (String::new(), String::new()),
         Ok((code, text)) => {
             data.insert("status", i64::from(code));
             data.insert("text", text.as_str());
@@ -81,7 +82,8 @@ async fn query(args: &StateArgs, run: &StateContext) -> StateReturn {
         }
         Err(error) => {
             data.insert("error", error);
-            (String::new(), String::new())
+            data.insert("status", 0);
+            ("0".to_owned(), String::new())
         }
     };
     let mut verdict = Verdict { result: None, comment: String::new() };

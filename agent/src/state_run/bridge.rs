@@ -115,7 +115,23 @@ impl Functions for FunctionBridge {
 pub fn matcher(services: &Arc<Services>, context: &RenderContext) -> Arc<Matcher> {
     let id = services.config.id.to_string();
     let (grains, pillar) = (proto::to_value(&context.grains), proto::to_value(&context.pillar));
+    let groups = context.opts.get("nodegroups").and_then(Value::as_map).cloned().unwrap_or_default();
     Arc::new(move |target: &Value, kind: &str| {
+        let expanded;
+        let (target, kind) = match (kind, target.as_str()) {
+            ("nodegroup", Some(name)) => match group(name, &groups, &mut Vec::new()) {
+                Some(members) => {
+                    expanded = members.into();
+                    (&expanded, "compound")
+                }
+                None => return false,
+            },
+            ("compound", Some(text)) if text.contains("N@") => {
+                expanded = without_groups(text, &groups, &mut Vec::new()).into();
+                (&expanded, kind)
+            }
+            _ => (target, kind),
+        };
         let facts = proto::target::MinionFacts {
             id: &id,
             grains: &grains,
@@ -130,4 +146,53 @@ pub fn matcher(services: &Arc<Services>, context: &RenderContext) -> Arc<Matcher
             false
         })
     })
+}
+
+/// The members of a nodegroup as a compound target; nothing for one that is not there or names itself.
+fn group(name: &str, groups: &Map, open: &mut Vec<String>) -> Option<String> {
+    if open.iter().any(|known| known == name) {
+        tracing::warn!(name, "a nodegroup names itself");
+        return None;
+    }
+    let members = match groups.get(name)? {
+        Value::List(words) => words.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
+        text @ (Value::Nil
+        | Value::Bool(_)
+        | Value::Int(_)
+        | Value::Float(_)
+        | Value::Str(_)
+        | Value::Bytes(_)
+        | Value::Map(_)) => text.to_string(),
+    };
+    open.push(name.to_owned());
+    let members = without_groups(&members, groups, open);
+    open.pop();
+    Some(members)
+}
+
+/// A compound target with `N@group` replaced by what the group holds; a group that is not there holds nobody.
+fn without_groups(text: &str, groups: &Map, open: &mut Vec<String>) -> String {
+    let words = text.split_whitespace().map(|word| match word.strip_prefix("N@") {
+        Some(name) => {
+            group(name, groups, open).map_or_else(|| "L@".to_owned(), |members| format!("( {members} )"))
+        }
+        None => word.to_owned(),
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nodegroups_are_replaced_by_their_members() {
+        let groups = "{web: 'G@role:web', all: 'N@web or m9', list: [m1, or, N@web], loop: 'N@loop or m1'}";
+        let groups = states::yaml::load(groups).unwrap().as_map().cloned().unwrap();
+        let of = |name: &str| group(name, &groups, &mut Vec::new());
+        assert_eq!(of("all").as_deref(), Some("( G@role:web ) or m9"));
+        assert_eq!(of("list").as_deref(), Some("m1 or ( G@role:web )"));
+        assert_eq!(of("loop").as_deref(), Some("L@ or m1"));
+        assert_eq!(of("nobody"), None);
+    }
 }

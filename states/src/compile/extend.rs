@@ -181,8 +181,8 @@ pub(super) fn exclude(high: &mut Map) {
 }
 
 /// Turns `require_in`, `use` and their like into what they mean for the other state.
-pub(super) fn requisites_in(high: &mut Map) -> Vec<String> {
-    let mut pass = InPass { high, extend: Map::new(), errors: Vec::new() };
+pub(super) fn requisites_in(high: &mut Map, ignored: &[String]) -> Vec<String> {
+    let mut pass = InPass { high, ignored, extend: Map::new(), errors: Vec::new() };
     pass.run();
     let InPass { extend, mut errors, .. } = pass;
     let list = extend.into_iter().map(|pair| Value::Map(Map::from_iter([pair]))).collect();
@@ -193,6 +193,8 @@ pub(super) fn requisites_in(high: &mut Map) -> Vec<String> {
 
 struct InPass<'a> {
     high: &'a Map,
+    /// The forms that the minion has disabled.
+    ignored: &'a [String],
     extend: Map,
     errors: Vec<String>,
 }
@@ -215,7 +217,9 @@ impl InPass<'_> {
                 let Some(state) = state.as_str().filter(|state| !state.starts_with("__")) else { continue };
                 for arg in args.as_list().unwrap_or_default() {
                     let Some((key, items)) = arg.as_map().and_then(Map::first) else { continue };
-                    if let Some(key) = key.as_str().filter(|key| IN_KEYWORDS.contains(key)) {
+                    if let Some(key) = key.as_str().filter(|key| IN_KEYWORDS.contains(key))
+                        && !self.ignored.iter().any(|ignored| ignored == key)
+                    {
                         self.statement(Writer { id: &id, state, body }, key, items);
                     }
                 }

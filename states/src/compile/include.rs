@@ -152,7 +152,9 @@ impl<'a> Renderer<'a> {
             self.include(include, &mut state, file, &mut errors)?;
         }
         self.depth -= 1;
-        auto_order(&mut state, &mut self.next_order);
+        if super::orders_by_itself(self.context) {
+            auto_order(&mut state, &mut self.next_order);
+        }
         Ok((state, errors))
     }
 

@@ -56,7 +56,11 @@ fn declaration(id: &str, state: &str, args: &[Value], body: &Map) -> Vec<Draft> 
                     match key.as_str() {
                         Some("names") => {
                             for name in value.as_list().unwrap_or_default() {
-                                if !names.contains(name) {
+                                // Python takes True for 1.
+                                let same = |known: &Value| {
+                                    *known == *name || number(known).is_some_and(|n| number(name) == Some(n))
+                                };
+                                if !names.iter().any(same) {
                                     names.push(name.clone());
                                 }
                             }
@@ -123,7 +127,7 @@ fn draft(id: &str, state: &str, fun: &str, data: Map, name_order: u32) -> Draft 
         match name.as_str() {
             "name" => {
                 chunk.name = value.to_string();
-                if value.is_truthy() && value.as_str().is_none() {
+                if value.as_str().is_none() {
                     chunk.keywords.insert(BAD_NAME, value);
                 }
             }
@@ -192,6 +196,10 @@ pub(super) fn single(
     // A single state has nothing to refer to.
     draft.chunk.requisites.clear();
     Ok(super::order::alone(draft.chunk))
+}
+
+fn number(value: &Value) -> Option<i64> {
+    value.as_int().or_else(|| value.as_bool().map(i64::from))
 }
 
 fn is_keyword(name: &str) -> bool {

@@ -113,6 +113,8 @@ fn settle_order(drafts: &mut [Draft]) {
     for draft in drafts {
         let mut order = match &draft.order {
             Value::Int(order) => *order as f64,
+            // Python's True is 1.
+            Value::Bool(order) => f64::from(u8::from(*order)),
             Value::Float(order) => *order,
             Value::Str(word) if word == "last" => cap + LAST,
             Value::Str(word) if word == "first" => 0.0,
@@ -429,6 +431,7 @@ impl Graph {
             sequence,
             rendered: rendered.to_vec(),
             nothing: None,
+            disabled: Vec::new(),
         }
     }
 }

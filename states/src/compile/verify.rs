@@ -208,7 +208,11 @@ impl Place<'_> {
                 "The 'names' argument in state '{id}' in SLS '{sls}' needs to be formed as a list"
             ));
         }
-        if RequisiteKind::from_name(&key).is_none() && key != "onfail_stop" {
+        let looked_at = match self.series >= Series::V3008 {
+            true => RequisiteKind::from_name(&key).is_some() || key == "onfail_stop",
+            false => matches!(key.as_str(), "require" | "watch" | "prereq" | "onchanges"),
+        };
+        if !looked_at {
             return;
         }
         let Value::List(targets) = value else {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use chrono::NaiveTime;
 
 use super::guards::{Checks, Guards};
+use super::parallel::Parallel;
 use super::{Answer, Call, RunOptions, StateFunctions, Step, returns};
 use crate::compile::BAD_NAME;
 use crate::{LowChunk, Map, StateReturn, Timing, Value};
@@ -26,9 +27,12 @@ pub(super) struct Execution {
     /// Whether `mod_watch` is being called.
     mod_watch: bool,
     attempts: Vec<Attempt>,
+    /// Attempts of the state itself, which the return of `mod_watch` does not tell of.
+    made: i64,
     ret: Option<(Map, Option<Timing>)>,
     retry: Option<Retry>,
     test: bool,
+    seed: u64,
     /// The watched states that changed.
     changed: Vec<String>,
 }
@@ -38,6 +42,7 @@ pub(super) struct Execution {
 struct Attempt {
     ret: Map,
     timing: Timing,
+    pause: Duration,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,12 +58,13 @@ enum Phase {
 /// What came of a look at the call.
 pub(super) enum Outcome {
     Step(Step),
+    Start(Parallel),
     Over,
 }
 
 /// `retry` with Salt's defaults.
-#[derive(Debug, Clone, Copy)]
-struct Retry {
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Retry {
     until: bool,
     attempts: i64,
     interval: i64,
@@ -77,8 +83,10 @@ impl Execution {
             phase: Phase::Verify,
             mod_watch: false,
             attempts: Vec::new(),
+            made: 0,
             ret: None,
             test: false,
+            seed: 0,
             changed: Vec::new(),
         }
     }
@@ -94,7 +102,7 @@ impl Execution {
     }
 
     pub(super) fn step(&mut self, functions: &dyn StateFunctions, options: &RunOptions) -> Outcome {
-        self.test = options.test;
+        (self.test, self.seed) = (options.test, options.seed);
         loop {
             match self.phase {
                 Phase::Verify => self.verify(functions),
@@ -102,7 +110,12 @@ impl Execution {
                     Some(question) => return Outcome::Step(Step::Ask(question)),
                     None => self.close_guards(),
                 },
-                Phase::Calling => return Outcome::Step(Step::Call(Box::new(self.call(options)))),
+                Phase::Calling if self.chunk.is_parallel() && !self.dry => {
+                    return Outcome::Start(self.start(functions, options));
+                }
+                Phase::Calling => {
+                    return Outcome::Step(Step::Call(Box::new(self.call(self.mod_watch, options))));
+                }
                 Phase::Checks => match self.checks.question() {
                     Some(question) => return Outcome::Step(Step::Ask(question)),
                     None => self.close_checks(),
@@ -121,18 +134,31 @@ impl Execution {
         if self.mod_watch { "mod_watch" } else { &self.chunk.fun }
     }
 
-    fn call(&self, options: &RunOptions) -> Call {
+    /// Starts the call beside the run, and goes on with a return that says so.
+    fn start(&mut self, functions: &dyn StateFunctions, options: &RunOptions) -> Parallel {
+        let reacts = self.watch && functions.exists(&format!("{}.mod_watch", self.chunk.state));
+        let watch = reacts.then(|| self.call(true, options));
+        let parallel = Parallel::new(self.call(false, options), watch, self.retry.take(), options.seed);
+        self.watch = false;
+        let started = StateReturn { result: None, ..StateReturn::ok("Started in a separate process") };
+        self.ret = Some((returns::of_function(started, &self.chunk), Some(NOT_CALLED)));
+        self.phase = Phase::Checks;
+        parallel
+    }
+
+    fn call(&self, mod_watch: bool, options: &RunOptions) -> Call {
         let mut chunk = self.chunk.clone();
-        if self.mod_watch {
+        let fun = if mod_watch { "mod_watch" } else { &self.chunk.fun };
+        if mod_watch {
             chunk.args.insert("sfun", self.chunk.fun.as_str());
             let changed = self.changed.iter().map(|name| Value::from(name.as_str())).collect();
             chunk.args.insert("__reqs__", Value::List(changed));
         }
-        Call { fun: self.fun().to_owned(), chunk, test: options.test || self.dry }
+        Call { fun: fun.to_owned(), chunk, test: options.test || self.dry }
     }
 
     fn verify(&mut self, functions: &dyn StateFunctions) {
-        if let Some(name) = self.chunk.keywords.get(BAD_NAME) {
+        if let Some(name) = self.chunk.keywords.get(BAD_NAME).filter(|name| !name.is_nil()) {
             let (sls, kind) = (&self.chunk.sls, name.type_name());
             let comment = format!("ID '{name}' in SLS '{sls}' is not formed as a string, but is a {kind}\n");
             let mut ret = returns::of_function(StateReturn::failed(comment), &self.chunk);
@@ -143,6 +169,18 @@ impl Execution {
         }
         let full = format!("{}.{}", self.chunk.state, self.fun());
         if functions.exists(&full) {
+            let lacks = |name: &&&str| !self.chunk.args.contains_key(name) && !self.mod_watch;
+            let missing: String = functions
+                .required(&full)
+                .iter()
+                .filter(lacks)
+                .map(|name| format!("Missing parameter {name} for state {full}\n"))
+                .collect();
+            if !missing.is_empty() {
+                self.ret = Some((returns::of_function(StateReturn::failed(missing), &self.chunk), None));
+                self.phase = Phase::Over;
+                return;
+            }
             // A module that checks by itself gets the commands as an argument.
             if functions.exists(&format!("{}.mod_run_check_cmd", self.chunk.state))
                 && let Some(command) = self.chunk.keywords.get("check_cmd")
@@ -157,7 +195,7 @@ impl Execution {
             format!("Specified state '{full}' was not found\n")
         } else {
             let sls = &self.chunk.sls;
-            format!("State '{full}' was not found in SLS '{sls}'\nReason: '{full}' is not available.\n")
+            format!("State '{full}' was not found in SLS '{sls}'\nReason: {}\n", functions.why_missing(&full))
         };
         let ret = StateReturn::failed(comment);
         self.ret = Some((returns::of_function(ret, &self.chunk), None));
@@ -210,18 +248,21 @@ impl Execution {
         if let (Some(retry), Some(timing)) = (self.retry, *timing)
             && !self.dry
             && !options.test
-            && ret.get("result") != Some(&Value::Bool(retry.until))
-            && i64::try_from(self.attempts.len()).is_ok_and(|made| made + 1 < retry.attempts)
+            && !retry.is_content(ret)
+            && u32::try_from(self.attempts.len()).is_ok_and(|made| made + 1 < retry.attempts())
         {
-            self.attempts.push(Attempt { ret: ret.clone(), timing });
+            let pause = retry.pause(self.seed.wrapping_add(self.attempts.len() as u64));
+            self.attempts.push(Attempt { ret: ret.clone(), timing, pause });
             self.guards = Guards::of(&self.chunk);
             self.checks = Checks::of(&self.chunk);
             self.phase = Phase::Verify;
-            return Some(retry.pause());
+            return Some(pause);
         }
         let set = |name: &str| ret.get(name).is_some_and(Value::is_truthy);
         if self.watch && !self.mod_watch && !self.dry && !set("changes") && !set("skip_watch") {
             self.mod_watch = true;
+            self.made = i64::try_from(self.attempts.len()).unwrap_or(0);
+            self.attempts.clear();
             self.phase = Phase::Verify;
         }
         None
@@ -235,7 +276,7 @@ impl Execution {
             return ret;
         }
         // `mod_watch` was a second call, which took a number of its own.
-        *run_num += i64::from(self.mod_watch) + i64::try_from(self.attempts.len()).unwrap_or(0);
+        *run_num += self.made + i64::from(self.mod_watch) + i64::try_from(self.attempts.len()).unwrap_or(0);
         let Some(mut timing) = timing else {
             ret.insert("__run_num__", *run_num);
             *run_num += 1;
@@ -245,11 +286,11 @@ impl Execution {
             timing.start = now;
         }
         returns::stamp(&mut ret, &self.chunk, timing, *run_num);
-        if self.chunk.keywords.get("parallel").is_some_and(Value::is_truthy) {
-            ret.insert("__parallel__", true);
-        }
         *run_num += 1;
         self.tell_attempts(&mut ret);
+        if self.chunk.is_secret() {
+            returns::mask(&mut ret);
+        }
         ret
     }
 
@@ -257,15 +298,7 @@ impl Execution {
         let Some(retry) = self.retry else { return };
         if self.test {
             let own = ret.get("comment").map(Value::to_string).unwrap_or_default();
-            let Retry { until, attempts, interval, splay } = retry;
-            let until = Value::Bool(until);
-            ret.insert(
-                "comment",
-                format!(
-                    "{own}  The state would be retried every {interval} seconds (with a splay of up to {splay} \
-                     seconds) a maximum of {attempts} times or until a result of {until} is returned"
-                ),
-            );
+            ret.insert("comment", retry.predicted(&own));
             return;
         }
         let mut duration = ret.get("duration").and_then(Value::as_float).unwrap_or_default();
@@ -277,7 +310,7 @@ impl Execution {
                 field("result"),
                 field("comment")
             ));
-            duration += returns::milliseconds(attempt.timing.duration) + retry.interval as f64 * 1000.0;
+            duration += returns::milliseconds(attempt.timing.duration + attempt.pause);
         }
         let Some(first) = self.attempts.first() else { return };
         lines.push(ret.get("comment").map(Value::to_string).unwrap_or_default());
@@ -290,9 +323,6 @@ impl Execution {
 impl Retry {
     fn of(chunk: &LowChunk) -> Option<Retry> {
         let defaults = Retry { until: true, attempts: 2, interval: 30, splay: 0 };
-        if chunk.keywords.get("parallel").is_some_and(Value::is_truthy) {
-            return None;
-        }
         match chunk.keywords.get("retry")? {
             Value::Bool(false) => Some(Retry { attempts: 0, ..defaults }),
             Value::Map(said) => Some(Retry {
@@ -305,10 +335,38 @@ impl Retry {
         }
     }
 
-    /// The splay is the upper bound of a random addition; without randomness here it is left out.
-    fn pause(self) -> Duration {
-        Duration::from_secs(u64::try_from(self.interval).unwrap_or(0))
+    /// The pause before another attempt: the interval, and up to the splay more, drawn by the seed.
+    pub(super) fn pause(self, seed: u64) -> Duration {
+        let whole = |seconds: i64| u64::try_from(seconds).unwrap_or(0);
+        let drawn = scatter(seed) % whole(self.splay).saturating_add(1);
+        Duration::from_secs(whole(self.interval).saturating_add(drawn))
     }
+
+    pub(super) fn attempts(self) -> u32 {
+        u32::try_from(self.attempts.max(0)).unwrap_or(u32::MAX)
+    }
+
+    pub(super) fn is_content(self, ret: &Map) -> bool {
+        ret.get("result") == Some(&Value::Bool(self.until))
+    }
+
+    /// What a prediction says of the attempts.
+    pub(super) fn predicted(self, own: &str) -> String {
+        let Retry { until, attempts, interval, splay } = self;
+        let until = Value::Bool(until);
+        format!(
+            "{own}  The state would be retried every {interval} seconds (with a splay of up to {splay} seconds) a maximum \
+             of {attempts} times or until a result of {until} is returned"
+        )
+    }
+}
+
+/// The finalizer of splitmix64: neighbouring seeds give unrelated numbers.
+fn scatter(seed: u64) -> u64 {
+    let mut mixed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
 }
 
 /// Stands for the time of a state that its guards decided.

@@ -222,9 +222,8 @@ impl Checks {
     pub(super) fn of(chunk: &LowChunk) -> Checks {
         let commands = match chunk.keywords.get("check_cmd") {
             Some(Value::Str(command)) => VecDeque::from([command.clone()]),
-            Some(Value::List(commands)) => {
-                commands.iter().filter_map(|command| command.as_str().map(str::to_owned)).collect()
-            }
+            // Salt runs what is no text as the text that Python makes of it, which fails.
+            Some(Value::List(commands)) => commands.iter().map(ToString::to_string).collect(),
             Some(_) | None => VecDeque::new(),
         };
         Checks { commands, verdict: None, refusal: None }

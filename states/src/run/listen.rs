@@ -94,6 +94,7 @@ impl Run {
         self.low.dry_dependencies.push(Vec::new());
         self.low.missing.push(Vec::new());
         self.running.push(None);
+        self.flying.push(false);
         self.pre.push(None);
     }
 

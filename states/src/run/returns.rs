@@ -14,6 +14,15 @@ impl Run {
             return no_states(nothing);
         }
         let mut all = Map::new();
+        for (run_num, (chunk, pattern)) in (0..).zip(&self.low.disabled) {
+            let comment = format!(
+                "The state function \"{}\" is currently disabled by \"{pattern}\", to re-enable, run state.enable {pattern}.",
+                chunk.full_name()
+            );
+            let mut ret = bare(Some(false), &comment, run_num);
+            ret.insert("__sls__", sls(chunk));
+            all.insert(chunk.tag(), ret);
+        }
         for chunk in &self.finished {
             if let Some(ret) = &self.running[*chunk] {
                 all.insert(self.low.chunks[*chunk].tag(), ret.clone());
@@ -44,8 +53,14 @@ impl Run {
         let chunk = &self.low.chunks[chunk];
         ret.insert("__sls__", sls(chunk));
         ret.insert("__id__", chunk.id.as_str());
-        ret.insert("name", chunk.name.as_str());
+        ret.insert("name", shown_name(chunk));
     }
+}
+
+/// The name as it was written, also where it is no text.
+fn shown_name(chunk: &LowChunk) -> Value {
+    let written = chunk.keywords.get(crate::compile::BAD_NAME).cloned();
+    written.unwrap_or_else(|| chunk.name.as_str().into())
 }
 
 /// The least a return holds.
@@ -60,7 +75,7 @@ pub(super) fn bare(result: Option<bool>, comment: &str, run_num: i64) -> Map {
 
 /// A state function's own return as a mapping.
 pub(super) fn of_function(ret: StateReturn, chunk: &LowChunk) -> Map {
-    let mut map = Map::from_iter([("name", chunk.name.as_str())]);
+    let mut map = Map::from_iter([("name", shown_name(chunk))]);
     let changes = if ret.changes.is_nil() { Value::Map(Map::new()) } else { ret.changes };
     map.insert("changes", changes);
     map.insert("result", ret.result);
@@ -101,6 +116,28 @@ fn no_states(comment: &str) -> Map {
     let mut ret = bare(Some(false), comment, 0);
     ret.insert("name", "No States");
     Map::from_iter([("no_|-states_|-states_|-None", ret)])
+}
+
+/// Masks what a return tells, as `no_log` asks for.
+pub(super) fn mask(ret: &mut Map) {
+    for key in ["name", "comment", "changes"] {
+        if let Some(value) = ret.get_mut(key) {
+            mask_value(value);
+        }
+    }
+}
+
+fn mask_value(value: &mut Value) {
+    match value {
+        Value::List(items) => items.iter_mut().for_each(mask_value),
+        Value::Map(map) => map.values_mut().for_each(mask_value),
+        scalar @ (Value::Bool(_) | Value::Int(_) | Value::Float(_) | Value::Str(_) | Value::Bytes(_)) => {
+            if scalar.is_truthy() {
+                *scalar = "**********".into();
+            }
+        }
+        Value::Nil => {}
+    }
 }
 
 /// A state given without an SLS has none.

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use chrono::NaiveTime;
 use states::{
-    Answer, Call, FileError, Files, FunctionError, Functions, LowState, Map, Question, RenderContext, Run,
-    RunOptions, Series, Sources, StateFunctions, StateReturn, Step, Timing, Value,
+    Answer, Call, FileError, Files, FunctionError, Functions, LowState, Map, ParallelStep, Question,
+    RenderContext, Run, RunOptions, Series, Sources, StateFunctions, StateReturn, Step, Timing, Value,
 };
 
 /// Files of the saltenv `base`.
@@ -86,6 +86,7 @@ pub fn context(series: Series, pillar: Value) -> RenderContext {
         opts: states::yaml::load("{id: m1}").unwrap(),
         saltenv: None,
         series,
+        seed: 1,
     }
 }
 
@@ -100,6 +101,12 @@ pub fn run(low: LowState, options: RunOptions) -> Map {
             }
             Step::Ask(question) => run.answer(answer(question)),
             Step::Pause(_) => {}
+            Step::Start(mut parallel) => {
+                let timing = Timing { start: now, duration: Duration::from_micros(250) };
+                while parallel.record(call_state(parallel.call()), timing) != ParallelStep::Over {}
+                run.ended(parallel);
+            }
+            Step::Wait => panic!("what was started is over"),
             Step::Done(returns) => return returns,
         }
     }

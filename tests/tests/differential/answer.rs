@@ -4,6 +4,7 @@ use std::{
     fs,
     os::unix::fs::{PermissionsExt, symlink},
     path::{Path, PathBuf},
+    process::{Command, Stdio},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -15,6 +16,7 @@ use agent::{
     store::Store,
     tasks::Tasks,
 };
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use states::{Map, Value, json};
 use tokio::runtime::Runtime;
 
@@ -38,6 +40,35 @@ struct Minion {
 impl Agent {
     pub fn new(series: &str) -> Self {
         Self { series: series.to_owned(), runtime: Runtime::new().unwrap() }
+    }
+
+    /// What the program `agent call --local` makes of the case's run.
+    pub fn of_the_program(&self, program: &Path, case: &Value) -> Value {
+        let root = tempfile::Builder::new().prefix("case").tempdir().unwrap();
+        let scratch = Minion::lay_out(root.path(), case);
+        let layout = json::Layout { indent: None, sort_keys: false, ascii: false };
+        let text = json::dump(&options(root.path(), case, &self.series).into(), &layout);
+        fs::write(root.path().join("etc/minion"), text).unwrap();
+        let mut command = Command::new(program);
+        command.args(["call", "--local", "--out=json", "-c"]).arg(root.path().join("etc"));
+        if case.get("highstate").is_some() {
+            command.arg("state.highstate");
+        } else {
+            let mods =
+                case.get("sls").and_then(Value::as_list).map_or_else(|| vec!["a".into()], <[Value]>::to_vec);
+            let mods: Vec<String> = mods.iter().map(ToString::to_string).collect();
+            command.arg("state.sls").arg(mods.join(","));
+        }
+        if let Some(pillar) = case.get("pillar") {
+            command.arg(format!("pillar={}", json::dump(&own(pillar, &scratch), &layout)));
+        }
+        if let Some(exclude) = case.get("exclude") {
+            command.arg(format!("exclude={}", json::dump(exclude, &layout)));
+        }
+        let done = command.stdin(Stdio::null()).env_remove("SHELL").output().unwrap();
+        let printed: Value = serde_json::from_slice(&done.stdout)
+            .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&done.stderr)));
+        strip(printed.get("local").unwrap_or(&printed), &scratch)
     }
 
     /// The parts that Salt answered as well.
@@ -68,6 +99,16 @@ impl Minion {
     fn of(case: &Value, series: &str) -> Self {
         let root = tempfile::Builder::new().prefix("case").tempdir().unwrap();
         let at = |name: &str| root.path().join(name);
+        Self::lay_out(root.path(), case);
+        let config = Arc::new(Config::from_options(&at("etc"), options(root.path(), case, series)).unwrap());
+        let store = Arc::new(Store::open(&at("store.sqlite")).unwrap());
+        let services = Services::new(config, Arc::new(LocalLink), store, Tasks::new());
+        Self { root, services }
+    }
+
+    /// Writes what the case has on the file server, in the pillar and on the disk; gives the scratch folder.
+    fn lay_out(root: &Path, case: &Value) -> PathBuf {
+        let at = |name: &str| root.join(name);
         for name in ["files", "pillar", "scratch", "cache", "etc"] {
             fs::create_dir_all(at(name)).unwrap();
         }
@@ -80,10 +121,7 @@ impl Minion {
         write(&at("files"), &named(files), &scratch);
         write(&at("pillar"), &named(given("pillar_files")), &scratch);
         write(&scratch, &given("disk"), &scratch);
-        let config = Arc::new(Config::from_options(&at("etc"), options(root.path(), case, series)).unwrap());
-        let store = Arc::new(Store::open(&at("store.sqlite")).unwrap());
-        let services = Services::new(config, Arc::new(LocalLink), store, Tasks::new());
-        Self { root, services }
+        scratch
     }
 
     fn scratch(&self) -> PathBuf {
@@ -151,20 +189,8 @@ impl Minion {
         self.strip(&serde_json::from_str(&text).unwrap())
     }
 
-    /// Leaves out what differs from run to run.
-    #[expect(clippy::wildcard_enum_match_arm, reason = "only collections and texts need a change")]
     fn strip(&self, value: &Value) -> Value {
-        match value {
-            Value::Map(map) => {
-                let pairs = map
-                    .iter()
-                    .filter(|(key, _)| !matches!(key.as_str(), Some("start_time" | "duration" | "pid")));
-                Value::Map(pairs.map(|(key, value)| (self.strip(key), self.strip(value))).collect())
-            }
-            Value::List(items) => Value::List(items.iter().map(|item| self.strip(item)).collect()),
-            Value::Str(text) => text.replace(&*self.scratch().to_string_lossy(), "@ROOT@").into(),
-            other => other.clone(),
-        }
+        strip(value, &self.scratch())
     }
 
     fn tree(&self) -> Value {
@@ -188,6 +214,22 @@ impl Minion {
             }
         }
         self.strip(&found.into())
+    }
+}
+
+/// Leaves out what differs from run to run.
+#[expect(clippy::wildcard_enum_match_arm, reason = "only collections and texts need a change")]
+fn strip(value: &Value, scratch: &Path) -> Value {
+    match value {
+        Value::Map(map) => {
+            let pairs = map
+                .iter()
+                .filter(|(key, _)| !matches!(key.as_str(), Some("start_time" | "duration" | "pid")));
+            Value::Map(pairs.map(|(key, value)| (strip(key, scratch), strip(value, scratch))).collect())
+        }
+        Value::List(items) => Value::List(items.iter().map(|item| strip(item, scratch)).collect()),
+        Value::Str(text) => text.replace(&*scratch.to_string_lossy(), "@ROOT@").into(),
+        other => other.clone(),
     }
 }
 
@@ -238,6 +280,10 @@ fn write(root: &Path, files: &Map, scratch: &Path) {
     for (path, text) in files {
         let path = root.join(own(path, scratch).to_string());
         fs::create_dir_all(path.parent().unwrap()).unwrap();
+        if let Some(archive) = text.get("base64") {
+            fs::write(&path, STANDARD.decode(archive.to_string()).unwrap()).unwrap();
+            continue;
+        }
         match (own(text, scratch), text.get("link")) {
             (_, Some(to)) => symlink(own(to, scratch).to_string(), &path).unwrap(),
             (Value::Map(_), None) => fs::create_dir_all(&path).unwrap(),

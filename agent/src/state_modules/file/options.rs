@@ -29,6 +29,8 @@ pub(super) enum Source {
 pub(super) struct Options {
     pub(super) source: Source,
     pub(super) mode: Option<u32>,
+    /// What a new file without a mode does not allow.
+    pub(super) umask: Option<u32>,
     /// The mode is that of the source.
     pub(super) keep_mode: bool,
     pub(super) dir_mode: Option<u32>,
@@ -80,6 +82,7 @@ impl Options {
         Ok(Self {
             source,
             mode,
+            umask: text("umask").map(|umask| octal(&umask)).transpose()?,
             keep_mode,
             dir_mode: text("dir_mode").map(|mode| octal(&mode)).transpose()?,
             user: text("user"),

@@ -116,6 +116,7 @@ impl Plan {
     /// source or has a mode of its own, with 0644 otherwise, and then corrects it.
     fn decide_mode(&mut self, options: &Options) {
         let held = held_mode(&self.path);
+        let plain = 0o666 & !options.umask.unwrap_or(0o022);
         let starts = match options.source {
             Source::Files(_) => 0o600,
             Source::None | Source::Contents(_) | Source::Pillar(_) | Source::Grains(_)
@@ -123,9 +124,9 @@ impl Plan {
             {
                 0o600
             }
-            Source::None | Source::Contents(_) | Source::Pillar(_) | Source::Grains(_) => 0o644,
+            Source::None | Source::Contents(_) | Source::Pillar(_) | Source::Grains(_) => plain,
         };
-        let wanted = options.mode.or_else(|| held.is_none().then_some(0o644));
+        let wanted = options.mode.or_else(|| held.is_none().then_some(plain));
         if let Some(mode) = wanted.filter(|mode| *mode != held.unwrap_or(starts) && !cfg!(windows)) {
             let text = mode_text(mode);
             self.changes.insert("mode", text.as_str());
