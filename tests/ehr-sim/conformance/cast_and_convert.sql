@@ -65,3 +65,18 @@ SELECT CAST(0xFFFFFFFF AS int) AS minus_one, CAST(0x0102030405 AS int) AS cut, C
 --> minus_one | cut | back
 --> -1 | 33752069 | 0xFFFFFFFF
 GO
+SELECT CAST(3000000000 AS int) AS x;
+--> error 8115: Arithmetic overflow error converting expression to data type int.
+GO
+SELECT CAST('99999.9' AS decimal(5, 2)) AS x;
+--> error 8115: Arithmetic overflow error converting varchar to data type numeric.
+GO
+SELECT CAST(123.456 AS varchar(3)) AS x;
+--> error 8115: Arithmetic overflow error converting numeric to data type varchar.
+GO
+SELECT CAST('a' AS varchar(8001)) AS x;
+--> error 131
+GO
+SELECT CAST(1 AS decimal(5, 6)) AS x;
+--> error 192
+GO

@@ -89,3 +89,22 @@ GO
 USE ehr_sim_states;
 --> error 911: Database 'ehr_sim_states' does not exist. Make sure that the name is entered correctly.
 GO
+-- Options that reach beyond the database ("CREATE DATABASE", external_access_option).
+CREATE DATABASE ehr_sim_options WITH TRUSTWORTHY ON, DB_CHAINING OFF;
+SELECT is_trustworthy_on, is_db_chaining_on, containment_desc FROM sys.databases WHERE name = 'ehr_sim_options';
+--> is_trustworthy_on | is_db_chaining_on | containment_desc
+--> 1 | 0 | NONE
+GO
+ALTER DATABASE ehr_sim_options SET TRUSTWORTHY OFF;
+ALTER DATABASE ehr_sim_options SET DB_CHAINING ON;
+SELECT is_trustworthy_on, is_db_chaining_on FROM sys.databases WHERE name = 'ehr_sim_options';
+--> is_trustworthy_on | is_db_chaining_on
+--> 0 | 1
+GO
+-- What is defined in a read-only database is refused as what is written.
+ALTER DATABASE ehr_sim_options SET READ_ONLY;
+CREATE TABLE ehr_sim_options.dbo.T (a int);
+--> error 3906
+GO
+DROP DATABASE ehr_sim_options;
+GO

@@ -49,3 +49,9 @@ GO
 SELECT DATEADD(year, 9000, CAST('2024-01-01' AS date)) AS x;
 --> error 517: Adding a value to a 'date' column caused an overflow.
 GO
+SELECT DATEADD(hour, 1, CAST('2024-01-01' AS date)) AS x;
+--> error 9810: The datepart hour is not supported by date function dateadd for data type date.
+GO
+SELECT DATEPART(day, CAST('10:00' AS time)) AS x;
+--> error 9810
+GO

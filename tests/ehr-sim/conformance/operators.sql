@@ -52,3 +52,11 @@ SELECT ISNULL(@short, 'long') AS cut, COALESCE(@short, 'long') AS kept;
 --> cut | kept
 --> lo | long
 GO
+-- Beside a decimal an integer constant has as many digits as it is written with: scale 6, not 12.
+SELECT 7.0 / 2 AS a, 1.0 / 3 AS b, CAST(1 AS decimal(10, 2)) / 3 AS c, CAST(1 AS decimal(10, 2)) / CAST(3 AS int) AS d;
+--> a | b | c | d
+--> 3.500000 | 0.333333 | 0.333333 | 0.3333333333333
+GO
+SELECT CAST('2024-01-01' AS date) + 1 AS x;
+--> error 206: Operand type clash: date is incompatible with int
+GO

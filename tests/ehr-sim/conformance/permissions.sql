@@ -66,3 +66,9 @@ SELECT IS_MEMBER('db_owner') AS owner_, IS_ROLEMEMBER('db_datareader', 'nobody')
 --> owner_ | member | other
 --> 1 | 1 | 0
 GO
+GRANT INSERT ON dbo.P(ID) TO nobody;
+--> error 1020: Sub-entity lists (such as column or security expressions) cannot be specified for entity-level permissions.
+GO
+GRANT EXECUTE ON dbo.P TO nobody;
+--> error 4606: Granted or revoked privilege EXECUTE is not compatible with object.
+GO

@@ -94,3 +94,38 @@ GO
 CREATE LOGIN ehr_sim_weak WITH PASSWORD = N'x', CHECK_POLICY = OFF, DEFAULT_DATABASE = no_such_database;
 --> error 15010: The database 'no_such_database' does not exist. Supply a valid database name. To see available databases, use sys.databases.
 GO
+-- Which options of a login go together ("ALTER LOGIN", remarks on CHECK_POLICY, CHECK_EXPIRATION and MUST_CHANGE).
+CREATE LOGIN ehr_sim_five WITH PASSWORD = N'Right-Passw0rd' MUST_CHANGE, CHECK_POLICY = OFF, CHECK_EXPIRATION = OFF;
+--> error 15128: The CHECK_POLICY and CHECK_EXPIRATION options cannot be turned OFF when MUST_CHANGE is ON.
+GO
+CREATE LOGIN ehr_sim_five WITH PASSWORD = N'Right-Passw0rd' MUST_CHANGE, CHECK_EXPIRATION = ON;
+ALTER LOGIN ehr_sim_five WITH CHECK_POLICY = OFF;
+--> error 15128
+GO
+ALTER LOGIN ehr_sim_five WITH PASSWORD = N'Other-Passw0rd';
+ALTER LOGIN ehr_sim_five WITH CHECK_POLICY = OFF;
+SELECT is_policy_checked, is_expiration_checked FROM sys.sql_logins WHERE name = 'ehr_sim_five';
+--> is_policy_checked | is_expiration_checked
+--> 0 | 0
+GO
+ALTER LOGIN ehr_sim_five WITH CHECK_EXPIRATION = ON;
+--> error 15122: The CHECK_EXPIRATION option cannot be used when CHECK_POLICY is OFF.
+GO
+ALTER LOGIN ehr_sim_five WITH CHECK_POLICY = ON;
+SELECT is_policy_checked, is_expiration_checked FROM sys.sql_logins WHERE name = 'ehr_sim_five';
+--> is_policy_checked | is_expiration_checked
+--> 1 | 1
+GO
+DROP LOGIN ehr_sim_five;
+CREATE LOGIN ehr_sim_five WITH PASSWORD = N'Right-Passw0rd', CHECK_POLICY = OFF, DEFAULT_LANGUAGE = klingon;
+--> error 15033: 'klingon' is not a valid official language name.
+GO
+CREATE USER [] WITHOUT LOGIN;
+--> error 1038
+GO
+DROP USER dbo;
+--> error 15150: Cannot drop the user 'dbo'.
+GO
+DROP USER guest;
+--> error 15539
+GO

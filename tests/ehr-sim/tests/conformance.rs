@@ -1,4 +1,5 @@
-//! The conformance suite: `conformance/*.sql` through pymssql, python-tds and tedious, never through our own client.
+//! The conformance suite: `conformance/*.sql` through FreeTDS' tsql, pymssql, python-tds and tedious, never through our
+//! own client.
 //!
 //! Each script runs in a database of its own. The suite runs against the simulator always, and unchanged against a real
 //! SQL Server when `EHR_SQLSERVER_URL` (`mssql://user:password@host:port`, a login that may create databases) is set.
@@ -23,7 +24,7 @@ use serde_json::{Value, json};
 use support::{Running, client_modules, client_python, run, skipped};
 
 const PASSWORD: &str = "C0nformance!";
-const CLIENTS: [&str; 3] = ["pymssql", "pytds", "tedious"];
+const CLIENTS: [&str; 4] = ["tsql", "pymssql", "pytds", "tedious"];
 
 /// Where a suite runs.
 struct Target {
@@ -74,7 +75,7 @@ fn judge(target: &Target) {
     let mut differences = Vec::new();
     for client in CLIENTS {
         let Some(program) = program(client) else {
-            skipped("conformance", &format!("{client} of tests/setup-tds-clients is not there"));
+            skipped("conformance", &format!("{client} is not there (tests/run, tests/setup-tds-clients)"));
             continue;
         };
         for script in &scripts {
@@ -90,7 +91,12 @@ fn judge(target: &Target) {
 }
 
 fn program(client: &str) -> Option<PathBuf> {
-    if client == "tedious" { client_modules() } else { client_python() }
+    match client {
+        "tedious" => client_modules(),
+        // Its reader needs nothing but Python itself.
+        "tsql" => Command::new("tsql").arg("-C").output().is_ok().then(|| PathBuf::from("python3")),
+        _ => client_python(),
+    }
 }
 
 /// One answer per batch of `script`, run in a database made for it.

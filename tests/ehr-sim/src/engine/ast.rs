@@ -408,6 +408,9 @@ pub enum DatabaseChange {
     Recovery(String),
     ChangeTracking { on: bool, retention_minutes: Option<i64>, auto_cleanup: Option<bool> },
     CompatibilityLevel(i64),
+    Trustworthy(bool),
+    Chaining(bool),
+    Contained(bool),
     Rename(String),
 }
 
@@ -470,7 +473,10 @@ pub enum Stmt {
         name: String,
         if_exists: bool,
     },
-    CreateDatabase(String),
+    CreateDatabase {
+        name: String,
+        options: Vec<DatabaseChange>,
+    },
     DropDatabase {
         names: Vec<String>,
         if_exists: bool,

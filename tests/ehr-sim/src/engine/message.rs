@@ -35,6 +35,8 @@ pub struct SqlError {
     pub reach: Reach,
     /// The client has it already.
     pub reported: bool,
+    /// A name that was resolved only when the statement ran: no CATCH block of the same scope handles it.
+    pub deferred: bool,
 }
 
 pub type Result<T, E = SqlError> = std::result::Result<T, E>;
@@ -43,7 +45,7 @@ impl SqlError {
     pub fn new(number: u32, class: u8, state: u8, text: impl Into<String>) -> Self {
         let reach = match number {
             1205 | 3960 | 245 | 241 | 242 | 295 | 8114 | 8169 | 9420 | 235 | 3998 => Reach::Transaction,
-            208 | 207 | 4104 | 209 | 2812 | 137 | 911 | 916 | 102 | 156 | 105 | 319 | 3621 => Reach::Batch,
+            208 | 207 | 4104 | 209 | 137 | 911 | 916 | 102 | 156 | 105 | 319 | 3621 => Reach::Batch,
             _ => Reach::Statement,
         };
         Self {
@@ -55,6 +57,7 @@ impl SqlError {
             procedure: String::new(),
             reach,
             reported: false,
+            deferred: false,
         }
     }
 
@@ -68,6 +71,20 @@ impl SqlError {
     pub fn reaching(mut self, reach: Reach) -> Self {
         self.reach = reach;
         self
+    }
+
+    /// Whether it meets a statement under way, so that 3621 says that the statement is undone.
+    pub fn terminates(&self) -> bool {
+        self.reach == Reach::Statement
+            && matches!(
+                self.number,
+                220 | 232 | 512 | 515 | 547 | 1222 | 1505 | 2601 | 2627 | 2628 | 8115 | 8134 | 8152
+            )
+    }
+
+    /// Whether it tells of a name that could not be resolved, or of a statement that cannot be compiled.
+    pub fn is_of_names(&self) -> bool {
+        matches!(self.number, 207 | 208 | 209 | 213 | 4104 | 8120 | 8121 | 8127)
     }
 
     pub fn message(&self) -> SqlMessage {
@@ -100,7 +117,29 @@ errors! {
     syntax_keyword(token) = 156, 15, 1, "Incorrect syntax near the keyword '{token}'.";
     unclosed_quote(text) = 105, 15, 1, "Unclosed quotation mark after the character string '{text}'.";
     missing_end_comment() = 113, 15, 1, "Missing end comment mark '*/'.";
+    not_compatible(permission) = 4606, 16, 1, "Granted or revoked privilege {permission} is not compatible with object.";
+    containment_off() = 12824, 16, 1, "The sp_configure value 'contained database authentication' must be set to 1 in order to alter a contained database.  You may need to use RECONFIGURE to set the value_in_use.";
+    no_columns_in_permission() = 1020, 15, 1, "Sub-entity lists (such as column or security expressions) cannot be specified for entity-level permissions.";
+    scale_invalid(scale) = 1002, 15, 1, "Line 1: Specified scale {scale} is invalid.";
+    case_all_null() = 8133, 16, 1, "At least one of the result expressions in a CASE specification must be an expression other than the NULL constant.";
+    coalesce_all_null() = 4127, 16, 1, "At least one of the arguments to COALESCE must be an expression that is not the NULL constant.";
+    nullif_null() = 4151, 16, 1, "The type of the first argument to NULLIF cannot be the NULL constant because the type of the first argument has to be known.";
+    ties_without_order() = 1062, 15, 1, "The TOP N WITH TIES clause is not allowed without a corresponding ORDER BY clause.";
+    part_not_supported(part, function, ty) = 9810, 16, 1, "The datepart {part} is not supported by date function {function} for data type {ty}.";
+    cannot_drop_principal(kind, name) = 15150, 16, 1, "Cannot drop the {kind} '{name}'.";
+    cannot_alter_principal(kind, name) = 15150, 16, 1, "Cannot alter the {kind} '{name}'.";
+    guest_dropped() = 15539, 16, 1, "User 'guest' cannot be dropped, it can only be disabled. The user is already disabled in the current database.";
+    policy_off_must_change() = 15128, 16, 1, "The CHECK_POLICY and CHECK_EXPIRATION options cannot be turned OFF when MUST_CHANGE is ON.";
+    must_change_no_expiration() = 15099, 16, 1, "The MUST_CHANGE option cannot be used when CHECK_EXPIRATION is OFF.";
+    no_language(name) = 15033, 16, 1, "'{name}' is not a valid official language name.";
+    empty_name() = 1038, 15, 4, "An object or column name is missing or empty. For SELECT INTO statements, verify each column has a name. For other statements, look for empty alias names. Aliases defined as \"\" or [] are not allowed. Change the alias to a valid name.";
+    read_only(database) = 3906, 16, 1, "Failed to update database \"{database}\" because the database is read-only.";
+    length_invalid(length) = 1001, 15, 1, "Line 1: Length or precision specification {length} is invalid.";
+    size_exceeds(size, name, high) = 131, 15, 2, "The size ({size}) given to the type '{name}' exceeds the maximum allowed for any data type ({high}).";
+    precision_exceeds(precision) = 2750, 16, 1, "Column or parameter #1: Specified column precision {precision} is greater than the maximum precision of 38.";
+    scale_exceeds() = 192, 15, 1, "The scale must be less than or equal to the precision.";
     expected_condition(token) = 4145, 15, 1, "An expression of non-boolean type specified in a context where a condition is expected, near '{token}'.";
+    must_be_first(words) = 111, 15, 1, "'{words}' must be the first statement in a query batch.";
     must_declare(name) = 137, 15, 2, "Must declare the scalar variable \"{name}\".";
     must_declare_table(name) = 1087, 15, 2, "Must declare the table variable \"{name}\".";
     declared_twice(name) = 134, 15, 2, "The variable name '{name}' has already been declared. Variable names must be unique within a query batch or stored procedure.";

@@ -202,6 +202,7 @@ impl<'a> Parser<'a> {
     fn identifier(&mut self) -> Result<String> {
         match self.tok() {
             Tok::Word(word) if is_reserved(word) => Err(self.unexpected()),
+            Tok::Quoted(name) if name.is_empty() => Err(message::empty_name().at(self.line())),
             Tok::Word(name) | Tok::Quoted(name) => {
                 let name = name.clone();
                 if name.chars().count() > 128 {

@@ -54,7 +54,12 @@ impl Runner<'_> {
     ) -> Result<(i32, Vec<(u16, Param)>)> {
         match bare {
             "sp_executesql" => {
-                let statement = required_text(&args, 0, "@stmt", "sp_executesql")?;
+                for (arg, name) in args.iter().zip(["@statement", "@parameters"]) {
+                    if !arg.value.is_null() && !matches!(arg.ty, SqlType::NVarChar(_) | SqlType::NChar(_)) {
+                        return Err(not_unicode(name));
+                    }
+                }
+                let statement = required_text(&args, 0, "@statement", "sp_executesql")?;
                 let declarations = optional_text(&args, 1);
                 let values = args.split_off(args.len().min(2));
                 self.execute_sql(&statement, &declarations, values, 2)
@@ -138,7 +143,7 @@ impl Runner<'_> {
             let ty =
                 declaration.ty.ty.ok_or_else(|| message::bad_type(position + 1, &declaration.ty.name))?;
             let value = match (at, &declaration.default) {
-                (Some(at), _) => convert::convert(&values[at].value, ty, 0, Fit::Cut)?,
+                (Some(at), _) => passed(&values[at].value, ty)?,
                 (None, Some(Expr::Literal(value, _))) => convert::convert(value, ty, 0, Fit::Cut)?,
                 (None, Some(_)) => Datum::Null,
                 (None, None) => {
@@ -191,11 +196,23 @@ fn required_text(args: &[Arg], at: usize, name: &str, procedure: &str) -> Result
     match &arg.value {
         Datum::NVarChar(s) | Datum::VarChar(s) => Ok(s.to_string()),
         Datum::Null => Ok(String::new()),
-        _ => {
-            let text = format!("Procedure expects parameter '{name}' of type 'ntext/nchar/nvarchar'.");
-            Err(message::SqlError::new(214, 16, 2, text))
-        }
+        _ => Err(not_unicode(name)),
     }
+}
+
+fn not_unicode(name: &str) -> message::SqlError {
+    let text = format!("Procedure expects parameter '{name}' of type 'ntext/nchar/nvarchar'.");
+    message::SqlError::new(214, 16, 2, text)
+}
+
+/// An argument as its parameter takes it; what fails to convert is 8114 for every type.
+fn passed(value: &Datum, ty: SqlType) -> Result<Datum> {
+    convert::convert(value, ty, 0, Fit::Cut).map_err(|error| match error.number {
+        245 | 241 | 242 | 295 | 235 | 8169 => {
+            message::error_converting(convert::type_of(value).name(), ty.name())
+        }
+        _ => error,
+    })
 }
 
 fn optional_text(args: &[Arg], at: usize) -> String {

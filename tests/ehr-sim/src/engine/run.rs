@@ -23,6 +23,7 @@ use crate::types::{Cancel, Datum, Done, DoneKind, EnvChange, Output, Param, SqlM
 
 mod alter;
 mod check;
+mod compile;
 mod database;
 mod ddl;
 mod dml;
@@ -64,6 +65,8 @@ pub struct Runner<'a> {
     cancel: &'a Cancel,
     kind: DoneKind,
     tries: u32,
+    /// TRY blocks of the scopes around this one.
+    outer_tries: u32,
     nesting: u32,
     loops: u32,
     done_sent: bool,
@@ -78,6 +81,7 @@ impl<'a> Runner<'a> {
             cancel,
             kind: DoneKind::Statement,
             tries: 0,
+            outer_tries: 0,
             nesting: 0,
             loops: 0,
             done_sent: false,
@@ -98,7 +102,10 @@ impl<'a> Runner<'a> {
     pub fn batch(&mut self, text: &str) {
         self.session.variables.borrow_mut().clear();
         self.session.locals.borrow_mut().retain(|name, _| !name.starts_with('@'));
-        let result = parse::parse_batch(text).and_then(|list| self.list(&list));
+        let result = parse::parse_batch(text).and_then(|list| {
+            self.compile(&list)?;
+            self.list(&list)
+        });
         self.settle(result.map(drop));
         self.close_batch();
         if !self.done_sent {
@@ -142,7 +149,7 @@ impl<'a> Runner<'a> {
         if let Err(error) = result
             && !error.reported
         {
-            self.fail(&error);
+            self.fail(&error, false);
         }
     }
 
@@ -173,7 +180,10 @@ impl<'a> Runner<'a> {
                 }
                 Ok(ended)
             }
-            Err(error) => self.failed(error.at(located.line)),
+            Err(mut error) => {
+                error.deferred |= binds_names(&located.stmt) && error.is_of_names();
+                self.failed(error.at(located.line), writes(&located.stmt))
+            }
         }
     }
 
@@ -182,13 +192,14 @@ impl<'a> Runner<'a> {
     }
 
     /// Decides what an error ends.
-    fn failed(&mut self, mut error: SqlError) -> Result<Ended> {
+    fn failed(&mut self, mut error: SqlError, writes: bool) -> Result<Ended> {
         let xact_abort = self.session.settings.borrow().xact_abort;
         if error.number == 0 {
             return Err(error);
         }
         self.session.set_last_error(error.number);
-        if self.tries > 0 && !error.reported {
+        let catchers = if error.deferred { self.outer_tries } else { self.tries };
+        if catchers > 0 && !error.reported {
             let fatal = error.reach == Reach::Transaction || xact_abort;
             if error.number == 1205 {
                 self.rollback_all();
@@ -198,7 +209,7 @@ impl<'a> Runner<'a> {
             return Err(error);
         }
         if !error.reported {
-            self.fail(&error);
+            self.fail(&error, writes && !xact_abort);
             error.reported = true;
             let user_raised = error.number >= 50000 && error.reach == Reach::Statement;
             if error.reach == Reach::Transaction || xact_abort && !user_raised {
@@ -210,11 +221,15 @@ impl<'a> Runner<'a> {
     }
 
     /// Sends an error and its DONE.
-    fn fail(&mut self, error: &SqlError) {
+    fn fail(&mut self, error: &SqlError, writes: bool) {
         if error.number == 0 {
             return;
         }
         self.report(error);
+        if writes && error.terminates() {
+            let told = message::info(3621, 0, "The statement has been terminated.");
+            self.info(&SqlMessage { line: error.line.max(1), ..told });
+        }
         let done = Done { kind: self.kind, count: None, error: true, command: 0 };
         self.done_sent = true;
         self.emit(|o| o.done(done));
@@ -296,8 +311,8 @@ impl<'a> Runner<'a> {
             Stmt::Set(option) => self.set_option(option),
             Stmt::Use(name) => self.use_database(name),
             Stmt::Print(expr) => self.print(expr),
-            Stmt::RaisError { message, severity, state, args, .. } => {
-                self.raise_error(message, severity, state, args)
+            Stmt::RaisError { message, severity, state, args, log, .. } => {
+                self.raise_error(message, (severity, state), args, *log)
             }
             Stmt::Throw(throw) => self.throw(throw.as_ref()),
             Stmt::Begin(name) => {
@@ -349,7 +364,7 @@ impl<'a> Runner<'a> {
         let result = self.list(body);
         self.tries -= 1;
         match result {
-            Err(error) if !error.reported && error.number != 0 => {
+            Err(error) if !error.reported && !error.deferred && error.number != 0 => {
                 self.session.push_caught(error);
                 let ended = self.list(handler);
                 self.session.pop_caught();
@@ -378,25 +393,29 @@ impl<'a> Runner<'a> {
     }
 
     fn test(&mut self, condition: &Expr) -> Result<bool> {
-        self.in_statement(|_, exec| {
+        let truth = self.in_statement(|_, exec| {
             let mut binder = Binder::new(exec);
             let bound = binder.condition(condition)?;
             binder.check_permissions()?;
             Ok(exec.truth(&bound, &super::exec::NO_ROW)? == Some(true))
+        });
+        truth.map_err(|mut error| {
+            error.deferred |= error.is_of_names();
+            error
         })
     }
 
     fn declare(&mut self, list: &[(String, super::ast::TypeName, Option<Expr>)]) -> Result<()> {
         for (at, (name, ty, value)) in list.iter().enumerate() {
             let declared = ty.ty.ok_or_else(|| message::bad_type(at + 1, &ty.name))?;
-            if self.session.variable(name).is_some() && self.loops == 0 {
-                return Err(message::declared_twice(name));
-            }
+            let found = self.session.variable(name);
             let initial = match value {
                 Some(expr) => self.scalar(expr, declared)?,
+                // Reached again, a variable without an initializer keeps its value.
+                None if found.is_some() => continue,
                 None => Datum::Null,
             };
-            match self.session.variable(name) {
+            match found {
                 Some((index, _)) => self.session.set_variable(index, initial),
                 None => {
                     let variable = Variable { name: name.clone(), ty: declared, value: initial };
@@ -475,26 +494,35 @@ impl<'a> Runner<'a> {
         let outer = self.session.variables.replace(variables);
         let (settings, home) = (self.session.settings.borrow().clone(), self.session.database());
         let tables = self.session.locals.borrow().clone();
+        self.session.locals.borrow_mut().retain(|name, _| !name.starts_with('@'));
+        let outer_tries = std::mem::replace(&mut self.outer_tries, self.tries);
         let (kind, loops) = (self.kind, std::mem::take(&mut self.loops));
         self.kind = DoneKind::InProcedure;
         self.nesting += 1;
-        let parsed = parse::parse_batch(text);
+        let parsed = parse::parse_batch(text).and_then(|list| self.compile(&list).map(|()| list));
         let result = match parsed {
             Ok(list) => self.list(&list),
-            Err(error) => self.failed(error),
+            Err(error) => self.failed(error, false),
         };
+        self.outer_tries = outer_tries;
         self.nesting -= 1;
         self.loops = loops;
         self.kind = kind;
         let after = self.session.variables.replace(outer);
         self.leave_scope(settings, home);
-        // Local tables end with their scope.
-        self.session.locals.borrow_mut().retain(|name, _| tables.contains_key(name));
+        // Local tables end with their scope; the outer scope's variables are its own again.
+        let mut locals = self.session.locals.borrow_mut();
+        locals.retain(|name, _| !name.starts_with('@') && tables.contains_key(name));
+        locals.extend(tables.into_iter().filter(|(name, _)| name.starts_with('@')));
+        drop(locals);
         match result {
             Ok(ended) => Ok((ended, after)),
             // The error ended the inner scope; the calling one goes on unless the transaction went too.
             Err(error) if error.reported && error.reach == Reach::Batch => Ok((Ended::Returned(1), after)),
-            Err(error) => Err(error),
+            Err(mut error) => {
+                error.deferred = false;
+                Err(error)
+            }
         }
     }
 
@@ -510,4 +538,26 @@ impl<'a> Runner<'a> {
             self.env(&EnvChange::Database { new, old });
         }
     }
+}
+
+/// Statements whose names are resolved when they run if not before.
+fn binds_names(stmt: &Stmt) -> bool {
+    matches!(
+        stmt,
+        Stmt::Select(_)
+            | Stmt::Insert(_)
+            | Stmt::Update(_)
+            | Stmt::Delete(_)
+            | Stmt::SetVariable { .. }
+            | Stmt::Declare(_)
+            | Stmt::Print(_)
+    )
+}
+
+/// Statements whose end by an error is told by 3621.
+fn writes(stmt: &Stmt) -> bool {
+    matches!(
+        stmt,
+        Stmt::Insert(_) | Stmt::Update(_) | Stmt::Delete(_) | Stmt::AlterTable { .. } | Stmt::CreateIndex(_)
+    )
 }

@@ -84,6 +84,8 @@ pub struct SessionCore {
     last_error: Cell<u32>,
     identity: RefCell<Datum>,
     caught: RefCell<Vec<SqlError>>,
+    /// Statements are bound only: no lock is taken, no permission asked, no row read.
+    pub compiling: Cell<bool>,
     pub prepared: RefCell<BTreeMap<i32, super::procedure::Prepared>>,
     pub next_handle: Cell<i32>,
 }
@@ -113,6 +115,7 @@ impl SessionCore {
             last_error: Cell::new(0),
             identity: RefCell::new(Datum::Null),
             caught: RefCell::default(),
+            compiling: Cell::new(false),
             prepared: RefCell::default(),
             next_handle: Cell::new(1),
         }

@@ -1,6 +1,6 @@
 """Runs statements through a TDS client and prints what came back as JSON.
 
-usage: query.py pymssql|pytds PORT USER DATABASE TLS < statements, one per line
+usage: query.py pymssql|pytds|tsql PORT USER DATABASE TLS < statements, one per line
 The password comes in the environment (TDS_PASSWORD). TLS is off, login or on. Per statement one line is printed:
 {"results": [{"columns": [...], "rows": [[repr, ...]]}]} or {"error": [number, text]}.
 A line that is a JSON string is that string: a batch of several lines. A line that is a JSON object has the batch in
@@ -27,6 +27,10 @@ PLAIN = bool(os.environ.get("TDS_PLAIN"))
 
 def connect(client, port, user, database, tls):
     password = os.environ["TDS_PASSWORD"]
+    if client == "tsql":
+        from tsql import Tsql
+
+        return Tsql(HOST, port, user, password, database, tls)
     if client == "pymssql":
         import pymssql
 
@@ -124,7 +128,7 @@ class Session:
 
     def __init__(self, arguments):
         self.connection = connect(*arguments)
-        self.cursor = self.connection.cursor()
+        self.cursor = None if arguments[0] == "tsql" else self.connection.cursor()
         self.work = queue.Queue()
         self.thread = threading.Thread(target=self.serve)
         self.thread.start()
@@ -133,7 +137,7 @@ class Session:
         while (item := self.work.get()) is not None:
             line, at, finished = item
             try:
-                answer = run(self.connection, self.cursor, line)
+                answer = run(self.connection, self.cursor, line) if self.cursor else self.connection.ask(line)
             except Exception as error:  # noqa: BLE001 the test reads what the client makes of a refusal
                 answer = describe(error)
             with PRINTING:

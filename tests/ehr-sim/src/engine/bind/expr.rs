@@ -232,6 +232,9 @@ impl<'q> Binder<'_, 'q> {
         let otherwise = otherwise.map(|e| self.value(e)).transpose()?;
         let mut results: Vec<Bound> = bound.iter().map(|(_, then)| then.clone()).collect();
         results.extend(otherwise.clone());
+        if results.iter().all(Bound::is_null_literal) {
+            return Err(message::case_all_null());
+        }
         let ty = common_of(&results);
         let nullable = otherwise.is_none() || results.iter().any(|r| r.nullable);
         let whens = bound
@@ -385,9 +388,22 @@ impl<'q> Binder<'_, 'q> {
 pub fn arithmetic(op: BinaryOp, left: Bound, right: Bound) -> Result<Bound> {
     let left_ty = if left.is_null_literal() { right.ty } else { left.ty };
     let right_ty = if right.is_null_literal() { left.ty } else { right.ty };
-    let ty = arith::result_type(op, left_ty, right_ty)?;
+    let (left_shape, right_shape) = (literal_shape(&left, right_ty), literal_shape(&right, left_ty));
+    let ty = arith::result_type(op, left_shape.unwrap_or(left_ty), right_shape.unwrap_or(right_ty))?;
     let nullable = left.nullable || right.nullable;
     Ok(Bound { kind: Kind::Arith(op, Box::new(left), Box::new(right)), ty, nullable })
+}
+
+/// Beside a decimal an integer constant has as many digits as it is written with.
+fn literal_shape(side: &Bound, other: SqlType) -> Option<SqlType> {
+    match (&side.kind, other) {
+        (Kind::Const(value), SqlType::Decimal { .. }) if side.ty.is_integer() => {
+            let digits = value.as_i64()?.unsigned_abs().checked_ilog10().map_or(1, |n| n + 1);
+            Some(SqlType::Decimal { precision: digits as u8, scale: 0 })
+        }
+        (Kind::Negate(inner), _) => literal_shape(inner, other),
+        _ => None,
+    }
 }
 
 fn negated(condition: Bound, not: bool) -> Bound {
@@ -465,6 +481,8 @@ fn aggregate_type(kind: AggregateKind, arg: Option<&Bound>, name: &str) -> Resul
 /// Functions that are short for another expression.
 fn special_form(name: &str, args: &[Bound]) -> Result<Option<Bound>> {
     match (name, args) {
+        ("COALESCE", _) if args.iter().all(Bound::is_null_literal) => Err(message::coalesce_all_null()),
+        ("NULLIF", [first, _]) if first.is_null_literal() => Err(message::nullif_null()),
         ("COALESCE", _) => {
             let ty = common_of(args);
             let nullable = args.iter().all(|a| a.nullable);

@@ -471,7 +471,8 @@ fn reading_for(exec: &Exec<'_>, database: &Database, hints: &[Hint]) -> Result<R
     if has(Hint::NoLock) && hints.iter().any(|h| LOCKING.contains(h)) {
         return Err(message::conflicting_hints());
     }
-    if has(Hint::NoLock)
+    if exec.session.compiling.get()
+        || has(Hint::NoLock)
         || isolation == Isolation::ReadUncommitted
             && !hints.iter().any(|h| LOCKING.contains(h) || *h == Hint::ReadPast)
     {

@@ -338,7 +338,7 @@ impl<'q> Binder<'_, 'q> {
             let at = usize::try_from(*n).ok().filter(|n| (1..=items.bound.len()).contains(n));
             return at.map(|n| SortKey::Item(n - 1)).ok_or_else(|| message::order_position(n));
         }
-        if let Expr::Literal(..) = expr {
+        if is_constant(expr) {
             return Err(message::SqlError::new(
                 408,
                 16,
@@ -569,4 +569,14 @@ fn refers_to(query: &Query, name: &str) -> bool {
         }
     }
     in_body(&query.body, name)
+}
+
+/// Literals, and arithmetic on them alone.
+fn is_constant(expr: &Expr) -> bool {
+    match expr {
+        Expr::Literal(..) | Expr::Null => true,
+        Expr::Negate(inner) => is_constant(inner),
+        Expr::Binary(_, left, right) => is_constant(left) && is_constant(right),
+        _ => false,
+    }
 }

@@ -40,6 +40,8 @@ pub const VIEWS: &[Definition] = &[
             ("is_read_committed_snapshot_on", BIT),
             ("recovery_model", TINY),
             ("recovery_model_desc", TEXT60),
+            ("is_trustworthy_on", BIT),
+            ("is_db_chaining_on", BIT),
             ("is_encrypted", BIT),
             ("is_broker_enabled", BIT),
             ("is_cdc_enabled", BIT),
@@ -163,6 +165,8 @@ fn databases(exec: &Exec<'_>, _: &Arc<Database>) -> Result<Vec<Row>> {
             bit(options.read_committed_snapshot),
             Datum::TinyInt(recovery),
             text_value(&options.recovery),
+            bit(options.trustworthy),
+            bit(options.chaining),
         ];
         let rest = [
             bit(false),

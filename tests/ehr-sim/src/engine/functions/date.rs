@@ -23,8 +23,8 @@ pub const LIST: &[Builtin] = &[
     Builtin::new("DATEADD", (3, 3), dateadd_type, dateadd),
     Builtin::new("DATEDIFF", (3, 3), int, |_, a| datediff(a, Width::Int)),
     Builtin::new("DATEDIFF_BIG", (3, 3), super::bigint, |_, a| datediff(a, Width::BigInt)),
-    Builtin::new("DATEPART", (2, 2), int, datepart),
-    Builtin::new("DATENAME", (2, 2), nvarchar_4000, datename),
+    Builtin::new("DATEPART", (2, 2), datepart_type, datepart),
+    Builtin::new("DATENAME", (2, 2), datename_type, datename),
     Builtin::new("YEAR", (1, 1), int, |_, a| one_part(Part::Year, a)),
     Builtin::new("MONTH", (1, 1), int, |_, a| one_part(Part::Month, a)),
     Builtin::new("DAY", (1, 1), int, |_, a| one_part(Part::Day, a)),
@@ -66,8 +66,35 @@ fn moment(value: &Datum) -> Result<Option<Moment>> {
 }
 
 fn dateadd_type(args: &[Bound]) -> Result<SqlType> {
-    part_of_constant(&args[0], "dateadd")?;
+    let part = part_of_constant(&args[0], "dateadd")?;
+    check_part(part, &args[0], "dateadd", args[2].ty)?;
     Ok(if args[2].ty.is_temporal() { args[2].ty } else { SqlType::DateTime })
+}
+
+fn datepart_type(args: &[Bound]) -> Result<SqlType> {
+    check_part(part_of_constant(&args[0], "datepart")?, &args[0], "datepart", args[1].ty)?;
+    Ok(SqlType::Int)
+}
+
+fn datename_type(args: &[Bound]) -> Result<SqlType> {
+    check_part(part_of_constant(&args[0], "datename")?, &args[0], "datename", args[1].ty)?;
+    nvarchar_4000(args)
+}
+
+/// A date has no hour, a time no day.
+fn check_part(part: Part, word: &Bound, function: &str, ty: SqlType) -> Result<()> {
+    let clock = matches!(
+        part,
+        Part::Hour | Part::Minute | Part::Second | Part::Millisecond | Part::Microsecond | Part::Nanosecond
+    );
+    if matches!(ty, SqlType::Date) && clock || matches!(ty, SqlType::Time(_)) && !clock {
+        let word = match &word.kind {
+            crate::engine::plan::Kind::Const(value) => value.as_str().unwrap_or_default().to_owned(),
+            _ => String::new(),
+        };
+        return Err(message::part_not_supported(word, function, ty.name()));
+    }
+    Ok(())
 }
 
 fn part_of_constant(bound: &Bound, function: &str) -> Result<Part> {

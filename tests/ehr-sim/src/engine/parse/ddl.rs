@@ -32,13 +32,36 @@ impl Parser<'_> {
             return Ok(Stmt::CreateSchema { name, owner });
         }
         if self.accept("DATABASE") {
-            return Ok(Stmt::CreateDatabase(self.identifier()?));
+            return self.create_database();
         }
         if ["UNIQUE", "CLUSTERED", "NONCLUSTERED", "INDEX"].iter().any(|w| self.is_word(w)) {
             return self.create_index();
         }
         self.refuse_unsupported()?;
         self.create_principal()
+    }
+
+    fn create_database(&mut self) -> Result<Stmt> {
+        let name = self.identifier()?;
+        let mut options = Vec::new();
+        if self.accept("CONTAINMENT") {
+            self.expect_symbol("=")?;
+            options.push(DatabaseChange::Contained(self.one_of(&["NONE", "PARTIAL"])? == "PARTIAL"));
+        }
+        if self.accept("COLLATE") {
+            self.known_collation()?;
+        }
+        if self.accept("WITH") {
+            options.extend(self.comma_list(Self::external_access_option)?);
+        }
+        Ok(Stmt::CreateDatabase { name, options })
+    }
+
+    fn external_access_option(&mut self) -> Result<DatabaseChange> {
+        Ok(match self.one_of(&["TRUSTWORTHY", "DB_CHAINING"])? {
+            "TRUSTWORTHY" => DatabaseChange::Trustworthy(self.on_off()?),
+            _ => DatabaseChange::Chaining(self.on_off()?),
+        })
     }
 
     /// Kinds of objects that SQL Server knows and this engine does not keep.
@@ -80,8 +103,8 @@ impl Parser<'_> {
         }
         self.expect("AS")?;
         let query = Box::new(self.query()?);
-        if !query.order.is_empty() && query.offset.is_none() && !has_top(&query) {
-            return Err(order_in_view().at(self.line()));
+        if let Some(refused) = refuse_order(&query) {
+            return Err(refused.at(self.line()));
         }
         Ok(Stmt::CreateView { name, columns, query, text: self.text_since(from), or_alter, alter })
     }
@@ -130,7 +153,17 @@ impl Parser<'_> {
             if let Some(constraint) = self.table_constraint()? {
                 return Ok(AlterTable::AddConstraint(constraint));
             }
-            return Ok(AlterTable::AddColumns(self.comma_list(Self::column_def)?));
+            return Ok(AlterTable::AddColumns(self.comma_list(|p| {
+                let column = p.column_def()?;
+                // A nullable column's new default reaches the rows that are there only so.
+                if p.is_word("WITH") && p.is_word_at(1, "VALUES") {
+                    if column.default.is_none() || column.nullable != Some(false) {
+                        return Err(message::not_supported("WITH VALUES").at(p.line()));
+                    }
+                    p.accept_words(&["WITH", "VALUES"]);
+                }
+                Ok(column)
+            })?));
         }
         self.expect("DROP")?;
         if self.accept("COLUMN") {
@@ -148,6 +181,9 @@ impl Parser<'_> {
             self.expect_symbol("=")?;
             let change = DatabaseChange::Rename(self.identifier()?);
             return Ok(Stmt::AlterDatabase { name, change, termination: Termination::Wait });
+        }
+        if self.is_word("COLLATE") {
+            return Err(message::not_supported("COLLATE").at(self.line()));
         }
         self.expect("SET")?;
         let change = self.database_option()?;
@@ -178,6 +214,13 @@ impl Parser<'_> {
         }
         if self.accept("ALLOW_SNAPSHOT_ISOLATION") {
             return Ok(DatabaseChange::AllowSnapshot(self.on_off()?));
+        }
+        if self.is_word("TRUSTWORTHY") || self.is_word("DB_CHAINING") {
+            return self.external_access_option();
+        }
+        if self.accept("CONTAINMENT") {
+            self.expect_symbol("=")?;
+            return Ok(DatabaseChange::Contained(self.one_of(&["NONE", "PARTIAL"])? == "PARTIAL"));
         }
         if self.accept("RECOVERY") {
             return Ok(DatabaseChange::Recovery(self.one_of(&["FULL", "SIMPLE", "BULK_LOGGED"])?.to_owned()));
@@ -312,12 +355,15 @@ fn has_top(query: &crate::engine::ast::Query) -> bool {
     matches!(&query.body, crate::engine::ast::Body::Select(select) if select.top.is_some())
 }
 
-/// 1033, also for derived tables and CTEs.
-pub fn order_in_view() -> message::SqlError {
-    message::SqlError::new(
+/// 1033: ORDER BY in a view, a derived table, a subquery or a CTE.
+pub(super) fn refuse_order(query: &crate::engine::ast::Query) -> Option<message::SqlError> {
+    if query.order.is_empty() || query.offset.is_some() || has_top(query) {
+        return None;
+    }
+    Some(message::SqlError::new(
         1033,
         15,
         1,
         "The ORDER BY clause is invalid in views, inline functions, derived tables, subqueries, and common table expressions, unless TOP, OFFSET or FOR XML is also specified.",
-    )
+    ))
 }

@@ -80,7 +80,7 @@ impl Parser<'_> {
 
     fn predicate(&mut self) -> Result<Expr> {
         if self.accept("EXISTS") {
-            let query = self.parenthesized(Self::query)?;
+            let query = self.parenthesized(Self::table_query)?;
             return Ok(Expr::Exists(Box::new(query)));
         }
         let left = self.additive()?;
@@ -238,7 +238,7 @@ impl Parser<'_> {
     fn parentheses(&mut self) -> Result<Expr> {
         self.expect_symbol("(")?;
         if self.is_word("SELECT") || self.is_word("WITH") {
-            let query = self.deeper(Self::query)?;
+            let query = self.deeper(Self::table_query)?;
             self.expect_symbol(")")?;
             return Ok(Expr::Subquery(Box::new(query)));
         }

@@ -37,7 +37,17 @@ impl Parser<'_> {
         {
             return Err(message::not_supported("FOR").at(self.line()));
         }
+        let ties = matches!(&body, Body::Select(select) if select.top.as_ref().is_some_and(|top| top.ties));
+        if ties && order.is_empty() {
+            return Err(message::ties_without_order().at(self.line()));
+        }
         Ok(Query { ctes, body, order, offset, fetch })
+    }
+
+    /// A query that stands for a table or a value: in no order of its own.
+    pub(super) fn table_query(&mut self) -> Result<Query> {
+        let query = self.query()?;
+        super::ddl::refuse_order(&query).map_or(Ok(query), |e| Err(e.at(self.line())))
     }
 
     pub(super) fn ctes(&mut self) -> Result<Vec<Cte>> {
@@ -45,7 +55,7 @@ impl Parser<'_> {
             let name = p.identifier()?;
             let columns = if p.is_symbol("(") { p.names_in_parentheses()? } else { Vec::new() };
             p.expect("AS")?;
-            let query = p.parenthesized(Self::query)?;
+            let query = p.parenthesized(Self::table_query)?;
             Ok(Cte { name, columns, query })
         })
     }
@@ -309,7 +319,7 @@ impl Parser<'_> {
             || self.is_word("WITH")
             || self.is_symbol("(") && self.is_word_at(1, "SELECT")
         {
-            let query = Box::new(self.query()?);
+            let query = Box::new(self.table_query()?);
             self.expect_symbol(")")?;
             let (alias, columns) = self.alias_with_columns()?;
             let alias = alias.ok_or_else(|| self.unexpected())?;
@@ -428,5 +438,5 @@ fn hint(word: &str) -> Option<Hint> {
 
 /// Words that are not reserved but begin a statement, so they are no alias without AS.
 fn starts_statement(word: &str) -> bool {
-    ["THROW", "OFFSET", "GO"].iter().any(|w| word.eq_ignore_ascii_case(w))
+    ["OFFSET", "GO"].iter().any(|w| word.eq_ignore_ascii_case(w))
 }

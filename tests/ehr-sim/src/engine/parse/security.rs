@@ -222,8 +222,11 @@ impl Parser<'_> {
 
     /// One or more words (`VIEW SERVER STATE`), with an optional column list.
     fn permission_name(&mut self) -> Result<(String, Vec<String>)> {
-        let line = self.line();
+        let (line, from) = (self.line(), self.at);
         let mut name = self.plain_word()?;
+        if name == "EXEC" {
+            "EXECUTE".clone_into(&mut name);
+        }
         while let Tok::Word(word) = self.tok() {
             if ["ON", "TO", "FROM"].iter().any(|stop| word.eq_ignore_ascii_case(stop)) {
                 break;
@@ -233,7 +236,7 @@ impl Parser<'_> {
             self.advance();
         }
         if !crate::engine::permission::is_known(&name) {
-            return Err(message::syntax_near(name).at(line));
+            return Err(message::syntax_near(self.text_since(from)).at(line));
         }
         let columns = if self.is_symbol("(") { self.names_in_parentheses()? } else { Vec::new() };
         Ok((name, columns))

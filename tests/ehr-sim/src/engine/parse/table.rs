@@ -65,16 +65,22 @@ impl Parser<'_> {
         } else if self.accept("IDENTITY") {
             column.identity = Some(self.identity_arguments()?);
         } else if self.accept("COLLATE") {
-            let line = self.line();
-            let collation = self.identifier()?;
-            if !["DATABASE_DEFAULT", COLLATION].iter().any(|held| held.eq_ignore_ascii_case(&collation)) {
-                return Err(message::not_supported(format!("COLLATE {collation}")).at(line));
-            }
+            self.known_collation()?;
         } else if self.accept("ROWGUIDCOL") || self.accept("SPARSE") {
         } else {
             return self.column_constraint(column);
         }
         Ok(true)
+    }
+
+    /// The collation behind COLLATE: the one that everything here has.
+    pub(super) fn known_collation(&mut self) -> Result<()> {
+        let line = self.line();
+        let collation = self.identifier()?;
+        if ["DATABASE_DEFAULT", COLLATION].iter().any(|held| held.eq_ignore_ascii_case(&collation)) {
+            return Ok(());
+        }
+        Err(message::not_supported(format!("COLLATE {collation}")).at(line))
     }
 
     fn identity_arguments(&mut self) -> Result<(i64, i64)> {

@@ -78,6 +78,9 @@ fn resolve(name: &str, args: &[Option<i64>]) -> Result<Option<SqlType>> {
     let one = |default: i64, low: i64, high: i64| match args {
         [] => Ok(default),
         [Some(n)] if (low..=high).contains(n) => Ok(*n),
+        [Some(n)] if *n < low => Err(message::length_invalid(n)),
+        [Some(n)] if high >= 4000 => Err(message::size_exceeds(n, name, high)),
+        [Some(n)] => Err(message::scale_invalid(n)),
         _ => Err(bad()),
     };
     let length = |high: i64| match args {
@@ -103,7 +106,16 @@ fn resolve(name: &str, args: &[Option<i64>]) -> Result<Option<SqlType>> {
                 SqlType::Float
             }
         }
-        "decimal" | "dec" | "numeric" => decimal(args).ok_or_else(bad)?,
+        "decimal" | "dec" | "numeric" => match args {
+            [Some(p), ..] if *p < 1 => return Err(message::length_invalid(p)),
+            [Some(p), ..] if *p > 38 => return Err(message::precision_exceeds(p)),
+            [Some(p), Some(s)] if s > p => return Err(message::scale_exceeds()),
+            _ => decimal(args).ok_or_else(bad)?,
+        },
+        "text" | "ntext" | "image" | "hierarchyid" | "geometry" | "geography" | "cursor" | "json"
+        | "vector" => {
+            return Err(message::not_supported(&lower));
+        }
         _ if !args.is_empty() => return Err(bad()),
         plain => return Ok(resolve_plain(plain)),
     };

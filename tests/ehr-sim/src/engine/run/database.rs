@@ -13,15 +13,29 @@ use crate::engine::storage::database::Database;
 use crate::engine::storage::guard;
 
 impl Runner<'_> {
-    pub(super) fn create_database(&mut self, name: &str) -> Result<()> {
+    pub(super) fn create_database(&mut self, name: &str, options: &[DatabaseChange]) -> Result<()> {
         self.outside_transaction("CREATE DATABASE")?;
         if !self.session.has_server_permission("CREATE ANY DATABASE") {
             return Err(message::denied_statement("CREATE DATABASE", "master"));
         }
+        options.iter().try_for_each(|option| self.check_external_access(option))?;
         let server = self.session.server();
         let login = self.session.context().login;
         let sid = server.logins.get(&login).map(|l| l.sid.clone()).unwrap_or_default();
-        self.session.instance.create_database(name, sid).map(drop)
+        let database = self.session.instance.create_database(name, sid)?;
+        options.iter().for_each(|option| set_option(&database, option));
+        Ok(())
+    }
+
+    /// Options that reach beyond the database are for sysadmin; contained databases are off on this instance.
+    fn check_external_access(&self, option: &DatabaseChange) -> Result<()> {
+        match option {
+            DatabaseChange::Contained(true) => Err(message::containment_off()),
+            DatabaseChange::Trustworthy(_) | DatabaseChange::Chaining(_) if !self.session.is_sysadmin() => {
+                Err(message::denied_action())
+            }
+            _ => Ok(()),
+        }
     }
 
     /// 226: not inside a transaction of several statements.
@@ -82,6 +96,12 @@ impl Runner<'_> {
                 return self.track_database(&database, *on, (*retention_minutes, *auto_cleanup));
             }
             DatabaseChange::Rename(_) => return Err(message::not_supported("MODIFY NAME")),
+            DatabaseChange::Trustworthy(_) | DatabaseChange::Chaining(_) if database.id <= 4 => {
+                return Err(message::option_not_for(&database.name, "TRUSTWORTHY or DB_CHAINING"));
+            }
+            DatabaseChange::Trustworthy(_) | DatabaseChange::Chaining(_) | DatabaseChange::Contained(_) => {
+                self.check_external_access(change)?;
+            }
             DatabaseChange::AllowSnapshot(_)
             | DatabaseChange::Online(true)
             | DatabaseChange::Recovery(_)
@@ -160,11 +180,13 @@ fn set_option(database: &Database, change: &DatabaseChange) {
         DatabaseChange::Online(on) => options.online = *on,
         DatabaseChange::SingleUser(None) => options.user_access = 0,
         DatabaseChange::SingleUser(Some(single)) => options.user_access = if *single { 1 } else { 2 },
+        DatabaseChange::Trustworthy(on) => options.trustworthy = *on,
+        DatabaseChange::Chaining(on) => options.chaining = *on,
         DatabaseChange::Recovery(model) => options.recovery.clone_from(model),
         DatabaseChange::CompatibilityLevel(level) => {
             options.compatibility_level = u8::try_from(*level).unwrap_or(options.compatibility_level);
         }
-        DatabaseChange::ChangeTracking { .. } | DatabaseChange::Rename(_) => {}
+        DatabaseChange::ChangeTracking { .. } | DatabaseChange::Rename(_) | DatabaseChange::Contained(_) => {}
     }
 }
 

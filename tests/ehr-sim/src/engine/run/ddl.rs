@@ -47,7 +47,7 @@ impl Runner<'_> {
             }
             Stmt::CreateSchema { name, owner } => self.create_schema(name, owner.as_deref()),
             Stmt::DropSchema { name, if_exists } => self.drop_schema(name, *if_exists),
-            Stmt::CreateDatabase(name) => self.create_database(name),
+            Stmt::CreateDatabase { name, options } => self.create_database(name, options),
             Stmt::DropDatabase { names, if_exists } => {
                 names.iter().try_for_each(|name| self.drop_database(name, *if_exists))
             }
@@ -66,6 +66,9 @@ impl Runner<'_> {
         change: impl FnOnce(&mut Metadata) -> Result<T>,
     ) -> Result<T> {
         self.check_writable()?;
+        if database.options().read_only {
+            return Err(message::read_only(&database.name));
+        }
         check_log(database)?;
         exec.lock(Resource::Metadata(database.id), Mode::Exclusive)?;
         let mut metadata = (*exec.metadata(database)).clone();
@@ -132,16 +135,22 @@ impl Runner<'_> {
         columns: &[ColumnDef],
         constraints: &[TableConstraint],
     ) -> Result<()> {
+        // The table is there since the batch was compiled; what a loop put into it stays.
         if self.session.local_table(name).is_some() {
-            return Err(message::object_exists(name));
+            return Ok(());
         }
         let info = self.in_statement(|runner, exec| {
             let database = runner.session.instance.database_by_id(crate::engine::session::TEMPDB);
             let database = database.ok_or_else(|| message::no_database("tempdb"))?;
             runner.table_info(exec, (&database, 1, name), columns, constraints)
         })?;
-        self.session.locals.borrow_mut().insert(text::fold_name(name), new_table(info));
+        self.keep_local(name, info);
         Ok(())
+    }
+
+    /// Makes a temporary table or a table variable known to the session.
+    pub(super) fn keep_local(&self, name: &str, info: crate::engine::storage::schema::TableInfo) {
+        self.session.locals.borrow_mut().insert(text::fold_name(name), new_table(info));
     }
 
     pub(super) fn select_into(

@@ -73,10 +73,11 @@ impl Runner<'_> {
             TableRef::View(_, view) => return Err(message::view_not_updatable(&view.name)),
             TableRef::System(_) => return Err(message::not_updatable_table("")),
         };
+        if self.session.compiling.get() {
+            return Ok(Target { database, table });
+        }
         if database.options().read_only {
-            let text =
-                format!("Failed to update database \"{}\" because the database is read-only.", database.name);
-            return Err(message::SqlError::new(3906, 16, 1, text));
+            return Err(message::read_only(&database.name));
         }
         self.check_writable()?;
         binder.exec.lock(Resource::Table(table.info.object_id), mode)?;

@@ -36,9 +36,11 @@ impl Runner<'_> {
             let permission = Self::permission_of(name, place.on.class)?;
             let list = if own_columns.is_empty() { &stmt.columns } else { own_columns };
             if !list.is_empty() && !matches!(permission, "SELECT" | "UPDATE" | "REFERENCES") {
-                let text =
-                    format!("Privilege {permission} may not be specified in the same statement as columns.");
-                return Err(message::SqlError::new(1020, 15, 1, text));
+                return Err(message::no_columns_in_permission());
+            }
+            // Objects are tables and views here.
+            if permission == "EXECUTE" && place.on.class == SecurableClass::Object {
+                return Err(message::not_compatible(permission));
             }
             for column in columns_of(&place, list)? {
                 wanted.push((permission, column));
@@ -277,6 +279,9 @@ impl Runner<'_> {
             let owner = owner.ok_or_else(|| message::principal_missing("find", "principal", to))?;
             let schema = metadata.schemas.get_mut(&text::fold_name(name));
             let schema = schema.ok_or_else(|| message::principal_missing("find", "schema", name))?;
+            if schema.id <= 4 {
+                return Err(message::cannot_alter_principal("schema", name));
+            }
             schema.owner = owner;
             let id = schema.id;
             // A new owner starts with a clean slate of grants on it.

@@ -16,30 +16,36 @@ use crate::types::{Datum, Row, SqlType};
 impl Runner<'_> {
     pub(super) fn insert(&mut self, insert: &Insert) -> Result<()> {
         self.begin_implicit(false)?;
-        let count = self.in_statement(|runner, exec| {
-            let mut binder = Binder::new(exec);
-            let target = runner.target(&mut binder, &insert.target, Mode::IntentExclusive)?;
-            binder.need(&target.database, target.table.info.object_id, "INSERT");
-            let columns = runner.insert_columns(&target, insert)?;
-            let output = runner.bind_output(&mut binder, &target, insert.output.as_ref())?;
-            let top = binder.top(insert.top.as_ref())?;
-            let mut source = runner.source_rows(&mut binder, exec, insert, (&target, &columns))?;
-            if let Some(top) = top {
-                source.truncate(exec.top_rows(&top, source.len())?);
-            }
-            let mut outputs = Vec::new();
-            let mut count = 0;
-            for values in source {
-                let row = runner.complete_row(exec, &target, &columns, &values)?;
-                runner.insert_checked(exec, &target, &row)?;
-                outputs.extend(runner.output_row(exec, output.as_ref(), None, Some(&row))?);
-                count += 1;
-            }
-            runner.finish_output(exec, output.as_ref(), &outputs)?;
-            Ok(count)
-        })?;
+        let count = self.in_statement(|runner, exec| runner.insert_rows(exec, insert))?;
         self.ended(count, Command::Insert);
         Ok(())
+    }
+
+    /// Binds the statement and, unless it is only compiled, writes its rows.
+    pub(super) fn insert_rows(&mut self, exec: &Exec<'_>, insert: &Insert) -> Result<u64> {
+        let mut binder = Binder::new(exec);
+        let target = self.target(&mut binder, &insert.target, Mode::IntentExclusive)?;
+        binder.need(&target.database, target.table.info.object_id, "INSERT");
+        let columns = self.insert_columns(&target, insert)?;
+        let output = self.bind_output(&mut binder, &target, insert.output.as_ref())?;
+        let top = binder.top(insert.top.as_ref())?;
+        let mut source = self.source_rows(&mut binder, exec, insert, (&target, &columns))?;
+        if self.session.compiling.get() {
+            return Ok(0);
+        }
+        if let Some(top) = top {
+            source.truncate(exec.top_rows(&top, source.len())?);
+        }
+        let mut outputs = Vec::new();
+        let mut count = 0;
+        for values in source {
+            let row = self.complete_row(exec, &target, &columns, &values)?;
+            self.insert_checked(exec, &target, &row)?;
+            outputs.extend(self.output_row(exec, output.as_ref(), None, Some(&row))?);
+            count += 1;
+        }
+        self.finish_output(exec, output.as_ref(), &outputs)?;
+        Ok(count)
     }
 
     /// Writes a complete row that holds its constraints.
@@ -56,6 +62,10 @@ impl Runner<'_> {
         let info = &target.table.info;
         let explicit = self.session.settings.borrow().identity_insert == Some(info.object_id);
         let columns = positions(&target.table, &insert.columns)?;
+        if self.session.compiling.get() {
+            // IDENTITY_INSERT is known when the statement runs.
+            return Ok(columns);
+        }
         for at in &columns {
             let column = &info.columns[*at];
             if column.ty == SqlType::RowVersion && insert.columns.len() == columns.len() {
@@ -93,6 +103,9 @@ impl Runner<'_> {
         match &insert.source {
             InsertSource::Defaults => {
                 binder.check_permissions()?;
+                if self.session.compiling.get() {
+                    return Ok(Vec::new());
+                }
                 let defaults = columns.iter().map(|at| self.default_of(exec, target, *at));
                 Ok(vec![defaults.collect::<Result<Vec<_>>>()?])
             }
@@ -115,6 +128,9 @@ impl Runner<'_> {
                     }
                 }
                 binder.check_permissions()?;
+                if self.session.compiling.get() {
+                    return Ok(Vec::new());
+                }
                 let mut list = Vec::new();
                 for row in bound.chunks(columns.len().max(1)) {
                     let values = row.iter().zip(columns).map(|(value, at)| match value {
@@ -137,6 +153,9 @@ impl Runner<'_> {
                 }
                 for (column, at) in plan.columns.iter().zip(columns) {
                     convert::check_implicit(column.ty, target.table.info.columns[*at].ty)?;
+                }
+                if self.session.compiling.get() {
+                    return Ok(Vec::new());
                 }
                 Ok(Self::collect(&plan, exec)?.into_iter().map(|row| row.to_vec()).collect())
             }

@@ -56,71 +56,83 @@ enum Assign {
 impl Runner<'_> {
     pub(super) fn update(&mut self, update: &Update) -> Result<()> {
         self.begin_implicit(false)?;
-        let count = self.in_statement(|runner, exec| {
-            let mut binder = Binder::new(exec);
-            let clauses = Clauses {
-                name: &update.target,
-                hints: &update.hints,
-                ctes: &update.ctes,
-                top: update.top.as_ref(),
-                from: &update.from,
-                filter: update.filter.as_ref(),
-            };
-            let from = runner.default_from(&clauses);
-            let found = runner.find(&mut binder, &clauses, &from)?;
-            let sets = runner.bind_sets(&mut binder, &found.target, &update.sets)?;
-            let output = runner.bind_output(&mut binder, &found.target, update.output.as_ref())?;
-            binder.check_permissions()?;
-            let mut outputs = Vec::new();
-            let count = runner.each_found(exec, &found, &mut |runner, key, joined, old| {
-                let new = runner.changed_row(exec, &found.target, &sets, joined, old)?;
-                runner.check_row(exec, &found.target, &new, "UPDATE")?;
-                let held = runner.check_parents(exec, &found.target, &new, Some(old), "UPDATE")?;
-                runner.check_children(exec, &found.target, old, Some(&new), 0)?;
-                let put = runner.put_changed(exec, &found.target, key, old, &new);
-                held.iter().for_each(|r| exec.unlock(r));
-                put?;
-                outputs.extend(runner.output_row(exec, output.as_ref(), Some(old), Some(&new))?);
-                Ok(())
-            })?;
-            runner.finish_output(exec, output.as_ref(), &outputs)?;
-            Ok(count)
-        })?;
+        let count = self.in_statement(|runner, exec| runner.update_rows(exec, update))?;
         self.ended(count, Command::Update);
         Ok(())
     }
 
+    /// Binds the statement and, unless it is only compiled, writes its rows.
+    pub(super) fn update_rows(&mut self, exec: &Exec<'_>, update: &Update) -> Result<u64> {
+        let mut binder = Binder::new(exec);
+        let clauses = Clauses {
+            name: &update.target,
+            hints: &update.hints,
+            ctes: &update.ctes,
+            top: update.top.as_ref(),
+            from: &update.from,
+            filter: update.filter.as_ref(),
+        };
+        let from = self.default_from(&clauses);
+        let found = self.find(&mut binder, &clauses, &from)?;
+        let sets = self.bind_sets(&mut binder, &found.target, &update.sets)?;
+        let output = self.bind_output(&mut binder, &found.target, update.output.as_ref())?;
+        binder.check_permissions()?;
+        if self.session.compiling.get() {
+            return Ok(0);
+        }
+        let mut outputs = Vec::new();
+        let count = self.each_found(exec, &found, &mut |runner, key, joined, old| {
+            let new = runner.changed_row(exec, &found.target, &sets, joined, old)?;
+            runner.check_row(exec, &found.target, &new, "UPDATE")?;
+            let held = runner.check_parents(exec, &found.target, &new, Some(old), "UPDATE")?;
+            runner.check_children(exec, &found.target, old, Some(&new), 0)?;
+            let put = runner.put_changed(exec, &found.target, key, old, &new);
+            held.iter().for_each(|r| exec.unlock(r));
+            put?;
+            outputs.extend(runner.output_row(exec, output.as_ref(), Some(old), Some(&new))?);
+            Ok(())
+        })?;
+        self.finish_output(exec, output.as_ref(), &outputs)?;
+        Ok(count)
+    }
+
     pub(super) fn delete(&mut self, delete: &Delete) -> Result<()> {
         self.begin_implicit(false)?;
-        let count = self.in_statement(|runner, exec| {
-            let mut binder = Binder::new(exec);
-            let clauses = Clauses {
-                name: &delete.target,
-                hints: &delete.hints,
-                ctes: &delete.ctes,
-                top: delete.top.as_ref(),
-                from: &delete.from,
-                filter: delete.filter.as_ref(),
-            };
-            let from = runner.default_from(&clauses);
-            let found = runner.find(&mut binder, &clauses, &from)?;
-            binder.need(&found.target.database, found.target.table.info.object_id, "DELETE");
-            let output: Option<BoundOutput> =
-                runner.bind_output(&mut binder, &found.target, delete.output.as_ref())?;
-            binder.check_permissions()?;
-            let mut outputs = Vec::new();
-            let count = runner.each_found(exec, &found, &mut |runner, key, _, old| {
-                check_log(&found.target.database)?;
-                runner.check_children(exec, &found.target, old, None, 0)?;
-                runner.put(&found.target, &mut found.target.table.write(), key, None);
-                outputs.extend(runner.output_row(exec, output.as_ref(), Some(old), None)?);
-                Ok(())
-            })?;
-            runner.finish_output(exec, output.as_ref(), &outputs)?;
-            Ok(count)
-        })?;
+        let count = self.in_statement(|runner, exec| runner.delete_rows(exec, delete))?;
         self.ended(count, Command::Delete);
         Ok(())
+    }
+
+    /// Binds the statement and, unless it is only compiled, removes its rows.
+    pub(super) fn delete_rows(&mut self, exec: &Exec<'_>, delete: &Delete) -> Result<u64> {
+        let mut binder = Binder::new(exec);
+        let clauses = Clauses {
+            name: &delete.target,
+            hints: &delete.hints,
+            ctes: &delete.ctes,
+            top: delete.top.as_ref(),
+            from: &delete.from,
+            filter: delete.filter.as_ref(),
+        };
+        let from = self.default_from(&clauses);
+        let found = self.find(&mut binder, &clauses, &from)?;
+        binder.need(&found.target.database, found.target.table.info.object_id, "DELETE");
+        let output: Option<BoundOutput> =
+            self.bind_output(&mut binder, &found.target, delete.output.as_ref())?;
+        binder.check_permissions()?;
+        if self.session.compiling.get() {
+            return Ok(0);
+        }
+        let mut outputs = Vec::new();
+        let count = self.each_found(exec, &found, &mut |runner, key, _, old| {
+            check_log(&found.target.database)?;
+            runner.check_children(exec, &found.target, old, None, 0)?;
+            runner.put(&found.target, &mut found.target.table.write(), key, None);
+            outputs.extend(runner.output_row(exec, output.as_ref(), Some(old), None)?);
+            Ok(())
+        })?;
+        self.finish_output(exec, output.as_ref(), &outputs)?;
+        Ok(count)
     }
 
     pub(super) fn truncate(&mut self, name: &Name) -> Result<()> {
@@ -199,6 +211,7 @@ impl Runner<'_> {
         }
         crate::engine::bind::place_join_conditions(&mut source);
         let top = match binder.top(clauses.top)? {
+            Some(_) if self.session.compiling.get() => None,
             Some(top) if !top.percent => {
                 let n = binder.exec.constant(&top.count)?.as_i64().ok_or_else(message::bad_top)?;
                 Some(u64::try_from(n).map_err(|_| message::negative_top())?)

@@ -72,7 +72,7 @@ impl Runner<'_> {
         }
         self.check_default_database(options)?;
         let check_policy = options.check_policy.unwrap_or(true);
-        check_policy_options(options, check_policy)?;
+        check_policy_options(options, check_policy, options.check_expiration.unwrap_or(false))?;
         let password = self.new_password(options, name, check_policy)?;
         let now = self.session.instance.now_datetime();
         self.change_server(exec, |server| {
@@ -187,6 +187,12 @@ impl Runner<'_> {
         }
         self.check_default_database(options)?;
         let check_policy = options.check_policy.unwrap_or(login.check_policy);
+        let check_expiration = expiration_after(options, login);
+        let turned_off = options.check_policy == Some(false) || options.check_expiration == Some(false);
+        if login.must_change && turned_off {
+            return Err(message::policy_off_must_change());
+        }
+        check_policy_options(options, check_policy, check_expiration)?;
         let password = match options.password {
             Some(_) => Some(self.new_password(options, name, check_policy)?),
             None => None,
@@ -207,7 +213,7 @@ impl Runner<'_> {
                 login.expired = false;
             }
             login.check_policy = check_policy;
-            login.check_expiration = options.check_expiration.unwrap_or(login.check_expiration);
+            login.check_expiration = check_expiration;
             login.disabled = enable.map_or(login.disabled, |on| !on);
             login.locked &= !options.unlock;
             login
@@ -362,8 +368,11 @@ impl Runner<'_> {
         else {
             return if if_exists { Ok(()) } else { Err(missing()) };
         };
+        if found.id == principal::GUEST {
+            return Err(message::guest_dropped());
+        }
         if found.fixed {
-            return Err(message::special_principal(name));
+            return Err(message::cannot_drop_principal(word, name));
         }
         let id = found.id;
         self.change_metadata(exec, &database, |metadata| {
@@ -533,14 +542,37 @@ impl Runner<'_> {
 }
 
 /// CHECK_EXPIRATION needs CHECK_POLICY, MUST_CHANGE needs both.
-fn check_policy_options(options: &LoginOptions, check_policy: bool) -> Result<()> {
+/// Which options of a login go together; `expiration` is what CHECK_EXPIRATION will be.
+fn check_policy_options(options: &LoginOptions, check_policy: bool, expiration: bool) -> Result<()> {
     if options.check_expiration == Some(true) && !check_policy {
         let text = "The CHECK_EXPIRATION option cannot be used when CHECK_POLICY is OFF.";
         return Err(message::SqlError::new(15122, 16, 1, text));
     }
-    if options.must_change && options.check_expiration != Some(true) {
-        let text = "The MUST_CHANGE option cannot be used when CHECK_EXPIRATION is OFF.";
-        return Err(message::SqlError::new(15128, 16, 1, text));
+    if options.must_change && !(check_policy && expiration) {
+        let explicit = options.check_policy == Some(false) || options.check_expiration == Some(false);
+        return Err(if explicit {
+            message::policy_off_must_change()
+        } else {
+            message::must_change_no_expiration()
+        });
     }
-    Ok(())
+    match &options.default_language {
+        Some(name) if !LANGUAGES.iter().any(|known| known.eq_ignore_ascii_case(name)) => {
+            Err(message::no_language(name))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Names and aliases of `sys.syslanguages` that a login may have here.
+const LANGUAGES: [&str; 4] = ["us_english", "English", "British", "British English"];
+
+/// CHECK_POLICY takes CHECK_EXPIRATION along unless that is said by itself.
+fn expiration_after(options: &LoginOptions, login: &Login) -> bool {
+    let follows = match options.check_policy {
+        Some(false) => false,
+        Some(true) if !login.check_policy => true,
+        Some(true) | None => login.check_expiration,
+    };
+    options.check_expiration.unwrap_or(follows)
 }

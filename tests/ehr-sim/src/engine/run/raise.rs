@@ -28,9 +28,9 @@ impl Runner<'_> {
     pub(super) fn raise_error(
         &mut self,
         text: &Expr,
-        severity: &Expr,
-        state: &Expr,
+        (severity, state): (&Expr, &Expr),
         args: &[Expr],
+        log: bool,
     ) -> Result<()> {
         let severity = self.scalar(severity, SqlType::Int)?.as_i64().unwrap_or(0).clamp(0, 25) as u8;
         let state = self.scalar(state, SqlType::Int)?.as_i64().unwrap_or(0).clamp(0, 255) as u8;
@@ -47,12 +47,20 @@ impl Runner<'_> {
         }
         let text = format_message(template.as_str().unwrap_or("(null)"), &values);
         if severity <= 10 {
-            let message =
-                SqlMessage { number: 50000, state, class: severity, text, line: 1, procedure: String::new() };
+            // Severity 10 is told as 0, and none of these is an error.
+            self.session.set_last_error(0);
+            let message = SqlMessage {
+                number: 50000,
+                state,
+                class: severity % 10,
+                text,
+                line: 1,
+                procedure: String::new(),
+            };
             self.info(&message);
             return Ok(());
         }
-        if severity > 18 && !self.session.is_sysadmin() {
+        if severity > 18 && !(log && self.session.is_sysadmin()) {
             return Err(SqlError::new(
                 2754,
                 16,

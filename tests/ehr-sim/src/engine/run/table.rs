@@ -42,8 +42,17 @@ impl Runner<'_> {
             modified: now,
             tracking: None,
         };
+        let in_primary = |name: &str| {
+            constraints.iter().any(|c| {
+                matches!(&c.kind, ConstraintKind::Key { primary: true, columns, .. }
+                    if columns.iter().any(|(column, _)| text::equal(column, name)))
+            })
+        };
         for column in columns {
             self.add_column(exec, &mut info, column)?;
+            if column.nullable == Some(true) && in_primary(&column.name) {
+                return Err(message::primary_nullable(name));
+            }
         }
         let of_columns =
             columns.iter().flat_map(|c| c.constraints.iter().map(|k| (k, Some(c.name.as_str()))));
@@ -80,6 +89,9 @@ impl Runner<'_> {
         }
         let primary =
             column.constraints.iter().any(|c| matches!(c.kind, ConstraintKind::Key { primary: true, .. }));
+        if primary && column.nullable == Some(true) {
+            return Err(message::primary_nullable(&info.name));
+        }
         let default_null = column.identity.is_none() && ty != SqlType::RowVersion && !primary;
         let default = column.default.as_ref().map(|(name, expr, text)| DefaultInfo {
             object_id: self.session.instance.next_object(),

@@ -176,7 +176,7 @@ impl Runner<'_> {
         };
         match result {
             Ok(()) => self.done(None, super::Command::Other),
-            Err(error) => self.fail(&error),
+            Err(error) => self.fail(&error, false),
         }
     }
 }

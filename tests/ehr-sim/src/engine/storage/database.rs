@@ -37,6 +37,8 @@ pub struct DatabaseOptions {
     pub user_access: u8,
     pub recovery: String,
     pub compatibility_level: u8,
+    pub trustworthy: bool,
+    pub chaining: bool,
 }
 
 impl Default for DatabaseOptions {
@@ -49,6 +51,8 @@ impl Default for DatabaseOptions {
             user_access: 0,
             recovery: "SIMPLE".into(),
             compatibility_level: 150,
+            trustworthy: false,
+            chaining: false,
         }
     }
 }

@@ -135,7 +135,7 @@ fn transactions_nest_save_and_undo() {
     assert_eq!(fails(&mut s, "ROLLBACK").0, 3903);
     ok(
         &mut s,
-        "BEGIN TRAN; CREATE TABLE gone (a int); INSERT INTO gone VALUES (1); CREATE SCHEMA x; ROLLBACK",
+        "BEGIN TRAN; CREATE TABLE gone (a int); INSERT INTO gone VALUES (1); EXEC ('CREATE SCHEMA x'); ROLLBACK",
     );
     assert_eq!(fails(&mut s, "SELECT * FROM gone").0, 208);
     assert_eq!(ok(&mut s, "SELECT SCHEMA_ID('x')"), ["NULL"]);
@@ -208,7 +208,7 @@ fn alters_tables_with_rows_in_them() {
     );
     ok(
         &mut s,
-        "DROP INDEX ua ON t; INSERT INTO t (id, a) VALUES (3, 'X'); CREATE VIEW v AS SELECT id, UPPER(a) AS a FROM t",
+        "DROP INDEX ua ON t; INSERT INTO t (id, a) VALUES (3, 'X'); EXEC ('CREATE VIEW v AS SELECT id, UPPER(a) AS a FROM t')",
     );
     assert_eq!(ok(&mut s, "SELECT a FROM v WHERE id = 2"), ["Y"]);
     ok(&mut s, "DROP VIEW v; DROP TABLE t; DROP TABLE IF EXISTS t");

@@ -30,6 +30,12 @@ pub fn result_type(op: BinaryOp, left: SqlType, right: SqlType) -> Result<SqlTyp
         let whole = |t: SqlType| t.is_integer() || t.is_binary();
         return if whole(left) && whole(right) { Ok(wide) } else { Err(refused()) };
     }
+    let newer = |t: SqlType| t.is_temporal() && !matches!(t, SqlType::DateTime | SqlType::SmallDateTime);
+    if matches!(op, BinaryOp::Add | BinaryOp::Sub)
+        && (newer(left) && right.is_number() || left.is_number() && newer(right))
+    {
+        return Err(message::operand_clash(left.name(), right.name()));
+    }
     for side in [left, right] {
         if !side.is_number() && !side.is_text() {
             return Err(if side.is_temporal() || side == SqlType::UniqueIdentifier {

@@ -187,9 +187,8 @@ fn fit_text(source: String, limit: usize, fit: Fit, value: &Datum) -> Result<Str
 fn number_does_not_fit(value: &Datum, source: &str, limit: usize) -> Result<String> {
     match value {
         Datum::Bit(_) | Datum::TinyInt(_) | Datum::SmallInt(_) | Datum::Int(_) => Ok("*".to_owned()),
-        Datum::BigInt(_) | Datum::Decimal(_) | Datum::Float(_) | Datum::Real(_) => {
-            Err(message::overflow_from("expression", "varchar").reaching(message::Reach::Statement))
-        }
+        Datum::Decimal(_) => Err(message::overflow_from("numeric", "varchar")),
+        Datum::BigInt(_) | Datum::Float(_) | Datum::Real(_) => Err(message::overflow("varchar")),
         Datum::Money(_) | Datum::SmallMoney(_) => Err(SqlError::new(
             234,
             16,

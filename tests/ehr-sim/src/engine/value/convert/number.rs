@@ -63,7 +63,6 @@ fn overflow_into(value: &Datum, to: SqlType) -> message::SqlError {
     match (value, to) {
         (Datum::Int(n), SqlType::TinyInt | SqlType::SmallInt) => message::overflow_value(to.name(), n),
         (Datum::SmallInt(n), SqlType::TinyInt) => message::overflow_value(to.name(), n),
-        (Datum::Decimal(_), _) => message::overflow_from("numeric", to.name()),
         (Datum::Float(f), _) => message::overflow_float(to.name(), format!("{f:.6}")),
         (Datum::Real(f), _) => message::overflow_float(to.name(), format!("{f:.6}")),
         _ => message::overflow(to.name()),
@@ -228,7 +227,7 @@ fn from_text(text: &str, value: &Datum, to: SqlType) -> Result<Datum> {
             let parsed = parse_decimal(trimmed)
                 .filter(|_| !trimmed.is_empty())
                 .ok_or_else(|| message::error_converting(from, "numeric"))?;
-            to_number(&Datum::Decimal(parsed), to)
+            to_number(&Datum::Decimal(parsed), to).map_err(|_| message::overflow_from(from, "numeric"))
         }
     }
 }
