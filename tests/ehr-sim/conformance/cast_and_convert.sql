@@ -80,3 +80,12 @@ GO
 SELECT CAST(1 AS decimal(5, 6)) AS x;
 --> error 192
 GO
+-- The style of a date says in which order its numbers are written.
+SELECT CONVERT(date, '05/01/2024', 103) AS british, CONVERT(date, '05/01/2024', 101) AS us,
+       CONVERT(date, '05.01.2024', 104) AS german, CONVERT(date, '2024/01/05', 111) AS japan;
+--> british | us | german | japan
+--> 2024-01-05 | 2024-05-01 | 2024-01-05 | 2024-01-05
+GO
+SELECT CONVERT(date, '2024-01-05', 103) AS x;
+--> error 9807: The input character string does not follow style 103
+GO

@@ -155,3 +155,12 @@ GO
 RAISERROR ('grave', 19, 1);
 --> error 2754
 GO
+SELECT 1 AS one
+WITH c AS (SELECT 1 AS x) SELECT x FROM c;
+--> error 319
+GO
+DECLARE @procedure nvarchar(60) = N'sp_executesql';
+EXECUTE @procedure N'SELECT 5 AS five';
+--> five
+--> 5
+GO

@@ -58,3 +58,18 @@ GO
 DROP TABLE dbo.Absent;
 --> error 3701: Cannot drop the table 'dbo.Absent', because it does not exist or you do not have permission.
 GO
+-- "ALTER TABLE": a column of a key, or of an index that it would not outgrow, is not altered.
+CREATE TABLE dbo.Altered (ID int NOT NULL PRIMARY KEY, Code varchar(5) NULL, Free varchar(5) NULL DEFAULT 'x');
+CREATE INDEX IX_Code ON dbo.Altered (Code);
+ALTER TABLE dbo.Altered ALTER COLUMN Code varchar(9) NULL;
+ALTER TABLE dbo.Altered ALTER COLUMN Free varchar(2) NULL;
+SELECT COL_LENGTH('dbo.Altered', 'Code') AS code, COL_LENGTH('dbo.Altered', 'Free') AS free_;
+--> code | free_
+--> 9 | 2
+GO
+ALTER TABLE dbo.Altered ALTER COLUMN Code varchar(3) NULL;
+--> error 5074: The index 'IX_Code' is dependent on column 'Code'.
+GO
+ALTER TABLE dbo.Altered ALTER COLUMN ID bigint NOT NULL;
+--> error 5074
+GO

@@ -36,3 +36,7 @@ SELECT HASHBYTES('SHA2_256', 'abc') AS digest;
 --> digest
 --> 0xBA7816BF8F01CFEA414140DE5DAE2223B00361A396177A9CB410FF61F20015AD
 GO
+SELECT UPPER(N'straße') AS upper_, LOWER(N'ÄÖ') AS lower_;
+--> upper_ | lower_
+--> STRAßE | äö
+GO

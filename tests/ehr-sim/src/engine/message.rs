@@ -119,6 +119,8 @@ errors! {
     missing_end_comment() = 113, 15, 1, "Missing end comment mark '*/'.";
     not_compatible(permission) = 4606, 16, 1, "Granted or revoked privilege {permission} is not compatible with object.";
     containment_off() = 12824, 16, 1, "The sp_configure value 'contained database authentication' must be set to 1 in order to alter a contained database.  You may need to use RECONFIGURE to set the value_in_use.";
+    not_in_style(style) = 9807, 16, 0, "The input character string does not follow style {style}, either change the input character string or use a different style.";
+    with_unterminated() = 319, 15, 1, "Incorrect syntax near the keyword 'with'. If this statement is a common table expression, an xmlnamespaces clause or a change tracking context clause, the previous statement must be terminated with a semicolon.";
     no_columns_in_permission() = 1020, 15, 1, "Sub-entity lists (such as column or security expressions) cannot be specified for entity-level permissions.";
     scale_invalid(scale) = 1002, 15, 1, "Line 1: Specified scale {scale} is invalid.";
     case_all_null() = 8133, 16, 1, "At least one of the result expressions in a CASE specification must be an expression other than the NULL constant.";

@@ -457,7 +457,7 @@ impl<'a> Runner<'a> {
             let name = arg.name.clone().unwrap_or_default();
             params.push(Param { name, ty, value, output: arg.output });
         }
-        let (status, outputs) = self.call(&procedure.to_string(), params)?;
+        let (status, outputs) = self.call(&self.procedure_name(procedure)?, params)?;
         for (ordinal, param) in outputs {
             if let Some(Expr::Variable(name)) = args.get(usize::from(ordinal)).and_then(|a| a.value.as_ref())
                 && let Some((index, ty)) = self.session.variable(name)
@@ -469,6 +469,17 @@ impl<'a> Runner<'a> {
             self.session.set_variable(index, convert::convert(&Datum::Int(status), ty, 0, Fit::Cut)?);
         }
         Ok(Ended::Normally)
+    }
+
+    /// `EXECUTE @name` runs the procedure that the variable names.
+    fn procedure_name(&self, procedure: &super::ast::Name) -> Result<String> {
+        match procedure.0.as_slice() {
+            [name] if name.starts_with('@') => {
+                let (index, _) = self.session.variable(name).ok_or_else(|| message::must_declare(name))?;
+                Ok(self.session.variable_value(index).as_str().unwrap_or_default().to_owned())
+            }
+            _ => Ok(procedure.to_string()),
+        }
     }
 
     fn execute_text(&mut self, parts: &[Expr]) -> Result<Ended> {

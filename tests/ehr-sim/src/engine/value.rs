@@ -7,3 +7,4 @@ pub mod compare;
 pub mod convert;
 pub mod temporal;
 pub mod text;
+pub mod xml;

@@ -11,8 +11,8 @@ use std::sync::Arc;
 pub const LIST: &[Builtin] = &[
     Builtin::new("LEN", (1, 1), int, len),
     Builtin::new("DATALENGTH", (1, 1), int, data_length),
-    Builtin::new("UPPER", (1, 1), same_text, |_, a| map(&a[0], |s| s.to_uppercase())),
-    Builtin::new("LOWER", (1, 1), same_text, |_, a| map(&a[0], |s| s.to_lowercase())),
+    Builtin::new("UPPER", (1, 1), same_text, |_, a| map(&a[0], |s| s.chars().map(upper).collect())),
+    Builtin::new("LOWER", (1, 1), same_text, |_, a| map(&a[0], |s| s.chars().map(lower).collect())),
     Builtin::new("LTRIM", (1, 1), same_text, |_, a| map(&a[0], |s| s.trim_start_matches(' ').to_owned())),
     Builtin::new("RTRIM", (1, 1), same_text, |_, a| map(&a[0], |s| s.trim_end_matches(' ').to_owned())),
     Builtin::new("TRIM", (1, 1), same_text, |_, a| map(&a[0], |s| s.trim_matches(' ').to_owned())),
@@ -40,6 +40,23 @@ pub const LIST: &[Builtin] = &[
     Builtin::new("ISNULL", (2, 2), first, |_, a| Ok(a[0].clone())),
     Builtin::new("COALESCE", (2, 254), first, |_, a| Ok(a[0].clone())),
 ];
+
+/// One letter for one: ß has no capital of its own length.
+fn upper(c: char) -> char {
+    let mut large = c.to_uppercase();
+    match (large.next(), large.next()) {
+        (Some(one), None) => one,
+        _ => c,
+    }
+}
+
+fn lower(c: char) -> char {
+    let mut small = c.to_lowercase();
+    match (small.next(), small.next()) {
+        (Some(one), None) => one,
+        _ => c,
+    }
+}
 
 fn map(value: &Datum, f: impl Fn(&str) -> String) -> Result<Datum> {
     Ok(text_of(value)?.map_or(Datum::Null, |s| Datum::text(f(&s))))

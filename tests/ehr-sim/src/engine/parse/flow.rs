@@ -15,6 +15,10 @@ impl Parser<'_> {
         let mut list = Vec::new();
         loop {
             while self.accept_symbol(";") {}
+            let ended = self.at.checked_sub(1).is_none_or(|at| self.tokens[at].tok == Tok::Symbol(";"));
+            if !ended && !list.is_empty() && self.is_word("WITH") {
+                return Err(message::with_unterminated().at(self.line()));
+            }
             if *self.tok() == Tok::End || until.iter().any(|word| self.is_word(word)) {
                 return Ok(list);
             }

@@ -12,7 +12,7 @@ use crate::engine::storage::schema::{KeyKind, TableInfo};
 use crate::engine::storage::table::Table;
 use crate::engine::value::convert::{self, Fit};
 use crate::engine::value::text;
-use crate::types::{Datum, Row, SqlType};
+use crate::types::{Datum, Length, Row, SqlType};
 
 impl Runner<'_> {
     pub(super) fn alter_table(&mut self, name: &Name, change: &AlterTable) -> Result<()> {
@@ -240,6 +240,7 @@ impl Runner<'_> {
             let text = format!("Cannot alter column '{}' because it is 'timestamp'.", column.name);
             return Err(message::SqlError::new(4928, 16, 1, text));
         }
+        refuse_alteration(&info, at, ty)?;
         info.columns[at].ty = ty;
         info.columns[at].nullable = column.nullable.unwrap_or(true);
         let rows: Vec<Row> = target.table.read().rows.values().filter_map(|s| s.committed.clone()).collect();
@@ -261,6 +262,35 @@ impl Runner<'_> {
         };
         self.replace_table(exec, &target.database, &target.table, info, &convert)
     }
+}
+
+/// A column that something depends on may only grow, if its length varies; one of a key may not even do that.
+fn refuse_alteration(info: &TableInfo, at: usize, to: SqlType) -> Result<()> {
+    let from = info.columns[at].ty;
+    let keyed = info.primary_key().is_some_and(|key| key.columns.iter().any(|(c, _)| *c == at))
+        || info.foreign.iter().any(|f| f.columns.contains(&at));
+    if from == to || grows(from, to) && !keyed {
+        return Ok(());
+    }
+    match refuse_dependents(info, at) {
+        // A default stays with its type in another length.
+        Err(_) if std::mem::discriminant(&from) == std::mem::discriminant(&to) => {
+            let mut without = info.clone();
+            without.columns[at].default = None;
+            refuse_dependents(&without, at)
+        }
+        other => other,
+    }
+}
+
+fn grows(from: SqlType, to: SqlType) -> bool {
+    let length = |t: SqlType| match t {
+        SqlType::VarChar(Length::Of(n)) => Some((0, u32::from(n))),
+        SqlType::NVarChar(Length::Of(n)) => Some((1, u32::from(n))),
+        SqlType::VarBinary(Length::Of(n)) => Some((2, u32::from(n))),
+        _ => None,
+    };
+    matches!((length(from), length(to)), (Some((a, n)), Some((b, m))) if a == b && n <= m)
 }
 
 /// 5074: something depends on the column.

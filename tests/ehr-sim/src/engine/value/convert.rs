@@ -10,7 +10,7 @@
 use std::sync::Arc;
 
 use super::temporal::{self, Moment};
-use super::text;
+use super::{text, xml};
 use crate::engine::message::{self, Result, SqlError};
 use crate::types::{DateTimeValue, Datum, DecimalValue, Length, SqlType};
 
@@ -77,7 +77,8 @@ pub fn convert(value: &Datum, to: SqlType, style: i32, fit: Fit) -> Result<Datum
     }
     match to {
         SqlType::Variant => Ok(value.clone()),
-        SqlType::Xml => Ok(Datum::Xml(Arc::from(to_text(value, style)?))),
+        SqlType::Xml if matches!(value, Datum::Xml(_)) => Ok(value.clone()),
+        SqlType::Xml => Ok(Datum::Xml(Arc::from(xml::parse(&to_text(value, style)?)?))),
         SqlType::Char(_) | SqlType::VarChar(_) | SqlType::NChar(_) | SqlType::NVarChar(_) => {
             to_character(value, to, style, fit)
         }
@@ -89,7 +90,7 @@ pub fn convert(value: &Datum, to: SqlType, style: i32, fit: Fit) -> Result<Datum
         | SqlType::DateTime
         | SqlType::SmallDateTime
         | SqlType::DateTime2(_)
-        | SqlType::DateTimeOffset(_) => to_temporal(value, to),
+        | SqlType::DateTimeOffset(_) => to_temporal(value, to, style),
         SqlType::Bit
         | SqlType::TinyInt
         | SqlType::SmallInt
@@ -322,9 +323,9 @@ fn to_guid(value: &Datum) -> Result<Datum> {
     }
 }
 
-fn to_temporal(value: &Datum, to: SqlType) -> Result<Datum> {
+fn to_temporal(value: &Datum, to: SqlType, style: i32) -> Result<Datum> {
     let (moment, offset) = match value {
-        Datum::VarChar(s) | Datum::NVarChar(s) => parse_moment(s, to)?,
+        Datum::VarChar(s) | Datum::NVarChar(s) => parse_moment(s, to, style)?,
         Datum::DateTimeOffset(v) => (temporal::moment(value), Some(v.offset)),
         v if type_of(v).is_temporal() => (temporal::moment(v), None),
         v => (Some(number_to_moment(v, to)?), None),
@@ -351,7 +352,9 @@ fn to_temporal(value: &Datum, to: SqlType) -> Result<Datum> {
     })
 }
 
-fn parse_moment(s: &str, to: SqlType) -> Result<(Option<Moment>, Option<i16>)> {
+fn parse_moment(s: &str, to: SqlType, style: i32) -> Result<(Option<Moment>, Option<i16>)> {
+    let order = temporal::DateOrder::of_style(style);
+    let order = order.ok_or_else(|| message::not_supported(format!("CONVERT style {style}")))?;
     let failed = || {
         if to == SqlType::SmallDateTime {
             message::smalldate_conversion()
@@ -360,7 +363,10 @@ fn parse_moment(s: &str, to: SqlType) -> Result<(Option<Moment>, Option<i16>)> {
         }
     };
     let legacy = matches!(to, SqlType::DateTime | SqlType::SmallDateTime);
-    let Some(parsed) = temporal::parse(s) else {
+    let Some(parsed) = temporal::parse_ordered(s, order) else {
+        if !legacy && temporal::parse(s).is_some() {
+            return Err(message::not_in_style(style));
+        }
         return if legacy && temporal::is_numeric_date(s) { Ok((None, None)) } else { Err(failed()) };
     };
     let fraction = s.rsplit_once('.').map_or(0, |(_, f)| f.chars().take_while(char::is_ascii_digit).count());

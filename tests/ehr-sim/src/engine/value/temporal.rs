@@ -157,11 +157,39 @@ const MONTHS: [&str; 12] =
 
 /// Reads what us_english accepts: ISO (with T, Z, offset), `yyyymmdd`, `m/d/y`, `y-m-d`, month names; time alone.
 pub fn parse(text: &str) -> Option<ParsedMoment> {
+    parse_ordered(text, DateOrder::Usual)
+}
+
+/// In which order the numbers of a date are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DateOrder {
+    /// As us_english has it: month first, unless a year of four digits comes first.
+    Usual,
+    Mdy,
+    Dmy,
+    Ymd,
+}
+
+impl DateOrder {
+    /// What CONVERT's style asks of a text; `None` for a style that is not known here.
+    pub fn of_style(style: i32) -> Option<Self> {
+        Some(match style {
+            0 | 100 | 6 | 106 | 7 | 107 | 8 | 108 | 9 | 109 | 12 | 112 | 13 | 113 | 14 | 114 => Self::Usual,
+            1 | 101 | 10 | 110 | 22 => Self::Mdy,
+            3 | 103 | 4 | 104 | 5 | 105 => Self::Dmy,
+            2 | 102 | 11 | 111 | 20 | 120 | 21 | 121 | 23 | 25 | 126 | 127 => Self::Ymd,
+            _ => return None,
+        })
+    }
+}
+
+/// The same with the numbers of the date in a given order.
+pub fn parse_ordered(text: &str, order: DateOrder) -> Option<ParsedMoment> {
     let text = text.trim();
     if text.is_empty() {
         return Some(ParsedMoment { days: Some(EPOCH_1900), ticks: 0, offset: None });
     }
-    let (date, rest) = match parse_date(text) {
+    let (date, rest) = match parse_date(text, order) {
         Some((days, rest)) => (Some(days), rest),
         None => (None, text),
     };
@@ -173,7 +201,7 @@ pub fn parse(text: &str) -> Option<ParsedMoment> {
     Some(ParsedMoment { days: date, ticks, offset })
 }
 
-fn parse_date(text: &str) -> Option<(i32, &str)> {
+fn parse_date(text: &str, order: DateOrder) -> Option<(i32, &str)> {
     if let Some(found) = parse_named(text) {
         return Some(found);
     }
@@ -188,6 +216,9 @@ fn parse_date(text: &str) -> Option<(i32, &str)> {
         [one] if one.len() == 8 => (n(&one[..4])?, n(&one[4..6])?, n(&one[6..])?),
         [one] if one.len() == 6 => (two_digit(n(&one[..2])?), n(&one[2..4])?, n(&one[4..])?),
         [one] if one.len() == 4 && rest.trim().is_empty() => (n(one)?, 1, 1),
+        [y, m, d] if order == DateOrder::Ymd => (year(y)?, n(m)?, n(d)?),
+        [d, m, y] if order == DateOrder::Dmy => (year(y)?, n(m)?, n(d)?),
+        [m, d, y] if order == DateOrder::Mdy => (year(y)?, n(m)?, n(d)?),
         [y, m, d] if y.len() == 4 => (n(y)?, n(m)?, n(d)?),
         [m, d, y] if y.len() == 4 => (n(y)?, n(m)?, n(d)?),
         [m, d, y] if y.len() <= 2 && !y.is_empty() => (two_digit(n(y)?), n(m)?, n(d)?),
@@ -202,6 +233,15 @@ pub fn is_numeric_date(text: &str) -> bool {
     let end = text.find(|c: char| !c.is_ascii_digit() && !matches!(c, '-' | '/' | '.')).unwrap_or(text.len());
     let parts: Vec<usize> = text[..end].split(['-', '/', '.']).map(str::len).collect();
     matches!(parts.as_slice(), [6 | 8] | [4, 1 | 2, 1 | 2] | [1 | 2, 1 | 2, 2 | 4])
+}
+
+/// A year of four digits, or of two.
+fn year(text: &str) -> Option<i32> {
+    match text.len() {
+        4 => text.parse().ok(),
+        2 => text.parse().ok().map(two_digit),
+        _ => None,
+    }
 }
 
 fn two_digit(year: i32) -> i32 {
