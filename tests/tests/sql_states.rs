@@ -152,6 +152,47 @@ async fn roles_and_databases_converge() {
     minion.converge("mssql_role.absent", "readers", "{}").await;
     assert!(minion.refused("mssql_role.absent", "db_owner", "{}").await.contains("cannot be removed"));
     minion.converge("mssql_database.present", "Second", "{}").await;
+    let reaching = "{options: [TRUSTWORTHY=ON, DB_CHAINING=OFF]}";
+    let corrected = minion.converge("mssql_database.present", "second", reaching).await;
+    let named: Vec<&str> = corrected.changes.as_map().unwrap().keys().filter_map(Value::as_str).collect();
+    assert_eq!(named, ["trustworthy"], "{}", corrected.comment);
+    let contained = minion.refused("mssql_database.present", "Second", "{containment: PARTIAL}").await;
+    assert!(contained.contains("contained database authentication"), "{contained}");
     minion.converge("mssql_database.absent", "Second", "{}").await;
     assert!(minion.refused("mssql_database.absent", "msdb", "{}").await.contains("cannot be removed"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_login_that_must_change_its_password_is_made_usable() {
+    let sim = Sim::start().await;
+    let minion = Minion::of(&sim);
+    let must = "CREATE LOGIN sync WITH PASSWORD = N'It''s-1-long' MUST_CHANGE, CHECK_EXPIRATION = ON";
+    sim.session("master").await.batch(must).await.unwrap();
+    assert_eq!(read_as(&sim, "sync", "It's-1-long", "Note").await, Err(Some(18488)));
+    let done = minion.converge("mssql_login.present", "sync", "{password: It's-1-long}").await;
+    let changes = done.changes.as_map().unwrap();
+    assert!(changes.get("must_change").is_some() && changes.get("password").is_none(), "{}", done.comment);
+    minion.converge("mssql_user.present", "sync", "{login: sync, roles: [PUBLIC, DB_DataReader]}").await;
+    assert_eq!(read_as(&sim, "sync", "It's-1-long", "Note").await, Ok(()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn names_in_another_case_are_the_same_names() {
+    let sim = Sim::start().await;
+    let minion = Minion::of(&sim);
+    minion.converge("mssql_login.present", "sync", LOGIN).await;
+    minion.converge("mssql_user.present", "sync", "{login: sync, roles: [db_datareader]}").await;
+    let nothing = [
+        (
+            "mssql_login.present",
+            "SYNC",
+            "{password: It's-1, default_database: CLINIC, server_roles: [Public]}",
+        ),
+        ("mssql_user.present", "Sync", "{login: SYNC, roles: [DB_DATAREADER], roles_exact: true}"),
+    ];
+    for (fun, name, args) in nothing {
+        let done = minion.converge(fun, name, args).await;
+        assert!(minion::is_empty(&done), "{fun} {name}: {}", done.comment);
+    }
+    minion.converge("mssql_login.present", "sync", "{password: It's-1, server_roles: [ProcessAdmin]}").await;
 }

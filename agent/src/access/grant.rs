@@ -66,7 +66,10 @@ impl GrantWish {
             user,
             rights: rights.into_iter().collect(),
             server: speaks_of_server.then(|| server.into_iter().collect()),
-            roles: if args.get("roles").is_some() { Some(arguments::names(args, "roles")?) } else { None },
+            roles: match args.get("roles") {
+                Some(_) => Some(super::login::without_public(arguments::names(args, "roles")?)),
+                None => None,
+            },
         })
     }
 

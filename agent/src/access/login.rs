@@ -83,6 +83,8 @@ pub struct LoginFound {
     pub server_roles: Vec<String>,
     /// The wanted password is the one it has.
     pub password_matches: bool,
+    /// Why it could not be used with the right password all the same: `locked`, `expired`, `must_change`.
+    pub barred: Vec<&'static str>,
 }
 
 impl LoginWish {
@@ -113,11 +115,23 @@ impl LoginWish {
         Ok(Self {
             name: SqlName::new(name)?,
             secret,
-            server_roles: arguments::names(args, "server_roles")?,
+            server_roles: without_public(arguments::names(args, "server_roles")?),
             extent: Extent::read(args, "server_roles_exact")?,
             disabled: arguments::switch(args, "disabled")?,
             options,
         })
+    }
+
+    /// Takes names as the server spells them: its collation decides whether `SysAdmin` is `sysadmin`.
+    ///
+    /// # Errors
+    /// The catalog cannot be read.
+    pub async fn resolve(&mut self, session: &mut Session) -> Result<(), AccessError> {
+        spell(session, SERVER_ROLE, &mut self.server_roles).await?;
+        if let Some(database) = &mut self.options.default_database {
+            spell(session, DATABASE, std::slice::from_mut(database)).await?;
+        }
+        Ok(())
     }
 
     /// What is to be done; `found` is `None` when there is no such login.
@@ -169,10 +183,16 @@ impl LoginWish {
                 self.name, found.sid
             )));
         }
-        if !found.windows && !found.password_matches {
+        if !found.windows && !(found.password_matches && found.barred.is_empty()) {
             let head = format!("ALTER LOGIN {}", self.name.quoted());
-            plan.push(self.secret.statement(|password| format!("{head} WITH {password}")));
-            plan.changes("password", "***", "*** (changed)");
+            let unlock = if found.barred.contains(&LOCKED) { " UNLOCK" } else { "" };
+            plan.push(self.secret.statement(|password| format!("{head} WITH {password}{unlock}")));
+            if !found.password_matches {
+                plan.changes("password", "***", "*** (changed)");
+            }
+            for bar in &found.barred {
+                plan.changes(bar, true, false);
+            }
         }
         self.converge_options(found, plan);
         Ok(())
@@ -189,14 +209,25 @@ impl LoginWish {
                 plan.changes(&key.to_lowercase(), is.as_str(), wanted.as_str());
             }
         }
-        for (key, wanted, is) in [
-            ("CHECK_POLICY", wish.check_policy, found.check_policy),
-            ("CHECK_EXPIRATION", wish.check_expiration, found.check_expiration),
-        ] {
-            if let Some(wanted) = wanted.filter(|wanted| *wanted != is) {
-                plan.push(Statement::new(format!("ALTER LOGIN {name} WITH {key} = {}", on_off(wanted))));
-                plan.changes(&key.to_lowercase(), is, wanted);
-            }
+        let mut expires = found.check_expiration;
+        if let Some(wanted) = wish.check_policy.filter(|wanted| *wanted != found.check_policy) {
+            // CHECK_POLICY takes CHECK_EXPIRATION along; a password that begins to expire would end the agent's work.
+            expires = wanted && wish.check_expiration == Some(true);
+            let along =
+                if wanted { format!(", CHECK_EXPIRATION = {}", on_off(expires)) } else { String::new() };
+            let policy = on_off(wanted);
+            plan.push(Statement::new(format!("ALTER LOGIN {name} WITH CHECK_POLICY = {policy}{along}")));
+            plan.changes("check_policy", found.check_policy, wanted);
+        }
+        if let Some(wanted) = wish.check_expiration.filter(|wanted| *wanted != expires) {
+            plan.push(Statement::new(format!(
+                "ALTER LOGIN {name} WITH CHECK_EXPIRATION = {}",
+                on_off(wanted)
+            )));
+            expires = wanted;
+        }
+        if expires != found.check_expiration {
+            plan.changes("check_expiration", found.check_expiration, expires);
         }
     }
 
@@ -325,7 +356,13 @@ impl LoginFound {
             sid: bytes(cell(6)?).map(hex).unwrap_or_default(),
             server_roles: first_texts(&session.query(SERVER_ROLES, &name).await?)?,
             password_matches: windows,
+            barred: Vec::new(),
         };
+        for (at, bar) in [(7, LOCKED), (8, "expired"), (9, "must_change")] {
+            if integer(cell(at)?) == Some(1) {
+                found.barred.push(bar);
+            }
+        }
         if !windows {
             found.password_matches = password_matches(session, wish, connection).await?;
         }
@@ -406,9 +443,31 @@ async fn logs_in(connection: &ConnectionOptions) -> Result<bool, AccessError> {
             Ok(true)
         }
         Err(error) if error.number().is_some_and(|number| RIGHT_PASSWORD.contains(&number)) => Ok(true),
-        Err(error) if error.number() == Some(18456) => Ok(false),
+        // Of one that is locked out nothing is told.
+        Err(error) if matches!(error.number(), Some(18456 | 18486)) => Ok(false),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Nobody is put into `public`: everybody is in it.
+pub(super) fn without_public(mut roles: Vec<SqlName>) -> Vec<SqlName> {
+    roles.retain(|role| !role.as_str().eq_ignore_ascii_case("public"));
+    roles
+}
+
+/// Puts the catalog's spelling in place of each name that `sql` finds.
+pub(super) async fn spell(
+    session: &mut Session,
+    sql: &str,
+    names: &mut [SqlName],
+) -> Result<(), AccessError> {
+    for name in names {
+        let rows = session.query(sql, &[Param::from(name.as_str())]).await?;
+        if let Some(spelled) = first_texts(&rows)?.into_iter().next() {
+            *name = SqlName::new(spelled)?;
+        }
+    }
+    Ok(())
 }
 
 pub(super) fn first_texts(rows: &[tiberius::Row]) -> Result<Vec<String>, SqlError> {
@@ -437,6 +496,7 @@ fn on_off(on: bool) -> &'static str {
     if on { "ON" } else { "OFF" }
 }
 
+const LOCKED: &str = "locked";
 const KNOWN_OPTIONS: &str = "DEFAULT_DATABASE, DEFAULT_LANGUAGE, CHECK_POLICY, CHECK_EXPIRATION, SID";
 /// SHA-1 hashes have 52 digits, SHA-512 ones 140.
 const HASH_DIGITS: usize = 52;
@@ -446,7 +506,9 @@ const SID_BYTES: usize = 16;
 const RIGHT_PASSWORD: &[u32] = &[4060, 4064, 18470, 18487, 18488];
 
 const LOGIN: &str = "SELECT p.type, p.is_disabled, p.default_database_name, p.default_language_name, \
-     l.is_policy_checked, l.is_expiration_checked, p.sid \
+     l.is_policy_checked, l.is_expiration_checked, p.sid, \
+     CONVERT(int, LOGINPROPERTY(p.name, N'IsLocked')), CONVERT(int, LOGINPROPERTY(p.name, N'IsExpired')), \
+     CONVERT(int, LOGINPROPERTY(p.name, N'IsMustChange')) \
      FROM sys.server_principals AS p \
      LEFT JOIN sys.sql_logins AS l ON l.principal_id = p.principal_id \
      WHERE p.name = @P1 AND p.type IN ('S', 'U', 'G')";
@@ -454,6 +516,8 @@ const SERVER_ROLES: &str = "SELECT r.name FROM sys.server_role_members AS m \
      INNER JOIN sys.server_principals AS r ON r.principal_id = m.role_principal_id \
      INNER JOIN sys.server_principals AS p ON p.principal_id = m.member_principal_id \
      WHERE p.name = @P1";
+const SERVER_ROLE: &str = "SELECT r.name FROM sys.server_principals AS r WHERE r.name = @P1 AND r.type = 'R'";
+const DATABASE: &str = "SELECT d.name FROM sys.databases AS d WHERE d.name = @P1";
 const OPEN_SESSIONS: &str = "SELECT COALESCE(s.program_name, N'') + N' on ' + COALESCE(s.host_name, N'?') \
      FROM sys.dm_exec_sessions AS s WHERE s.login_name = @P1 AND s.session_id <> @@SPID";
 const PASSWORD: &str = "SELECT PWDCOMPARE(@P2, l.password_hash) FROM sys.sql_logins AS l WHERE l.name = @P1";

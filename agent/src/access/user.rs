@@ -12,7 +12,7 @@ use crate::mssql::{Param, Session, SqlError};
 
 use super::arguments;
 use super::difference::Prune;
-use super::login::first_texts;
+use super::login::{first_texts, spell, without_public};
 use super::plan::name_list;
 use super::{AccessError, Plan, Statement};
 
@@ -96,10 +96,18 @@ impl UserWish {
         Ok(Self {
             name: SqlName::new(name)?,
             login: login.map(SqlName::new).transpose()?,
-            roles: arguments::names(args, "roles")?,
+            roles: without_public(arguments::names(args, "roles")?),
             extent: Extent::read(args, "roles_exact")?,
             default_schema,
         })
+    }
+
+    /// Takes the roles as the database spells them.
+    ///
+    /// # Errors
+    /// The catalog cannot be read.
+    pub async fn resolve(&mut self, session: &mut Session) -> Result<(), AccessError> {
+        spell(session, ROLE_OF_NAME, &mut self.roles).await
     }
 
     /// What is to be done; `found` is `None` when there is no such user.

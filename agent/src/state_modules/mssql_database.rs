@@ -1,13 +1,13 @@
 //! Salt's `mssql_database` state module: databases of an instance.
 //!
-//! `present(name, containment="NONE", options=None, **kwargs)` and `absent(name, **kwargs)`. Unlike Salt's, `absent` does not throw
-//! out who uses the database.
+//! `present(name, containment="NONE", options=None, **kwargs)` and `absent(name, **kwargs)`. Unlike Salt's, `present` corrects
+//! the options that it names, and `absent` does not throw out who uses the database.
 
 use futures_util::future::BoxFuture;
 use states::StateReturn;
 
 use crate::access::converge::{Words, converge, failed};
-use crate::access::database::{DatabaseWish, exists, removal};
+use crate::access::database::{DatabaseFound, DatabaseWish, removal};
 use crate::access::plan::Atomicity;
 use crate::access::{AccessError, admin};
 use crate::mssql::Session;
@@ -46,11 +46,12 @@ impl StateModule for MssqlDatabase {
 async fn present(args: &StateArgs, run: &StateContext) -> Result<StateReturn, AccessError> {
     let wish = DatabaseWish::read(&args.name, &args.args)?;
     let mut session = connect(args, run).await?;
-    let plan = wish.plan(exists(&mut session, &wish.name).await?);
+    let found = DatabaseFound::read(&mut session, &wish.name).await?;
+    let plan = wish.plan(found.as_ref());
     let words = Words {
         subject: format!("Database {}", wish.name),
-        verb: "added",
-        nothing: format!("Database {} is already present (Not going to try to set its options)", wish.name),
+        verb: if found.is_some() { "changed" } else { "added" },
+        nothing: format!("Database {} is already present", wish.name),
     };
     let done = converge(&mut session, &plan, (run.mode, Atomicity::Stepwise), &words).await;
     session.close().await;
@@ -62,7 +63,7 @@ async fn absent(args: &StateArgs, run: &StateContext) -> Result<StateReturn, Acc
     let mut session = connect(args, run).await?;
     let subject = format!("Database {name}");
     let nothing = format!("{subject} is not present");
-    if !exists(&mut session, &name).await? {
+    if DatabaseFound::read(&mut session, &name).await?.is_none() {
         return Ok(StateReturn::ok(nothing));
     }
     let words = Words { subject, verb: "removed", nothing };

@@ -47,8 +47,9 @@ impl StateModule for MssqlLogin {
 }
 
 async fn present(args: &StateArgs, run: &StateContext) -> Result<StateReturn, AccessError> {
-    let wish = LoginWish::read(&args.name, &args.args)?;
+    let mut wish = LoginWish::read(&args.name, &args.args)?;
     let (mut session, connection) = admin::open(&sources(args, run, &["password"]), Some(MASTER)).await?;
+    wish.resolve(&mut session).await?;
     let found = LoginFound::read(&mut session, &wish, &connection).await?;
     let mut plan = wish.plan(found.as_ref())?;
     plan.home = Some(SqlName::new(MASTER)?);

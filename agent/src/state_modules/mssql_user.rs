@@ -44,11 +44,12 @@ impl StateModule for MssqlUser {
 }
 
 async fn present(args: &StateArgs, run: &StateContext) -> Result<StateReturn, AccessError> {
-    let wish = UserWish::read(&args.name, &args.args)?;
+    let mut wish = UserWish::read(&args.name, &args.args)?;
+    let name = wish.name.clone();
     let words = |verb| Words {
-        subject: format!("User {}", wish.name),
+        subject: format!("User {name}"),
         verb,
-        nothing: format!("User {} is already present", wish.name),
+        nothing: format!("User {name} is already present"),
     };
     let how = (run.mode, Atomicity::Transaction);
     let (mut session, _) = match admin::open(&sources(args, run), None).await {
@@ -59,6 +60,7 @@ async fn present(args: &StateArgs, run: &StateContext) -> Result<StateReturn, Ac
         }
         opened => opened?,
     };
+    wish.resolve(&mut session).await?;
     wish.check_names(&mut session).await?;
     let found = UserFound::read(&mut session, &wish).await?;
     let mut plan = wish.plan(found.as_ref())?;

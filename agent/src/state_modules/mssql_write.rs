@@ -7,9 +7,10 @@
 use futures_util::future::BoxFuture;
 use states::{Map, StateReturn, Value};
 
+use crate::access::AccessError;
 use crate::access::converge::{Words, converge, failed};
+use crate::access::database::DatabaseFound;
 use crate::access::plan::Atomicity;
-use crate::access::{AccessError, database};
 use crate::mssql::arguments::OptionSources;
 use crate::mssql::quote::SqlName;
 use crate::mssql::{Param, Session};
@@ -109,7 +110,7 @@ async fn ledger_present(args: &StateArgs, run: &StateContext) -> Result<StateRet
     let sources = OptionSources { arguments: &args.args, opts, pillar: &run.pillar, taken: &["database"] };
     let ledger = Ledger { database: SqlName::new(args.name.clone())? };
     let mut session = Session::connect(&sources.connection()?).await?;
-    let has_database = database::exists(&mut session, &ledger.database).await?;
+    let has_database = DatabaseFound::read(&mut session, &ledger.database).await?.is_some();
     let has_table = has_database && has_table(&mut session, &ledger).await?;
     let plan = ledger.plan(has_database, has_table);
     let words = Words {

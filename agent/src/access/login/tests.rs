@@ -149,3 +149,29 @@ fn an_option_that_is_not_known_is_refused_not_pasted() {
     let options = Value::List(vec!["SID=0x01, PASSWORD=N'y'".into()]);
     assert!(wish(&[("password", "x".into()), ("options", options)]).is_err());
 }
+
+#[test]
+fn a_login_that_is_locked_or_must_change_is_made_usable_again() {
+    let barred = LoginFound { barred: vec![LOCKED, "must_change"], ..found() };
+    let plan = full().plan(Some(&barred)).unwrap();
+    assert_eq!(sql(&plan), ["ALTER LOGIN [sync]]er] WITH PASSWORD = N'it''s' UNLOCK"]);
+    let changed = |key: &str| plan.changes.get(key).is_some();
+    assert!(changed("locked") && changed("must_change") && !changed("password"));
+}
+
+#[test]
+fn a_policy_that_is_switched_on_lets_no_password_expire_unasked() {
+    let options = |list: &[&str]| {
+        let list = Value::List(list.iter().map(|option| (*option).into()).collect());
+        wish(&[("password", "it's".into()), ("options", list)]).unwrap()
+    };
+    let plan = options(&["CHECK_POLICY=ON"]).plan(Some(&found())).unwrap();
+    assert_eq!(sql(&plan), ["ALTER LOGIN [sync]]er] WITH CHECK_POLICY = ON, CHECK_EXPIRATION = OFF"]);
+    assert!(plan.changes.get("check_expiration").is_none());
+    let plan = options(&["CHECK_POLICY=ON", "CHECK_EXPIRATION=ON"]).plan(Some(&found())).unwrap();
+    assert_eq!(sql(&plan), ["ALTER LOGIN [sync]]er] WITH CHECK_POLICY = ON, CHECK_EXPIRATION = ON"]);
+    let strict = LoginFound { check_policy: true, check_expiration: true, ..found() };
+    let plan = options(&["CHECK_POLICY=OFF"]).plan(Some(&strict)).unwrap();
+    assert_eq!(sql(&plan), ["ALTER LOGIN [sync]]er] WITH CHECK_POLICY = OFF"]);
+    assert!(plan.changes.get("check_expiration").is_some(), "it goes along, and is told");
+}
