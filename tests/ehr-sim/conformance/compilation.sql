@@ -164,3 +164,13 @@ EXECUTE @procedure N'SELECT 5 AS five';
 --> five
 --> 5
 GO
+CREATE TABLE #once (a int);
+GO
+CREATE TABLE #once (a int);
+--> error 2714: There is already an object named '#once' in the database.
+GO
+SELECT 1 AS a INTO #once;
+--> error 2714
+GO
+DROP TABLE #once;
+GO

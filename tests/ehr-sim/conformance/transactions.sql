@@ -95,3 +95,22 @@ IF @i = 3 SELECT 'three' AS word ELSE SELECT 'other' AS word;
 --> word
 --> three
 GO
+-- A table variable keeps what a transaction that is rolled back wrote into it ("table (Transact-SQL)"); a statement that
+-- fails is undone in it as everywhere.
+DECLARE @kept TABLE (ID int PRIMARY KEY);
+BEGIN TRANSACTION;
+INSERT INTO @kept VALUES (1);
+SAVE TRANSACTION half;
+INSERT INTO @kept VALUES (2);
+ROLLBACK TRANSACTION half;
+BEGIN TRY
+    INSERT INTO @kept VALUES (3), (1);
+END TRY
+BEGIN CATCH
+END CATCH;
+ROLLBACK;
+SELECT ID FROM @kept ORDER BY ID;
+--> ID
+--> 1
+--> 2
+GO

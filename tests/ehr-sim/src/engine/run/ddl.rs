@@ -111,7 +111,13 @@ impl Runner<'_> {
         columns: &[ColumnDef],
         constraints: &[TableConstraint],
     ) -> Result<()> {
+        if name.object().starts_with("##") {
+            return Err(message::not_supported("global temporary table"));
+        }
         if name.object().starts_with('#') {
+            if self.session.local_table(name.object()).is_some() {
+                return Err(message::object_exists(name.object()));
+            }
             return self.declare_table(name.object(), columns, constraints);
         }
         self.in_statement(|runner, exec| {
@@ -184,6 +190,9 @@ impl Runner<'_> {
         }
         let rows = Self::collect(plan, exec)?;
         let local = name.object().starts_with('#');
+        if name.object().starts_with("##") {
+            return Err(message::not_supported("global temporary table"));
+        }
         let (database, schema) = if local {
             let tempdb = self.session.instance.database_by_id(crate::engine::session::TEMPDB);
             let tempdb = tempdb.ok_or_else(|| message::no_database("tempdb"))?;

@@ -35,10 +35,11 @@ impl Runner<'_> {
                 Ok(_) => self.end_transaction(End::Commit),
                 Err(_) => self.end_transaction(End::Rollback),
             }
-        } else if result.is_err()
-            && let Some(t) = core.transaction.borrow_mut().as_mut()
-        {
-            t.undo_to(mark, &core.instance.server);
+        } else if let Some(t) = core.transaction.borrow_mut().as_mut() {
+            match &result {
+                Ok(_) => t.keep_variables(mark, &core.instance.clock),
+                Err(_) => t.undo_to(mark, &core.instance.server),
+            }
         }
         result
     }

@@ -191,6 +191,25 @@ impl Transaction {
         self.savepoints.retain(|(_, at)| *at <= mark);
     }
 
+    /// What a statement wrote into table variables stays, whatever becomes of the transaction.
+    pub fn keep_variables(&mut self, mark: usize, clock: &CommitClock) {
+        let variable = |table: &Table| table.info.name.starts_with('@');
+        let of_variable = |step: &Undo| matches!(step, Undo::Row { table, .. } if variable(table));
+        if !self.undo.iter().skip(mark).any(of_variable) {
+            return;
+        }
+        let later = self.undo.split_off(mark);
+        self.undo.extend(later.into_iter().filter(|step| !of_variable(step)));
+        let (kept, others) = std::mem::take(&mut self.writes).into_iter().partition(|(t, _)| variable(t));
+        self.writes = others;
+        let kept: Vec<(Arc<Table>, Key)> = kept;
+        let mut clock = guard(&clock.0);
+        clock.seq += 1;
+        for (table, key) in &kept {
+            table.commit(key, self.id, clock.seq, false);
+        }
+    }
+
     /// Makes everything visible. Locks are the caller's to release afterwards.
     pub fn commit(self, clock: &CommitClock, server: &Versioned<ServerMetadata>, now: Moment) {
         if !self.writes.is_empty() {
