@@ -183,7 +183,7 @@ impl LoginWish {
                 self.name, found.sid
             )));
         }
-        if !found.windows && !(found.password_matches && found.barred.is_empty()) {
+        if !(found.windows || found.password_matches && found.barred.is_empty()) {
             let head = format!("ALTER LOGIN {}", self.name.quoted());
             let unlock = if found.barred.contains(&LOCKED) { " UNLOCK" } else { "" };
             plan.push(self.secret.statement(|password| format!("{head} WITH {password}{unlock}")));
