@@ -44,6 +44,14 @@ pub enum Mark {
     Gone(Hash),
 }
 
+impl Mark {
+    fn row(&self) -> Hash {
+        match self {
+            Self::Seen(row) | Self::Delivered { row, .. } | Self::Gone(row) => *row,
+        }
+    }
+}
+
 /// What is known of a row that a sweep did not see.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unseen {
@@ -59,8 +67,13 @@ pub struct Unseen {
 /// SQLite refused a statement.
 pub fn digests(tx: &Transaction<'_>, job: &str, rows: &[Hash]) -> Result<Vec<Option<Hash>>, StoreError> {
     let mut statement = tx.prepare_cached("SELECT digest FROM sync_row WHERE job = ?1 AND row = ?2")?;
-    let digest = |row: &Hash| statement.query_row(params![job, row], |found| found.get(0)).optional();
-    Ok(rows.iter().map(digest).collect::<Result<_, _>>()?)
+    let mut found = vec![None; rows.len()];
+    let mut order: Vec<usize> = (0..rows.len()).collect();
+    order.sort_unstable_by_key(|at| rows[*at]);
+    for at in order {
+        found[at] = statement.query_row(params![job, rows[at]], |row| row.get(0)).optional()?;
+    }
+    Ok(found)
 }
 
 /// Carries out the changes for a sweep.
@@ -75,7 +88,11 @@ pub fn put(tx: &Transaction<'_>, job: &str, round: u64, marks: &[Mark]) -> Resul
          ON CONFLICT (job, row) DO UPDATE SET digest = excluded.digest, round = excluded.round",
     )?;
     let mut gone = tx.prepare_cached("DELETE FROM sync_row WHERE job = ?1 AND row = ?2")?;
-    for mark in marks {
+    // Names of rows are hashes: in their order the pages of the table are visited one after the other. Marks of one row
+    // keep theirs.
+    let mut ordered: Vec<&Mark> = marks.iter().collect();
+    ordered.sort_by_key(|mark| mark.row());
+    for mark in ordered {
         match mark {
             Mark::Seen(row) => seen.execute(params![job, row, round])?,
             Mark::Delivered { row, digest, key } => {
@@ -140,7 +157,8 @@ mod tests {
         );
         assert_eq!(store.with(|tx| count(tx, "j", 2)).unwrap(), (3, 1));
         assert_eq!(store.with(|tx| unseen(tx, "j", 2, 10)).unwrap(), [Unseen { row: b, key: vec![2] }]);
-        store.with(|tx| put(tx, "j", 2, &[Mark::Gone(b)])).unwrap();
+        let twice = [Mark::Gone(b), delivered(b), Mark::Gone(b), delivered(c), Mark::Gone(a), delivered(a)];
+        store.with(|tx| put(tx, "j", 2, &twice)).unwrap();
         assert_eq!(store.with(|tx| count(tx, "j", 2)).unwrap(), (2, 0));
         store.with(|tx| forget(tx, "j")).unwrap();
         assert_eq!(store.with(|tx| count(tx, "j", 2)).unwrap(), (0, 0));
