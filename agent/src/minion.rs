@@ -75,7 +75,8 @@ pub async fn connect_for_call(config: &Config, tasks: &Tasks) -> anyhow::Result<
 pub async fn run(config: Config) -> anyhow::Result<()> {
     let (config, tasks) = (Arc::new(config), Tasks::new());
     let _alone = release::supervised::alone(&config.data_dir).await?;
-    let store = Arc::new(Store::open(&config.data_dir.join(STORE_FILE))?);
+    let opened = Store::open(&config.data_dir.join(STORE_FILE));
+    let store = Arc::new(opened.inspect_err(release::supervised::tell_why)?);
     let (link, events) = channel::connect(ChannelSettings::from_config(&config)?, &tasks);
     let services = Services::new(config, link, store, tasks);
     let queue = ReturnQueue::new(&services.config, Arc::clone(&services.store), Arc::clone(&services.link));

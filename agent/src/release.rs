@@ -6,6 +6,9 @@
 //! when a trial fails. An agent on trial is confirmed when it has reached the master, logged in to SQL Server, finished a
 //! sync pass and had a return taken, all within its deadline; whoever runs then reports under the jid that asked.
 //!
+//! A version on trial works on the practice's own store. Its program is asked first what it does with it: one that would
+//! leave the running version without a way back is not tried (`release/way_back.rs`).
+//!
 //! Invariants: only a confirmed version is ever the pointer's `confirmed`; a trial is tried at most twice; two earlier
 //! versions stay on disk; nobody but the supervisor confirms or rejects.
 
@@ -20,6 +23,7 @@ pub mod probation;
 pub mod repository;
 pub mod supervise;
 pub mod supervised;
+pub mod way_back;
 pub mod window;
 
 /// How long a version has to prove itself when nobody says otherwise.

@@ -109,7 +109,7 @@ pub fn clear(config: &Config) {
 /// # Errors
 /// See [`StatusError`].
 pub fn read(config: &Config) -> Result<Status, StatusError> {
-    of_store(config, &Store::open(&config.data_dir.join(STORE_FILE))?)
+    of_store(config, &Store::open_beside(&config.data_dir.join(STORE_FILE))?)
 }
 
 /// Reads the agent's state over a store that is open already.

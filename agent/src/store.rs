@@ -3,14 +3,15 @@
 //! Owns opening, migrations and the single writer. What is in the tables belongs to the rooms below: `store/jobs.rs`
 //! keeps jids and waiting returns, `store/sync.rs` keeps sync jobs, watermarks and the spool index, `store/writes.rs`
 //! declared writes and the outcomes of requests. Invariants: a closure given to [`Store::with`] is one transaction, it
-//! commits only when it returns `Ok`; no password and no row value is stored in clear ([`Store::seal`]); a store written
-//! by a newer agent is refused, never guessed at.
+//! commits only when it returns `Ok`; no password and no row value is stored in clear ([`Store::seal`]); a store that a
+//! newer agent added to is worked on, one that it rewrote is refused and left as it is (`store/format.rs`).
 
 pub mod access;
 mod error;
+pub mod format;
 pub mod held_returns;
 pub mod jobs;
-mod migrations;
+pub mod migrations;
 pub mod schema;
 mod secret;
 pub mod sync;
@@ -24,6 +25,7 @@ use std::time::Duration;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 pub use error::StoreError;
+use migrations::Opener;
 pub use secret::Secret;
 
 /// The open store. Cheap to share as `Arc<Store>`; every call blocks its thread for the length of a disk sync.
@@ -40,14 +42,26 @@ impl Store {
     /// The key that seals secrets lies beside it as `<path>.key`, readable by the agent alone.
     ///
     /// # Errors
-    /// The folder cannot be written, the file is damaged or of a newer agent.
+    /// The folder cannot be written, the file is damaged or was rewritten by a newer agent.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
+        Self::open_as(path, Opener::Agent)
+    }
+
+    /// [`Store::open`] for a command beside the agent, which may be of another version: it never rewrites what is there.
+    ///
+    /// # Errors
+    /// As [`Store::open`]; [`StoreError::Older`] when the store would have to be rewritten.
+    pub fn open_beside(path: &Path) -> Result<Self, StoreError> {
+        Self::open_as(path, Opener::Command)
+    }
+
+    fn open_as(path: &Path, opener: Opener) -> Result<Self, StoreError> {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder)
                 .map_err(|source| StoreError::Folder { path: folder.into(), source })?;
         }
         let mut connection = Connection::open(path).map_err(|source| StoreError::open(path, source))?;
-        Self::prepare(&mut connection, path)?;
+        Self::prepare(&mut connection, path, opener)?;
         let key = secret::SealingKey::load_or_create(&key_path(path))?;
         Ok(Self { path: path.into(), key, connection: Mutex::new(connection) })
     }
@@ -106,12 +120,20 @@ impl Store {
         self.key.hash_key()
     }
 
+    /// How the store stands: which agents can work on it.
+    ///
+    /// # Errors
+    /// SQLite refused a statement.
+    pub fn held(&self) -> Result<format::Held, StoreError> {
+        self.with(|tx| migrations::held(tx))
+    }
+
     /// Where the store lies.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    fn prepare(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
+    fn prepare(connection: &mut Connection, path: &Path, opener: Opener) -> Result<(), StoreError> {
         let refused = |source| StoreError::open(path, source);
         connection.busy_timeout(BUSY_TIMEOUT).map_err(refused)?;
         connection.pragma_update(None, "journal_mode", "WAL").map_err(refused)?;
@@ -123,7 +145,7 @@ impl Store {
         if verdict != "ok" {
             return Err(StoreError::Damaged { path: path.into(), verdict });
         }
-        migrations::apply(connection, path)
+        migrations::apply(connection, path, opener)
     }
 }
 
@@ -184,12 +206,14 @@ mod tests {
     }
 
     #[test]
-    fn a_store_of_a_newer_agent_is_refused() {
+    fn a_store_that_a_newer_agent_rewrote_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("store.sqlite");
         Store::open(&path)
             .unwrap()
-            .with(|tx| Ok::<_, StoreError>(tx.execute("UPDATE migration SET version = 999", [])?))
+            .with(|tx| {
+                Ok::<_, StoreError>(tx.execute("UPDATE migration SET version = 999, readable_by = 999", [])?)
+            })
             .unwrap();
         assert!(matches!(Store::open(&path), Err(StoreError::Newer { .. })));
     }

@@ -69,6 +69,11 @@ impl Received {
         self.opened.len()
     }
 
+    /// How many epochs the batches are of.
+    pub fn epochs(&self) -> usize {
+        self.sequences.len()
+    }
+
     /// Whether the sequences of every epoch are 1, 2, 3 … without a gap.
     pub fn is_gapless(&self) -> bool {
         self.sequences.values().all(|numbers| {

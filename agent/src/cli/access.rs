@@ -57,7 +57,7 @@ pub fn run(config: Config, command: &AccessCommand) -> ExitCode {
 }
 
 async fn make(config: Config, args: &ReportArgs) -> anyhow::Result<()> {
-    let store = Arc::new(Store::open(&config.data_dir.join(minion::STORE_FILE))?);
+    let store = Arc::new(Store::open_beside(&config.data_dir.join(minion::STORE_FILE))?);
     let services = Services::new(Arc::new(config), Arc::new(LocalLink), store, Tasks::new());
     let report = report::make(&services).await?;
     services.tasks.shutdown(Duration::from_secs(5)).await;

@@ -43,7 +43,7 @@ pub fn run(config: Config, args: &CallArgs) -> ExitCode {
 async fn call(config: Config, args: &CallArgs) -> anyhow::Result<ExitCode> {
     let tasks = Tasks::new();
     let config = Arc::new(config);
-    let store = Arc::new(Store::open(&config.data_dir.join(minion::STORE_FILE))?);
+    let store = Arc::new(Store::open_beside(&config.data_dir.join(minion::STORE_FILE))?);
     let link: Arc<dyn MasterLink> =
         if config.local { Arc::new(LocalLink) } else { minion::connect_for_call(&config, &tasks).await? };
     let services = Services::new(config, link, store, tasks);

@@ -1,4 +1,5 @@
-//! `agent release list|revert`: the versions on this machine, and the way back by hand.
+//! `agent release list|revert|format`: the versions on this machine, the way back by hand, and what this version does with
+//! the store, which the version before asks before it gives way.
 //!
 //! Going back is a trial like every other: the earlier version has to prove itself, or the supervisor returns.
 
@@ -16,6 +17,7 @@ use crate::{
         layout::Layout,
         pointer::{self, Phase, Pointer, PointerError, Trial},
     },
+    store::migrations,
 };
 
 /// The verbs of `agent release`.
@@ -25,6 +27,8 @@ pub(super) enum Verb {
     List(List),
     /// Goes back to an earlier version that is still here.
     Revert(Revert),
+    /// Prints, as one JSON object, which forms of the agent's store this version writes and reads.
+    Format,
 }
 
 /// The arguments of `agent release list`.
@@ -61,6 +65,7 @@ pub(super) fn run(verb: &Verb) -> ExitCode {
     let done = match verb {
         Verb::List(args) => list(args),
         Verb::Revert(args) => revert(args),
+        Verb::Format => Ok(serde_json::json!({ "store": migrations::own_format() }).to_string()),
     };
     match done {
         Ok(text) => {

@@ -20,7 +20,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::layout::Layout;
-use crate::tasks;
+use crate::{store::StoreError, tasks};
 
 /// Waits until no other supervised agent works on this data: one whose supervisor was killed may still be draining. Held
 /// until the file is dropped; nothing when no supervisor started this process.
@@ -40,6 +40,13 @@ pub async fn alone(data_dir: &Path) -> io::Result<Option<File>> {
             Err(TryLockError::WouldBlock) => tokio::time::sleep(Duration::from_millis(200)).await,
             Err(TryLockError::Error(error)) => return Err(error),
         }
+    }
+}
+
+/// Tells the supervisor why this process is about to end, so that a failed trial is reported with it.
+pub fn tell_why(error: &StoreError) {
+    if let Some(supervised) = Supervised::of_environment() {
+        supervised.say(&format!("stage {error}"));
     }
 }
 

@@ -16,6 +16,7 @@ use crate::{
         pointer::{self, Phase, PointerError, Trial},
         repository::{self, Target},
         supervised::Supervised,
+        way_back,
         window::Window,
     },
     state_modules::{RunMode, StateArgs, StateContext, StateModule},
@@ -127,6 +128,9 @@ async fn put_on_trial(
         () = run.cancel.cancelled() => return Err("the job was terminated; the download goes on with the next run".to_owned()),
         done = downloader.install(target) => done.map_err(|error| error.to_string())?,
     }
+    let (version, current) = (&target.offer.version, &supervised.version);
+    let checked = way_back::check(&supervised.layout, version, current, &run.services.store).await;
+    checked.map_err(|error| error.to_string())?;
     let trial = Trial {
         version: target.offer.version.clone(),
         jid: None,

@@ -4,10 +4,11 @@
 
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
-use super::StoreError;
+use super::{StoreError, migrations::Step};
 
 /// The tables' steps, oldest first.
-pub(super) const MIGRATIONS: &[&str] = &["
+pub(super) const MIGRATIONS: &[Step] = &[Step::adds(
+    "
     CREATE TABLE access (
         server    TEXT NOT NULL,
         database  TEXT NOT NULL,
@@ -18,7 +19,8 @@ pub(super) const MIGRATIONS: &[&str] = &["
         reported  TEXT NOT NULL DEFAULT '',  -- the drift that the last event told, as JSON
         PRIMARY KEY (server, database, principal)
     ) STRICT;
-"];
+",
+)];
 
 /// A declared access.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -29,17 +29,31 @@ pub enum StoreError {
         /// The first finding of `PRAGMA quick_check`.
         verdict: String,
     },
-    /// A newer agent wrote it.
-    #[error("the agent's store {} was written by a newer agent ({area} {found}, this one knows {known})", path.display())]
+    /// A newer agent brought it into a form that this one cannot read.
+    #[error(
+        "the agent's store {} was rewritten by a newer agent: its area {area} needs an agent that reads version {needs}, this one reads {reads}",
+        path.display()
+    )]
     Newer {
         /// The store file.
         path: PathBuf,
         /// The group of tables.
         area: String,
-        /// The version found.
-        found: u32,
-        /// The newest version this agent knows.
-        known: u32,
+        /// The reader it needs.
+        needs: u32,
+        /// The newest version this agent reads.
+        reads: u32,
+    },
+    /// It has the form of an older agent, and who opens it may not rewrite it.
+    #[error(
+        "the agent's store {} has the form of an older agent (area {area}); `agent run`, which the service starts, rewrites it",
+        path.display()
+    )]
+    Older {
+        /// The store file.
+        path: PathBuf,
+        /// The group of tables.
+        area: String,
     },
     /// The key file beside the store cannot be used.
     #[error("the store's key file {} cannot be used", path.display())]

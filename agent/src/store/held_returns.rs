@@ -2,15 +2,17 @@
 
 use rusqlite::{OptionalExtension, Transaction, params};
 
-use super::StoreError;
+use super::{StoreError, migrations::Step};
 
 /// The tables' steps, oldest first.
-pub(super) const MIGRATIONS: &[&str] = &["
+pub(super) const MIGRATIONS: &[Step] = &[Step::adds(
+    "
     CREATE TABLE held_return (
         jid     TEXT PRIMARY KEY,
         load    BLOB NOT NULL      -- the return load as the job made it
     ) STRICT;
-"];
+",
+)];
 
 /// Keeps a return; a second one of the same jid replaces it.
 ///

@@ -8,11 +8,12 @@
 
 use rusqlite::{OptionalExtension, Transaction, params};
 
-use super::StoreError;
+use super::{StoreError, migrations::Step};
 
 /// The tables' steps, oldest first.
-pub(super) const MIGRATIONS: &[&str] = &[
-    "
+pub(super) const MIGRATIONS: &[Step] = &[
+    Step::adds(
+        "
     CREATE TABLE job (
         jid     TEXT PRIMARY KEY,
         load    BLOB,              -- the publish load until the job is done
@@ -25,9 +26,12 @@ pub(super) const MIGRATIONS: &[&str] = &[
         load    BLOB NOT NULL      -- the return load
     ) STRICT;
 ",
-    "
+    ),
+    Step::adds(
+        "
     ALTER TABLE job ADD COLUMN accepted INTEGER NOT NULL DEFAULT 0;  -- seconds since 1970
 ",
+    ),
 ];
 
 /// A queued return.

@@ -5,10 +5,11 @@
 
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
-use super::StoreError;
+use super::{StoreError, migrations::Step};
 
 /// The table's steps, oldest first.
-pub(super) const MIGRATIONS: &[&str] = &["
+pub(super) const MIGRATIONS: &[Step] = &[Step::adds(
+    "
     CREATE TABLE schema_watch (
         job       TEXT PRIMARY KEY,
         server    TEXT NOT NULL,
@@ -17,7 +18,8 @@ pub(super) const MIGRATIONS: &[&str] = &["
         found     TEXT,              -- JSON of the shape that differs
         since     INTEGER NOT NULL DEFAULT 0
     ) STRICT;
-"];
+",
+)];
 
 /// What is known of one job's table.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,10 +6,12 @@
 
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
-use super::StoreError;
+use super::{StoreError, migrations::Step};
 
 /// The tables' steps, oldest first.
-pub(super) const MIGRATIONS: &[&str] = &["
+pub(super) const MIGRATIONS: &[Step] = &[
+    Step::adds(
+        "
     CREATE TABLE sync_job (
         name      TEXT PRIMARY KEY,
         spec      TEXT NOT NULL,     -- versioned JSON of the declaration, without secrets
@@ -36,9 +38,14 @@ pub(super) const MIGRATIONS: &[&str] = &["
         job       TEXT PRIMARY KEY REFERENCES sync_job (name) ON DELETE CASCADE,
         note      TEXT NOT NULL      -- JSON of how the job stands
     ) STRICT;
-", "
+",
+    ),
+    Step::adds(
+        "
     ALTER TABLE sync_batch ADD COLUMN recorded INTEGER;  -- seconds since 1970; none for batches of an older agent
-"];
+",
+    ),
+];
 
 /// A declared job.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,10 +6,11 @@
 
 use rusqlite::{OptionalExtension, Transaction, params};
 
-use super::StoreError;
+use super::{StoreError, migrations::Step};
 
 /// The table's steps, oldest first.
-pub(super) const MIGRATIONS: &[&str] = &["
+pub(super) const MIGRATIONS: &[Step] = &[Step::adds(
+    "
     CREATE TABLE sync_row (
         job    TEXT NOT NULL,
         row    BLOB NOT NULL,     -- keyed hash of the key
@@ -18,7 +19,8 @@ pub(super) const MIGRATIONS: &[&str] = &["
         round  INTEGER NOT NULL,  -- of the last sweep that saw it
         PRIMARY KEY (job, row)
     ) STRICT, WITHOUT ROWID;
-"];
+",
+)];
 
 /// Bytes of a hash.
 pub const HASH_BYTES: usize = 16;

@@ -5,10 +5,11 @@
 
 use rusqlite::{OptionalExtension, Transaction, params};
 
-use super::StoreError;
+use super::{StoreError, migrations::Step};
 
 /// The tables' steps, oldest first.
-pub(super) const MIGRATIONS: &[&str] = &["
+pub(super) const MIGRATIONS: &[Step] = &[Step::adds(
+    "
     CREATE TABLE write_definition (
         name        TEXT PRIMARY KEY,
         declaration TEXT NOT NULL,   -- versioned JSON, without secrets
@@ -22,7 +23,8 @@ pub(super) const MIGRATIONS: &[&str] = &["
         decided     INTEGER NOT NULL -- seconds since 1970
     ) STRICT;
     CREATE INDEX write_outcome_decided ON write_outcome (decided);
-"];
+",
+)];
 
 /// A declared write.
 #[derive(Debug, Clone, PartialEq, Eq)]

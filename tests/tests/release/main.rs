@@ -5,4 +5,8 @@
 
 mod attacks;
 #[cfg(unix)]
+mod formats;
+#[cfg(unix)]
+mod site;
+#[cfg(unix)]
 mod updates;
