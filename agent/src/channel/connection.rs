@@ -22,11 +22,14 @@ use super::{names::Names, settings::Heartbeat};
 
 /// How long a name lookup, a TCP connect and a handshake may take, each.
 const STEP_TIMEOUT: Duration = Duration::from_secs(10);
-/// Finds a dead peer that cannot be pinged within 45 seconds.
-const KEEPALIVE: TcpKeepalive = TcpKeepalive::new()
-    .with_time(Duration::from_secs(15))
-    .with_interval(Duration::from_secs(10))
-    .with_retries(3);
+/// Finds a dead peer that cannot be pinged within 45 seconds. Windows Server 2016 refuses another number of probes than its
+/// own ten, so there it takes two minutes.
+#[cfg(unix)]
+const KEEPALIVE: TcpKeepalive = PROBES.with_retries(3);
+#[cfg(not(unix))]
+const KEEPALIVE: TcpKeepalive = PROBES;
+const PROBES: TcpKeepalive =
+    TcpKeepalive::new().with_time(Duration::from_secs(15)).with_interval(Duration::from_secs(10));
 /// How long a doubted peer may take to answer a ping.
 const DOUBT: Duration = Duration::from_secs(5);
 const READ_BUFFER: usize = 16 << 10;

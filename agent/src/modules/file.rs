@@ -23,6 +23,7 @@ mod content;
 mod edit;
 mod facts;
 mod find;
+#[cfg(unix)]
 mod owners;
 mod paths;
 mod signatures;

@@ -13,7 +13,7 @@ use std::{
 
 use states::Value;
 
-use super::{absolute, facts::failed, map, may_write, os_text, path, paths, reason, shown, uncaught};
+use super::{absolute, map, may_write, os_text, path, paths, reason, shown, uncaught};
 use crate::{
     config::Config,
     modules::{Arguments, ModuleError},
@@ -284,7 +284,10 @@ mod links {
     use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, lchown, symlink};
 
     use super::{
-        super::{facts::mode_text, owners::Table},
+        super::{
+            facts::{failed, mode_text},
+            owners::Table,
+        },
         *,
     };
 

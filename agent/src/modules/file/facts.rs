@@ -6,9 +6,13 @@
 
 use std::{fs, path::Path};
 
-use states::{Map, Value};
+#[cfg(unix)]
+use states::Map;
+use states::Value;
 
-use super::{absolute, find, map, path, reason, shown, uncaught};
+#[cfg(unix)]
+use super::{map, reason};
+use super::{absolute, find, path, shown, uncaught};
 use crate::{
     files::hash_file,
     modules::{Arguments, ModuleError},
@@ -264,6 +268,7 @@ mod unix {
 pub(super) use unix::mode_text;
 
 /// Why a file could not be changed, in Salt's words.
+#[cfg(unix)]
 pub(super) fn failed(text: &str, error: &std::io::Error) -> ModuleError {
     ModuleError::Execution(format!("{text}: {}", reason(error)))
 }
