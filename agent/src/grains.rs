@@ -24,6 +24,7 @@ mod host;
 mod network;
 mod os;
 mod sql_server;
+mod windows;
 
 /// How long a group of grains may take before the others go on without it.
 pub const DEADLINE: Duration = Duration::from_secs(5);
@@ -197,6 +198,7 @@ fn built_in() -> Vec<Group> {
         group("network", |_, grains| network::collect(grains)),
         group("os", |_, grains| os::collect(grains)),
         group("systemd", |_, grains| os::systemd(grains)),
+        group("windows", |_, grains| windows::collect(grains)),
     ]
 }
 
