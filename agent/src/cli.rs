@@ -198,7 +198,7 @@ pub fn main() -> ExitCode {
         Command::Access(command) => access::run(config, &command),
         Command::Pause(args) => switch(&config, &args, Some(&pause_now())),
         Command::Resume(args) => switch(&config, &args, None),
-        Command::Doctor(args) => doctor(&config, args.json),
+        Command::Doctor(args) => doctor(&config, if args.json { Shown::Json } else { Shown::Lines }),
         Command::Service(verb) => service::run(&verb),
         Command::Release(verb) => release::run(&verb),
     }
@@ -289,8 +289,16 @@ fn pause_now() -> Pause {
     }
 }
 
+/// How what the doctor found is printed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Shown {
+    Lines,
+    Json,
+    Nothing,
+}
+
 /// Prints what the doctor found; the exit code is 1 when something failed.
-fn doctor(config: &Config, json: bool) -> ExitCode {
+fn doctor(config: &Config, shown: Shown) -> ExitCode {
     let examined = runtime().map(|runtime| runtime.block_on(doctor::examine(config, &states::Value::Nil)));
     let findings = match examined {
         Ok(findings) => findings,
@@ -299,12 +307,10 @@ fn doctor(config: &Config, json: bool) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    if json {
-        print::line(&serde_json::to_string(&findings).unwrap_or_default());
-    } else {
-        for finding in &findings {
-            print::line(&finding.to_string());
-        }
+    match shown {
+        Shown::Json => print::line(&serde_json::to_string(&findings).unwrap_or_default()),
+        Shown::Lines => findings.iter().for_each(|finding| print::line(&finding.to_string())),
+        Shown::Nothing => {}
     }
     if doctor::is_well(&findings) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

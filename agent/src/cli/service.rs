@@ -1,13 +1,14 @@
 //! `agent service install|uninstall|start|stop`.
 //!
-//! Exit codes: 0 done, 1 failed, 64 a bad command line, 73 the folder cannot be trusted, 77 not enough rights. With `--silent`
-//! nothing is printed and the exit code tells.
+//! Exit codes: 0 done, 1 failed, 64 a bad command line, 69 installed and running, but the doctor found what keeps the agent
+//! from its work, 73 the folder cannot be trusted, 77 not enough rights. With `--silent` nothing is printed and the exit code
+//! tells.
 
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Args, Subcommand};
 
-use super::print;
+use super::{Shown, print};
 use crate::config::{Config, Overrides};
 use crate::platform::{
     install::{self, Wishes},
@@ -110,16 +111,29 @@ fn install(args: &Install) -> ExitCode {
             if args.no_start {
                 return said(&args.quiet, "the service is installed", ExitCode::SUCCESS);
             }
-            let started = done(&args.quiet, service::start(), "the service is installed and runs");
-            let config = Config::load(&args.root.join("conf"), &Overrides::default());
-            if let (Ok(config), false) = (config, args.quiet.silent) {
-                // What it finds is for the reader; the service is installed all the same.
-                let _ = super::doctor(&config, false);
+            match service::start() {
+                Ok(()) => examine(args),
+                Err(why) => said(&args.quiet, &why, ExitCode::FAILURE),
             }
-            started
         }
         Err(error) => said(&args.quiet, &error.to_string(), ExitCode::from(error.exit_code())),
     }
+}
+
+/// The service runs; whether it can work here is the doctor's to say.
+fn examine(args: &Install) -> ExitCode {
+    let config = match Config::load(&args.root.join("conf"), &Overrides::default()) {
+        Ok(config) => config,
+        Err(error) => return said(&args.quiet, &super::chain(&error), ExitCode::from(EXIT_UNWELL)),
+    };
+    if super::doctor(&config, if args.quiet.silent { Shown::Nothing } else { Shown::Lines })
+        == ExitCode::SUCCESS
+    {
+        return said(&args.quiet, "the service is installed and runs", ExitCode::SUCCESS);
+    }
+    let text =
+        "the service is installed and runs, but a check failed: see above; `agent doctor` checks again";
+    said(&args.quiet, text, ExitCode::from(EXIT_UNWELL))
 }
 
 fn done(quiet: &Quiet, done: Result<(), String>, text: &str) -> ExitCode {
@@ -135,6 +149,9 @@ fn said(quiet: &Quiet, text: &str, code: ExitCode) -> ExitCode {
     }
     code
 }
+
+/// EX_UNAVAILABLE.
+const EXIT_UNWELL: u8 = 69;
 
 #[cfg(windows)]
 const SALT_CONFIG_DIR: &str = r"C:\ProgramData\Salt Project\Salt\conf";
