@@ -50,6 +50,7 @@ fn names_the_system_as_salt_does(master: &BundledMaster) -> Result<()> {
     {
         ensure!(grains[grain] == expected, "{grain} is {}", grains[grain]);
     }
+    ensure!(grains["pending_reboot"].is_boolean(), "pending_reboot is {}", grains["pending_reboot"]);
     Ok(())
 }
 

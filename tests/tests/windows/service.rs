@@ -27,7 +27,7 @@ fn lives_as_a_service_and_replaces_itself_while_it_runs() -> Result<()> {
     offer(&master, "7.0.0", &wine.executable("agent.exe"))?;
     let state = update(&master, "7.0.0")?;
     ensure!(state["result"] == true && confirmed(&wine)? == "7.0.0", "{state:#}");
-    offer(&master, "7.1.0", &wine.executable("supervisor.exe"))?;
+    offer(&master, "7.1.0", &wine.bad_version())?;
     let state = update(&master, "7.1.0")?;
     ensure!(state["result"] == false && state["comment"].to_string().contains("exit code: 64"), "{state:#}");
     ensure!(confirmed(&wine)? == "7.0.0", "{state:#}");
@@ -66,14 +66,18 @@ fn refuses_a_folder_that_somebody_else_made() -> Result<()> {
     Ok(())
 }
 
-/// Installs from where the files were unpacked; the master of a test listens on a port of its own.
+/// Installs from where the files were unpacked, with a master that cannot be found, which the doctor says; the master of a
+/// test listens on a port of its own.
 fn install(wine: &Wine, master: &BundledMaster) -> Result<()> {
     let setup = wine.unpack()?;
-    let arguments = ["service", "install", "--master", "127.0.0.1", "--id", "win", "--no-start"];
+    let arguments = ["service", "install", "--master", "no-such-master.invalid", "--id", "win"];
     let installed = wine.command(&setup).args(arguments).output()?;
-    ensure!(installed.status.success(), "{}: {}", installed.status, said(&installed));
+    ensure!(installed.status.code() == Some(69), "{}: {}", installed.status, said(&installed));
+    ensure!(said(&installed).contains("installed and runs, but a check failed"), "{}", said(&installed));
+    run(wine, &["service", "stop"])?;
     let path = wine.disk("NexHealth/conf/minion");
     let mut options: Value = serde_json::from_slice(&fs::read(&path)?)?;
+    options["master"] = json!("127.0.0.1");
     options["master_port"] = json!(master.ret_port);
     options["acceptance_wait_time"] = json!(1);
     fs::write(&path, options.to_string())?;

@@ -37,7 +37,12 @@ impl Wine {
 
     /// One of our executables.
     pub fn executable(&self, name: &str) -> PathBuf {
-        self.build.join("x86_64-pc-windows-gnu/release").join(name)
+        self.build.join("x86_64-pc-windows-gnu/quick").join(name)
+    }
+
+    /// A version that ends at once when it is to run.
+    pub fn bad_version(&self) -> PathBuf {
+        self.build.join("ends_at_once.exe")
     }
 
     /// A command that runs `program` under Wine.
