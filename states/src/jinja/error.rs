@@ -81,6 +81,20 @@ impl RenderError {
 }
 
 /// The lines around a line, five either side, with Salt's arrow at the line.
+/// Whether a place lies in the condition or the body of an `if`: what is missing there Jinja finds when it comes to it, and says
+/// so in other words.
+fn is_conditional(source: &str, place: usize) -> bool {
+    let before = source.get(..place).unwrap_or_default();
+    let tags = before.split("{%").skip(1).map(|tag| tag.trim_start_matches(['-', '+']).trim_start());
+    let depth = tags.fold(0_i32, |depth, tag| match tag.split_whitespace().next() {
+        Some("if") => depth + 1,
+        Some("endif" | "endif%}" | "endif-%}") => depth - 1,
+        Some(_) | None => depth,
+    });
+    let here = &before[before.rfind("{{").unwrap_or(before.len())..];
+    depth > 0 || (!here.contains("}}") && here.contains(" if "))
+}
+
 fn excerpt(text: &str, line: usize) -> String {
     let lines: Vec<&str> = text.lines().collect();
     if line == 0 || line > lines.len() {
@@ -143,7 +157,12 @@ fn message(error: &Error, words: &Words<'_>) -> String {
         ErrorKind::UnknownFilter | ErrorKind::UnknownTest => {
             let kind = if error.kind() == ErrorKind::UnknownFilter { "filter" } else { "test" };
             let name = detail.split(' ').nth(1).unwrap_or(detail);
-            let found = if kind == "test" { " found" } else { "" };
+            let place = error.range().map_or(0, |range| range.start);
+            let found = if error.template_source().is_some_and(|source| is_conditional(source, place)) {
+                " found"
+            } else {
+                ""
+            };
             format!("Jinja syntax error: No {kind} named '{name}'{found}.")
         }
         ErrorKind::TemplateNotFound => {

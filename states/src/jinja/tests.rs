@@ -178,6 +178,19 @@ fn refuses_what_is_undefined_in_salts_words() {
         "Problem running salt function in Jinja template: it broke; line 1"
     );
     assert_eq!(first_line("{{ 'x'|nofilter }}"), "Jinja syntax error: No filter named 'nofilter'.; line 1");
+    // In a condition, or what depends on one, Jinja looks it up when it comes to it.
+    let found = "Jinja syntax error: No filter named 'nofilter' found.; line 1";
+    for template in [
+        "{% if true %}{{ 'x'|nofilter }}{% endif %}",
+        "{% if 'x'|nofilter %}{% endif %}",
+        "{{ 1 if 'x'|nofilter else 2 }}",
+    ] {
+        assert_eq!(first_line(template), found, "{template}");
+    }
+    assert_eq!(
+        first_line("{% if true %}{% endif %}{{ 'x'|nofilter }}"),
+        "Jinja syntax error: No filter named 'nofilter'.; line 1"
+    );
     assert_eq!(first_line("{{ 1 + }}"), "Jinja syntax error: unexpected 'end of print statement'; line 1");
     assert_eq!(first_line("{% from 'nope.jinja' import x %}"), "Jinja error: nope.jinja; line 1");
 }

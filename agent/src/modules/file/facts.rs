@@ -10,9 +10,9 @@ use std::{fs, path::Path};
 use states::Map;
 use states::Value;
 
+use super::{absolute, find, path, shown, uncaught};
 #[cfg(unix)]
 use super::{map, reason};
-use super::{absolute, find, path, shown, uncaught};
 use crate::{
     files::hash_file,
     modules::{Arguments, ModuleError},
