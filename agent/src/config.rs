@@ -12,11 +12,11 @@
 )]
 
 use std::{
-    fmt,
     path::{Path, PathBuf},
     time::Duration,
 };
 
+use proto::MinionId;
 use states::{Map, Value};
 use thiserror::Error;
 
@@ -26,33 +26,6 @@ mod defaults;
 
 /// The exit code of a bad configuration (EX_USAGE).
 pub const EXIT_BAD_CONFIG: u8 = 64;
-
-/// The name under which the master knows this minion.
-#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct MinionId(String);
-
-impl MinionId {
-    /// Accepts what a master accepts: not empty, no `/`, `\` or NUL.
-    ///
-    /// # Errors
-    /// [`ConfigError::Id`] names the refused id.
-    pub fn parse(id: &str) -> Result<Self, ConfigError> {
-        let bad = id.is_empty() || id == "." || id == ".." || id.contains(['/', '\\', '\0']);
-        if bad { Err(ConfigError::Id { id: id.to_owned() }) } else { Ok(Self(id.to_owned())) }
-    }
-
-    /// The id as text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for MinionId {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.0)
-    }
-}
 
 /// What the command line sets over the files.
 #[derive(Clone, Debug, Default)]
@@ -100,7 +73,9 @@ pub enum ConfigError {
         expected: &'static str,
     },
     /// The minion id is one that no master accepts.
-    #[error("the minion id {id:?} is not usable: it must not be empty nor contain '/', '\\' or NUL")]
+    #[error(
+        "the minion id {id:?} is not usable: it must not be empty, longer than 255 bytes, nor contain '/', '\\' or a control character"
+    )]
     Id {
         /// The refused id.
         id: String,
@@ -149,7 +124,8 @@ impl Config {
     /// # Errors
     /// See [`ConfigError`].
     pub fn from_options(config_dir: &Path, mut opts: Map) -> Result<Self, ConfigError> {
-        let id = MinionId::parse(&choose_id(config_dir, &opts)?)?;
+        let id = choose_id(config_dir, &opts)?;
+        let id = MinionId::parse(&id).map_err(|_| ConfigError::Id { id })?;
         opts.insert("id", id.as_str());
         opts.insert("config_dir", config_dir.to_string_lossy().into_owned());
         opts.insert("conf_file", config_dir.join("minion").to_string_lossy().into_owned());

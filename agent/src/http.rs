@@ -72,6 +72,11 @@ impl HttpAnswer {
         self.body.as_reader()
     }
 
+    /// The body as a stream that outlives the answer.
+    pub fn into_reader(self) -> impl Read + Send + 'static {
+        self.body.into_reader()
+    }
+
     /// The body as text, up to a bound.
     ///
     /// # Errors

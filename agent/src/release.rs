@@ -21,6 +21,7 @@ pub mod layout;
 pub mod pointer;
 pub mod probation;
 pub mod repository;
+pub mod source;
 pub mod supervise;
 pub mod supervised;
 pub mod way_back;

@@ -10,6 +10,7 @@ mod key;
 mod release;
 mod run;
 mod serve;
+mod tree;
 
 pub(crate) use key::DROP_FILE;
 
@@ -51,6 +52,8 @@ enum Command {
     },
     /// Makes, signs and offers releases of the agent.
     Release(release::Release),
+    /// Gives a state tree to a share of the fleet first.
+    Tree(tree::Tree),
 }
 
 /// Runs the command line of this process.
@@ -70,6 +73,7 @@ pub fn main() -> ExitCode {
         Command::Events(options) => events::run(&config, &options),
         Command::Key { verb } => key::run(&config, &verb),
         Command::Release(args) => release::run(&config, &args),
+        Command::Tree(args) => tree::run(&config, &args),
     };
     done.unwrap_or_else(|error| {
         complain(&error);

@@ -21,3 +21,4 @@ pub mod secrets;
 pub mod server;
 pub mod targeting;
 mod tasks;
+pub mod tree;

@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use sha2::{Digest as _, Sha256};
+
 /// A minion's id.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct MinionId(String);
@@ -24,6 +26,15 @@ impl MinionId {
         let refused =
             name.is_empty() || name.len() > 255 || name == "." || name == ".." || name.contains(forbidden);
         if refused { Err(MinionIdError(name.to_owned())) } else { Ok(Self(name.to_owned())) }
+    }
+
+    /// Its place in the fleet, 0 to 99, by which releases and state trees are rolled out: a ring of `n` percent is everybody below
+    /// `n`, so the same minions are always first. The first four bytes of the id's SHA-256 modulo 100, which Jinja can say too:
+    /// `(grains.id | sha256)[:8] | int(0, 16) % 100`.
+    pub fn bucket(&self) -> u8 {
+        let head =
+            Sha256::digest(&self.0).iter().take(4).fold(0_u32, |head, byte| (head << 8) | u32::from(*byte));
+        u8::try_from(head % 100).unwrap_or(0)
     }
 
     /// The name.
@@ -47,6 +58,21 @@ mod tests {
         for name in ["practice-7.example.org", "a", "Zahnarzt Müller", "..."] {
             assert_eq!(MinionId::parse(name).unwrap().as_str(), name);
         }
+    }
+
+    #[test]
+    fn a_fleet_falls_into_even_buckets() {
+        let mut counts = [0_u32; 100];
+        for number in 0..20_000 {
+            let id = MinionId::parse(&format!("practice-{number}")).unwrap();
+            counts[usize::from(id.bucket())] += 1;
+        }
+        assert!(counts.iter().all(|count| (100..320).contains(count)), "{counts:?}");
+        // printf practice-1 | sha256sum | cut -c1-8
+        assert_eq!(
+            MinionId::parse("practice-1").unwrap().bucket(),
+            u8::try_from(0xcc70e86e_u32 % 100).unwrap()
+        );
     }
 
     #[test]

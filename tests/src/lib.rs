@@ -12,6 +12,7 @@ pub mod minion;
 pub mod process;
 pub mod received;
 pub mod relay;
+pub mod s3;
 pub mod salt;
 pub mod scratch;
 pub mod skip;

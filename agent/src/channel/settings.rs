@@ -169,8 +169,7 @@ impl ChannelSettings {
             order: master_order(config)?,
             // Salt compares with 4506, so that one value of `publish_port` counts as unset; so does this.
             publish_port: port(config, "publish_port")?.filter(|port| *port != 4506),
-            id: MinionId::parse(config.id.as_str())
-                .map_err(|_| wrong("id", "an id that a master accepts"))?,
+            id: config.id.clone(),
             pki_dir: config.pki_dir.clone(),
             keysize: keysize(config)?,
             encryption: algorithm(config, "encryption_algorithm", EncryptionAlgorithm::from_name)?,

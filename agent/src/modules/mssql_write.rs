@@ -7,6 +7,7 @@
     reason = "data is asked for the shape it can have here; any other is one case"
 )]
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use chrono::DateTime;
@@ -20,7 +21,7 @@ use crate::write::WriteError;
 use crate::write::book::Declared;
 use crate::write::definition::Once;
 use crate::write::names::{RequestId, WriteName};
-use crate::write::outcome::Outcome;
+use crate::write::outcome::{Outcome, Verdict};
 use crate::write::preview::{Preview, preview};
 use crate::write::room::{Answer, Submission};
 
@@ -62,6 +63,7 @@ async fn submit(args: &Arguments, call: &CallContext) -> Result<Value, ModuleErr
     let answer = call.services.writes.submit(submission.clone()).await.map_err(failed)?;
     if !answer.outcome.verdict.has_landed() {
         call.set_retcode(1);
+        tell_of(&submission, &answer.outcome, call);
     }
     let shown = shown_answer(&submission, &answer);
     tracing::info!(
@@ -72,6 +74,29 @@ async fn submit(args: &Arguments, call: &CallContext) -> Result<Value, ModuleErr
         "write submitted"
     );
     Ok(shown)
+}
+
+/// Fires `agent/write/<name>/failed` for what is a fault of the definition, its permissions or its schema: who rolls state files
+/// out stops at it. What the rows themselves forbid is the submitter's matter and in the return alone.
+fn tell_of(submission: &Submission, outcome: &Outcome, call: &CallContext) {
+    let faults = [Verdict::Constraint, Verdict::Permission, Verdict::SchemaChanged, Verdict::Refused];
+    if !faults.contains(&outcome.verdict) {
+        return;
+    }
+    let data: proto::Map = [
+        ("write", submission.write.as_str()),
+        ("request_id", submission.request.as_str()),
+        ("outcome", outcome.verdict.word()),
+        ("reason", outcome.reason.as_str()),
+    ]
+    .into_iter()
+    .collect();
+    let (tag, link) = (format!("agent/write/{}/failed", submission.write), Arc::clone(&call.services.link));
+    call.services.tasks.spawn("write event", async move {
+        if let Err(error) = link.fire_event(&tag, data.into()).await {
+            tracing::warn!(tag, %error, "the event of a failed write did not reach the master; its return has the same");
+        }
+    });
 }
 
 async fn status(args: &Arguments, call: &CallContext) -> Result<Value, ModuleError> {

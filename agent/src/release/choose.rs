@@ -1,12 +1,11 @@
 //! Which version this minion is to run: pure, from signed targets alone.
 //!
-//! A channel offers a version to a share of the fleet: minions whose bucket, `sha256(id)` modulo 100, is below its percentage.
+//! A channel offers a version to a share of the fleet: minions whose bucket ([`proto::MinionId::bucket`]) is below its percentage.
 //! The same minions are always first, so a ring is known beforehand. Nobody goes down unless the version that runs was
 //! withdrawn; who is too old for a version goes over the newest one that can be reached (a bridge).
 
 use std::collections::BTreeMap;
 
-use ring::digest::{SHA256, digest};
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
@@ -82,14 +81,6 @@ pub enum NoChoice {
         /// The version that runs.
         current: Version,
     },
-}
-
-/// The share of the fleet below which this minion is served: 0 to 99.
-#[must_use]
-pub fn bucket(id: &str) -> u8 {
-    let hash = digest(&SHA256, id.as_bytes());
-    let head = hash.as_ref().iter().take(4).fold(0_u32, |head, byte| (head << 8) | u32::from(*byte));
-    u8::try_from(head % 100).unwrap_or(0)
 }
 
 /// Chooses among the offers of the repository.
@@ -202,12 +193,6 @@ mod tests {
         let offers = [offer("1.0.0", 100), offer("1.1.0", 25)];
         assert_eq!(goes_to(pick("1.0.0", 24, &offers)), Some("1.1.0".into()));
         assert_eq!(goes_to(pick("1.0.0", 25, &offers)), None);
-        let mut counts = [0_u32; 100];
-        for number in 0..20_000 {
-            counts[usize::from(bucket(&format!("practice-{number}")))] += 1;
-        }
-        assert!(counts.iter().all(|count| (100..320).contains(count)), "{counts:?}");
-        assert_eq!(bucket("practice-1"), bucket("practice-1"));
     }
 
     #[test]

@@ -9,44 +9,43 @@ use std::{
     fs::{self, File},
     io::{self, Read as _, Write as _},
     path::{Path, PathBuf},
-    sync::Arc,
     time::Duration,
 };
 
+use futures_util::{StreamExt as _, stream};
 use ring::digest::{Context, SHA256};
 use thiserror::Error;
 use tokio::time::Instant;
 
 use super::{
     layout::Layout,
-    repository::{FOLDER, Target, chunk},
+    repository::Target,
+    source::{Source, SourceError},
 };
-use crate::{
-    channel::{LinkError, MasterLink},
-    files::hex,
-    platform::paths,
-};
+use crate::{files::hex, platform::paths};
 
 /// Why a version could not be put on disk. The running version stays.
 #[derive(Debug, Error)]
 pub enum DownloadError {
-    /// The master could not be asked; the next attempt goes on from here.
+    /// The source could not be asked; the next attempt goes on from here.
     #[error(
         "the download of {path} broke off after {at} of {length} bytes and is continued by the next attempt: {source}"
     )]
-    Link {
+    Source {
         /// The target.
         path: String,
         /// How far it came.
         at: u64,
         /// The whole.
         length: u64,
-        /// The link's reason.
-        source: LinkError,
+        /// The reason.
+        source: SourceError,
     },
-    /// The master serves fewer bytes than the signed metadata says, or none.
-    #[error("the master serves {at} of the {length} bytes of {path}")]
+    /// Fewer bytes are served than the signed metadata says, or none.
+    #[error("{courier} serves {at} of the {length} bytes of {path}")]
     Truncated {
+        /// Who carries it.
+        courier: String,
         /// The target.
         path: String,
         /// How many came.
@@ -85,8 +84,8 @@ pub enum Step {
 
 /// Puts versions on disk.
 pub struct Downloader {
-    /// The way to the master.
-    pub link: Arc<dyn MasterLink>,
+    /// Where it comes from.
+    pub source: Source,
     /// The installation.
     pub layout: Layout,
     /// How many bytes a second may come; 0 for as many as do.
@@ -128,7 +127,7 @@ impl Downloader {
     }
 
     async fn fetch(&self, target: &Target, part: &Path) -> Result<(), DownloadError> {
-        let path = format!("{FOLDER}/targets/{}", target.path);
+        let path = format!("targets/{}", target.path);
         let mut file =
             File::options().create(true).append(true).open(part).map_err(|source| disk(part, source))?;
         let mut at = file.metadata().map_err(|source| disk(part, source))?.len();
@@ -137,19 +136,26 @@ impl Downloader {
             at = 0;
         }
         let (begun, from) = (Instant::now(), at);
-        while at < target.length {
-            let data = chunk(&*self.link, &path, at).await;
-            let data = data.map_err(|source| DownloadError::Link {
+        if at == target.length {
+            return Ok(());
+        }
+        let broke_off = |at| {
+            move |source| DownloadError::Source {
                 path: target.path.clone(),
                 at,
                 length: target.length,
                 source,
-            })?;
-            let data = data.unwrap_or_default();
+            }
+        };
+        let pieces = self.source.open(&path, at).await.map_err(broke_off(at))?;
+        let mut pieces = pieces.unwrap_or_else(|| stream::empty().boxed());
+        while at < target.length {
+            let data = pieces.next().await.transpose().map_err(broke_off(at))?.unwrap_or_default();
             let left = usize::try_from(target.length - at).unwrap_or(usize::MAX);
             let taken = &data[..data.len().min(left)];
             if taken.is_empty() {
                 return Err(DownloadError::Truncated {
+                    courier: self.source.to_string(),
                     path: target.path.clone(),
                     at,
                     length: target.length,
@@ -219,13 +225,14 @@ fn disk(path: &Path, source: io::Error) -> DownloadError {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
+    use std::sync::{Arc, Mutex};
 
     use futures_util::future::BoxFuture;
     use proto::{Map, Value};
     use semver::Version;
 
     use super::{super::choose::Offer, *};
+    use crate::channel::{LinkError, MasterLink};
 
     /// A file server with one target, eight bytes at a time, which notes from where it was asked.
     #[derive(Default)]
@@ -282,8 +289,8 @@ mod tests {
 
     fn downloader(root: &Path, content: &[u8], die_after: Option<Step>) -> (Downloader, Arc<Server>) {
         let server = Arc::new(Server { content: content.to_vec(), ..Server::default() });
-        let link = Arc::clone(&server) as Arc<dyn MasterLink>;
-        (Downloader { link, layout: Layout::new(root), bytes_per_second: 0, die_after }, server)
+        let source = Source::Master(Arc::clone(&server) as Arc<dyn MasterLink>);
+        (Downloader { source, layout: Layout::new(root), bytes_per_second: 0, die_after }, server)
     }
 
     const CONTENT: &[u8] = b"a program of more than eight bytes";

@@ -1,8 +1,10 @@
 //! The `agent_release` state module: which version of the agent this minion runs.
 //!
 //! `installed` reads the signed repository, puts the chosen version on disk and on trial. The job that asked returns when the
-//! trial has ended, under its own jid: see `release::held`. Arguments: `version`, or `channel` (default `stable`); `window`
-//! (`20:00-06:00`, local time) outside of which nothing is changed; `deadline` in seconds; `bytes_per_second`.
+//! trial has ended, under its own jid: see `release::held`. Arguments: `version`, or `channel` (default `stable`); `source`
+//! (`salt://release`, the default, `https://host/path` or `s3://bucket/prefix`), where the repository is; `window`
+//! (`20:00-06:00`, local time) outside of which nothing is changed; `deadline` in seconds; `bytes_per_second`. The keys of a
+//! bucket are options of `agent:release:object_store` in the pillar, named as those of the `object_store` sink.
 
 use futures_util::future::BoxFuture;
 use states::{Map, StateReturn, Value};
@@ -15,6 +17,7 @@ use crate::{
         held::MARK,
         pointer::{self, Phase, PointerError, Trial},
         repository::{self, Target},
+        source::Source,
         supervised::Supervised,
         way_back,
         window::Window,
@@ -47,6 +50,7 @@ impl StateModule for AgentRelease {
 /// What the state was asked for.
 struct Request {
     wanted: Wanted,
+    source: Option<String>,
     window: Option<Window>,
     deadline: u64,
     bytes_per_second: u64,
@@ -72,6 +76,7 @@ impl Request {
         let window = text("window").map(|text| text.parse()).transpose()?;
         Ok(Self {
             wanted,
+            source: text("source"),
             window,
             deadline: number("deadline", DEADLINE.as_secs())?,
             bytes_per_second: number("bytes_per_second", BYTES_PER_SECOND)?,
@@ -85,11 +90,12 @@ async fn installed(args: &StateArgs, run: &StateContext) -> Result<StateReturn, 
         return Err("this agent was not started by its supervisor and cannot replace itself: run `agent service install`"
             .to_owned());
     };
-    let (config, link) = (&run.services.config, std::sync::Arc::clone(&run.services.link));
+    let config = &run.services.config;
+    let source = source(request.source.as_deref(), run)?;
     let (anchor, seen) = (config.config_dir.join("release-root.json"), config.data_dir.join("release"));
-    let targets = repository::targets(link, &anchor, &seen).await.map_err(|error| error.to_string())?;
+    let targets = repository::targets(&source, &anchor, &seen).await.map_err(|error| error.to_string())?;
     let offers: Vec<_> = targets.iter().map(|target| target.offer.clone()).collect();
-    let (current, bucket) = (&supervised.version, choose::bucket(config.id.as_str()));
+    let (current, bucket) = (&supervised.version, config.id.bucket());
     let chosen = choose::choose(&request.wanted, current, bucket, &choose::platform(), &offers);
     let offer = match chosen.map_err(|error| error.to_string())? {
         Choice::Stay(why) => return Ok(StateReturn::ok(why)),
@@ -105,21 +111,31 @@ async fn installed(args: &StateArgs, run: &StateContext) -> Result<StateReturn, 
     if run.mode == RunMode::Test {
         return Ok(StateReturn::would_change(format!("Agent {to} is set to replace {from}"), changes));
     }
-    put_on_trial(supervised, run, target, &request).await?;
+    put_on_trial(supervised, run, source, target, &request).await?;
     Ok(StateReturn::changed(
         format!("Agent {to} goes on trial; {from} stays until it has proved itself"),
         changes,
     ))
 }
 
+fn source(asked: Option<&str>, run: &StateContext) -> Result<Source, String> {
+    let services = &run.services;
+    let told = run.pillar.get("agent").and_then(|agent| agent.get("release")?.get("object_store"));
+    let options = told.or_else(|| services.config.agent_opt("release:object_store")).cloned();
+    let link = std::sync::Arc::clone(&services.link);
+    Source::of(asked, &options.unwrap_or_default(), link, services.tasks.clone())
+        .map_err(|error| error.to_string())
+}
+
 async fn put_on_trial(
     supervised: &Supervised,
     run: &StateContext,
+    source: Source,
     target: &Target,
     request: &Request,
 ) -> Result<(), String> {
     let downloader = Downloader {
-        link: std::sync::Arc::clone(&run.services.link),
+        source,
         layout: supervised.layout.clone(),
         bytes_per_second: request.bytes_per_second,
         die_after: None,

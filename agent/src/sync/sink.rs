@@ -22,7 +22,7 @@ use super::faults::Faults;
 pub use chosen::{ChosenSink, CurrentPillar};
 pub use folder::FolderSink;
 pub use master::MasterSink;
-pub use object_store::{ObjectStoreSink, StoreSettings};
+pub use object_store::{ObjectStoreSink, StoreSettings, open_store, store_reason};
 
 /// A sink that the configuration asks for and that is none.
 #[derive(Debug, thiserror::Error)]

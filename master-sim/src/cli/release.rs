@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 use crate::config::Config;
 use crate::events;
 use crate::release::{Lifetimes, Offer, Repository, shown};
-use crate::rollout::{Limit, Outcomes};
+use crate::rollout::{Limit, Of, Outcomes};
 
 /// The arguments of `master-sim release`.
 #[derive(Args, Debug)]
@@ -19,6 +19,9 @@ pub struct Release {
     /// The folder of the private keys; `release-keys` in the configuration folder when none is given.
     #[arg(long, global = true, value_name = "DIR")]
     keys: Option<PathBuf>,
+    /// The event log: the bundled master's own when none is given, else what `salt-run state.event` prints.
+    #[arg(long, global = true, value_name = "FILE")]
+    events: Option<PathBuf>,
     /// How long the root's signature lasts.
     #[arg(long, global = true, value_name = "DAYS", default_value_t = 365)]
     root_days: u32,
@@ -110,7 +113,7 @@ pub fn run(config: &Config, args: &Release) -> Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let repository = repository(config, args)?;
     let watch = Watch {
-        log: events::path(config),
+        log: args.events.clone().unwrap_or_else(|| events::path(config)),
         limit: Limit { percent: args.halt_above, least: args.halt_least },
     };
     runtime.block_on(act(&repository, &watch, &args.verb))?;
@@ -130,7 +133,9 @@ impl Watch {
         let offered = offers.values().filter(|offer| offer.channels.values().any(|percent| *percent > 0));
         let versions: BTreeSet<&str> = offered.map(|offer| offer.version.as_str()).collect();
         for version in versions {
-            let Some(why) = Outcomes::of_log(&self.log, version).halts(self.limit) else { continue };
+            let Some(why) = Outcomes::of_log(&self.log, Of::Release(version)).halts(self.limit) else {
+                continue;
+            };
             repository
                 .amend(version, |offer| offer.channels.values_mut().for_each(|percent| *percent = 0))
                 .await?;
@@ -163,7 +168,7 @@ async fn act(repository: &Repository, watch: &Watch, verb: &Verb) -> Result<()> 
             println!("{}", repository.add(&offer, program).await?);
         }
         Verb::Promote { version, channel, percent, force } => {
-            let halts = Outcomes::of_log(&watch.log, version).halts(watch.limit);
+            let halts = Outcomes::of_log(&watch.log, Of::Release(version)).halts(watch.limit);
             if let Some(why) = halts.filter(|_| *percent > 0 && !force) {
                 bail!("{version} is not offered to more: {why}. --force does it all the same");
             }
@@ -184,10 +189,10 @@ async fn act(repository: &Repository, watch: &Watch, verb: &Verb) -> Result<()> 
         }
         Verb::List => println!("{:#}", shown(&repository.offers()?)),
         Verb::Progress { version } => {
-            for (id, why) in &Outcomes::of_log(&watch.log, version).tried {
+            for (id, why) in &Outcomes::of_log(&watch.log, Of::Release(version)).tried {
                 println!(
                     "{id}: {}",
-                    why.as_deref().map_or("confirmed".to_owned(), |why| format!("taken back, it {why}"))
+                    why.as_deref().map_or("confirmed".to_owned(), |why| format!("taken back, {why}"))
                 );
             }
         }

@@ -9,7 +9,10 @@ use std::{
 
 use agent::{
     channel::{LinkError, MasterLink},
-    release::repository::{self, RepositoryError, Target},
+    release::{
+        repository::{self, RepositoryError, Target},
+        source::Source,
+    },
 };
 use futures_util::future::BoxFuture;
 use master_sim::release::{Lifetimes, Offer, Repository};
@@ -93,7 +96,7 @@ impl Scene {
 
     async fn read(&self) -> Result<Vec<Target>, RepositoryError> {
         let (anchor, seen) = (self.folder.path().join("anchor.json"), self.folder.path().join("seen"));
-        repository::targets(Arc::clone(&self.courier) as _, &anchor, &seen).await
+        repository::targets(&Source::Master(Arc::clone(&self.courier) as _), &anchor, &seen).await
     }
 
     /// What a read is refused with.

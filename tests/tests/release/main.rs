@@ -5,6 +5,8 @@
 
 mod attacks;
 #[cfg(unix)]
+mod couriers;
+#[cfg(unix)]
 mod formats;
 #[cfg(unix)]
 mod site;

@@ -30,12 +30,7 @@ impl Site {
         let master = BundledMaster::start(&[])?;
         let made = master.run(&["release", "keygen", "--roots", "1", "--threshold", "1"])?;
         ensure!(made.status.success(), "{}", said(&made));
-        master.pillar(&format!(
-            "mssql.server: 127.0.0.1\nmssql.port: {}\nmssql.user: sa\nmssql.password: '{}'\n\
-             mssql.trust_server_certificate: true\n",
-            sim.port,
-            EhrSim::SA_PASSWORD
-        ))?;
+        master.pillar(&Self::sql_of(sim))?;
         let mut site = Self { master, folder: Scratch::new()?, supervisor: None };
         fs::create_dir_all(site.path("conf"))?;
         let minion = format!(
@@ -57,6 +52,16 @@ impl Site {
         site.master.accept("site")?;
         site.master.wait_for_ping("site")?;
         Ok(site)
+    }
+
+    /// What its pillar says of its SQL Server.
+    pub fn sql_of(sim: &EhrSim) -> String {
+        format!(
+            "mssql.server: 127.0.0.1\nmssql.port: {}\nmssql.user: sa\nmssql.password: '{}'\n\
+             mssql.trust_server_certificate: true\n",
+            sim.port,
+            EhrSim::SA_PASSWORD
+        )
     }
 
     /// Starts the supervisor.
@@ -111,19 +116,24 @@ impl Site {
         Ok(())
     }
 
-    fn sls(&self, version: &str, deadline: u64) -> Result<()> {
-        let sls = format!(
-            "agent:\n  agent_release.installed:\n    - version: '{version}'\n    - deadline: {deadline}\n    - bytes_per_second: 0\n"
-        );
-        self.master.file("update.sls", sls.as_bytes())
-    }
-
     /// The one state of a run that asks for `version`.
     pub fn update(&self, version: &str, deadline: u64) -> Result<Value> {
-        self.sls(version, deadline)?;
+        self.applied(sls(version, deadline).as_bytes())
+    }
+
+    fn applied(&self, sls: &[u8]) -> Result<Value> {
+        self.master.file("update.sls", sls)?;
         let states = self.master.call("site", &["state.apply", "update"])?;
         let state = states.as_object().and_then(|states| states.values().next()).cloned();
         state.with_context(|| format!("no state came back: {states:#}\n{}", self.logs()))
+    }
+
+    /// The same from another source than the master.
+    pub fn update_from(&self, version: &str, source: &str) -> Result<Value> {
+        let sls = format!(
+            "agent:\n  agent_release.installed:\n    - version: '{version}'\n    - deadline: 120\n    - source: {source}\n"
+        );
+        self.applied(sls.as_bytes())
     }
 
     /// Updates to `version` and holds that it was confirmed.
@@ -157,7 +167,7 @@ impl Site {
 
     /// The same with a deadline in seconds.
     pub fn begin_update_within(&self, version: &str, deadline: u64) -> Result<String> {
-        self.sls(version, deadline)?;
+        self.master.file("update.sls", sls(version, deadline).as_bytes())?;
         let started = self.master.run(&["run", "site", "state.apply", "update", "--async"])?;
         said(&started).split_whitespace().last().map(str::to_owned).context("no jid")
     }
@@ -221,6 +231,12 @@ impl Drop for Site {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+fn sls(version: &str, deadline: u64) -> String {
+    format!(
+        "agent:\n  agent_release.installed:\n    - version: '{version}'\n    - deadline: {deadline}\n    - bytes_per_second: 0\n"
+    )
 }
 
 /// A state's comment.

@@ -1,11 +1,6 @@
 //! The object store as a sink, against moto's S3, which nobody here wrote: every batch lies there once, whatever dies.
 
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
 use agent::store::sync::BatchRow;
 use agent::sync::deliver::deliver_next;
@@ -15,111 +10,42 @@ use agent::sync::pass::{Want, run_pass};
 use agent::sync::sink::{ObjectStoreSink, Sink, StoreSettings};
 use agent::tasks::Tasks;
 use states::{Map, Value};
-use tests::skip::skipped;
+use tests::s3::S3Store;
 
 use crate::batches::{hex, source, try_versions_in};
 use crate::life::{Agent, die_at, job};
 use crate::sim::Sim;
 
 const SECRET: &str = "secret-4711-of-the-store";
-/// Whoever looks at the bucket. moto wants somebody to be named and does not check the signature.
-const READER: &str =
-    "AWS4-HMAC-SHA256 Credential=READER/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0";
-
-/// A running moto with the bucket `batches`; it ends with this value.
-struct Store {
-    port: u16,
-    server: Child,
+fn sink_of(store: &S3Store, bucket: &str) -> ObjectStoreSink {
+    sink_at(store.port, bucket)
 }
 
-impl Store {
-    /// `None` where moto is not installed (tests/setup-s3).
-    fn start() -> Option<Self> {
-        let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-        let cache = cache.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")))?;
-        let program = cache.join("salt-peers/s3/bin/moto_server");
-        if !program.exists() {
-            return None;
-        }
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let mut command = Command::new(program);
-        command.args(["-H", "127.0.0.1", "-p", &port.to_string()]);
-        let server = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let store = Self { port, server };
-        tests::wait::wait_for("moto answers", Duration::from_secs(120), || {
-            TcpStream::connect(("127.0.0.1", port)).map(drop).map_err(|error| error.to_string())
-        })
-        .unwrap();
-        assert!(store.ask("PUT", "/batches", b"").0.contains(" 200 "));
-        Some(store)
-    }
-
-    /// Head and body of an answer.
-    fn ask(&self, method: &str, path: &str, body: &[u8]) -> (String, Vec<u8>) {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
-        let head = format!(
-            "{method} {path} HTTP/1.0\r\nHost: 127.0.0.1:{}\r\nAuthorization: {READER}\r\nContent-Length: {}\r\n\r\n",
-            self.port,
-            body.len()
-        );
-        stream.write_all(head.as_bytes()).unwrap();
-        stream.write_all(body).unwrap();
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).unwrap();
-        let end = answer.windows(4).position(|four| four == b"\r\n\r\n").unwrap();
-        (String::from_utf8_lossy(&answer[..end]).into_owned(), answer[end + 4..].to_vec())
-    }
-
-    fn get(&self, key: &str) -> Option<Vec<u8>> {
-        let (head, body) = self.ask("GET", &format!("/batches/{}", key.replace('%', "%25")), b"");
-        head.lines().next().unwrap().contains(" 200 ").then_some(body)
-    }
-
-    /// The keys below a prefix, in their order.
-    fn keys(&self) -> Vec<String> {
-        let listing =
-            String::from_utf8(self.ask("GET", "/batches?list-type=2&max-keys=1000", b"").1).unwrap();
-        let keys = listing.split("<Key>").skip(1).map(|rest| rest.split("</Key>").next().unwrap().to_owned());
-        keys.collect()
-    }
-
-    fn sink(&self, bucket: &str) -> ObjectStoreSink {
-        let options: Map = [
-            ("url", Value::from(format!("s3://{bucket}/fleet"))),
-            ("endpoint", format!("http://127.0.0.1:{}", self.port).into()),
-            ("access_key_id", "AKIDEXAMPLE".into()),
-            ("secret_access_key", SECRET.into()),
-            ("allow_http", true.into()),
-        ]
-        .into_iter()
-        .collect();
-        let settings = StoreSettings::read(&Value::Map(options), "smile-dental").unwrap();
-        ObjectStoreSink::open(&settings, Tasks::new()).unwrap()
-    }
+fn sink_at(port: u16, bucket: &str) -> ObjectStoreSink {
+    let options: Map = [
+        ("url", Value::from(format!("s3://{bucket}/fleet"))),
+        ("endpoint", format!("http://127.0.0.1:{port}").into()),
+        ("access_key_id", "AKIDEXAMPLE".into()),
+        ("secret_access_key", SECRET.into()),
+        ("allow_http", true.into()),
+    ]
+    .into_iter()
+    .collect();
+    let settings = StoreSettings::read(&Value::Map(options), "smile-dental").unwrap();
+    ObjectStoreSink::open(&settings, Tasks::new()).unwrap()
 }
 
-impl Drop for Store {
-    fn drop(&mut self) {
-        drop(self.server.kill());
-        drop(self.server.wait());
-    }
-}
-
-fn store_or_skip(name: &str) -> Option<Store> {
-    let store = Store::start();
-    if store.is_none() {
-        skipped(name, "moto's server is not there: tests/setup-s3").unwrap();
-    }
-    store
+fn store_or_skip(name: &str) -> Option<S3Store> {
+    S3Store::start_or_skip(name).unwrap()
 }
 
 /// Runs a pass and delivers, in a new process that dies where the hook says.
-async fn live(agent: &Agent, store: &Store, faults: Faults) -> Result<(), String> {
+async fn live(agent: &Agent, store: &S3Store, faults: Faults) -> Result<(), String> {
     let room = agent.room(faults);
     let known = room.ledger.batches().await.map_err(|error| explain(&error))?;
     room.spool.clean(&known).map_err(|error| explain(&error))?;
     run_pass(&room, &job(), Want::News).await.map_err(|error| explain(&error))?;
-    let sink = store.sink("batches");
+    let sink = sink_of(store, "batches");
     while deliver_next(&room, &sink).await.map_err(|error| explain(&error))? {}
     Ok(())
 }
@@ -138,14 +64,15 @@ async fn every_batch_lies_in_the_bucket_once_whatever_dies() {
     }
     live(&agent, &store, Faults::default()).await.unwrap();
 
-    let keys = store.keys();
+    let keys = store.keys().unwrap();
     let batches: Vec<&String> = keys.iter().filter(|key| key.ends_with(".parquet.age")).collect();
     assert_eq!(keys.len(), batches.len() * 2, "each batch has its facts: {keys:?}");
     let mut newest = BTreeMap::new();
     for (at, key) in batches.iter().enumerate() {
         assert!(key.starts_with("fleet/smile-dental/clinic%2FVisit/"), "{key}");
         assert!(key.ends_with(&format!("-{:010}.parquet.age", at + 1)), "a gap or a repeat: {keys:?}");
-        let (sealed, facts) = (store.get(key).unwrap(), store.get(&format!("{key}.json")).unwrap());
+        let (sealed, facts) =
+            (store.get(key).unwrap().unwrap(), store.get(&format!("{key}.json")).unwrap().unwrap());
         let facts: serde_json::Value = serde_json::from_slice(&facts).unwrap();
         let digest = hex(ring::digest::digest(&ring::digest::SHA256, &sealed).as_ref());
         assert_eq!(facts["sha256"].as_str().unwrap().to_uppercase(), digest);
@@ -197,17 +124,17 @@ async fn gaps_and_other_contents_are_refused_and_repeats_change_nothing() {
         return;
     };
     let first = "fleet/smile-dental/j/7-0000000001.parquet.age";
-    deliver(&store.sink("batches"), &spooled(1, b"one")).await.unwrap();
-    deliver(&store.sink("batches"), &spooled(1, b"one")).await.unwrap();
-    let gap = deliver(&store.sink("batches"), &spooled(3, b"three")).await.unwrap_err();
+    deliver(&sink_of(&store, "batches"), &spooled(1, b"one")).await.unwrap();
+    deliver(&sink_of(&store, "batches"), &spooled(1, b"one")).await.unwrap();
+    let gap = deliver(&sink_of(&store, "batches"), &spooled(3, b"three")).await.unwrap_err();
     assert!(gap.contains("7-0000000002.parquet.age is not there"), "{gap}");
-    let other = deliver(&store.sink("batches"), &spooled(1, b"another")).await.unwrap_err();
+    let other = deliver(&sink_of(&store, "batches"), &spooled(1, b"another")).await.unwrap_err();
     assert!(other.contains("holds something else"), "{other}");
-    assert_eq!(store.get(first).unwrap(), b"one", "never overwritten");
-    store.ask("DELETE", &format!("/batches/{first}"), b"");
-    assert!(deliver(&store.sink("batches"), &spooled(2, b"two")).await.is_err());
-    store.ask("PUT", "/batches/fleet/smile-dental/j/7.taken", b"1");
-    deliver(&store.sink("batches"), &spooled(2, b"two")).await.unwrap();
+    assert_eq!(store.get(first).unwrap().unwrap(), b"one", "never overwritten");
+    store.ask("DELETE", &format!("/batches/{first}"), b"").unwrap();
+    assert!(deliver(&sink_of(&store, "batches"), &spooled(2, b"two")).await.is_err());
+    store.ask("PUT", "/batches/fleet/smile-dental/j/7.taken", b"1").unwrap();
+    deliver(&sink_of(&store, "batches"), &spooled(2, b"two")).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -216,12 +143,12 @@ async fn a_large_batch_goes_up_in_parts_and_is_whole() {
     let content: Vec<u8> =
         (0..20_000_000u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     let batch = spooled(1, &content);
-    let sink = store.sink("batches").with_parts_above(1 << 20);
+    let sink = sink_of(&store, "batches").with_parts_above(1 << 20);
     deliver(&sink, &batch).await.unwrap();
-    deliver(&store.sink("batches").with_parts_above(1 << 20), &batch).await.unwrap();
+    deliver(&sink_of(&store, "batches").with_parts_above(1 << 20), &batch).await.unwrap();
     let key = "fleet/smile-dental/j/7-0000000001.parquet.age";
-    assert!(store.get(key).unwrap() == content, "the object is not the file");
-    let (head, _) = store.ask("HEAD", &format!("/batches/{key}"), b"");
+    assert!(store.get(key).unwrap().unwrap() == content, "the object is not the file");
+    let (head, _) = store.ask("HEAD", &format!("/batches/{key}"), b"").unwrap();
     let etag = head.lines().find(|line| line.to_lowercase().starts_with("etag")).unwrap();
     assert!(etag.contains("-3\""), "three parts: {etag}");
     let other = deliver(&sink, &spooled(1, &content[1..])).await.unwrap_err();
@@ -230,13 +157,13 @@ async fn a_large_batch_goes_up_in_parts_and_is_whole() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refusal_says_why_and_holds_no_secret() {
-    let Some(mut store) = store_or_skip("a_refusal_says_why_and_holds_no_secret") else { return };
-    let missing = deliver(&store.sink("nobody"), &spooled(1, b"one")).await.unwrap_err();
+    let Some(store) = store_or_skip("a_refusal_says_why_and_holds_no_secret") else { return };
+    let missing = deliver(&sink_of(&store, "nobody"), &spooled(1, b"one")).await.unwrap_err();
     assert!(missing.contains("s3://nobody/fleet/smile-dental/j/7-0000000001"), "{missing}");
     assert!(missing.contains("NoSuchBucket"), "{missing}");
-    store.server.kill().unwrap();
-    store.server.wait().unwrap();
-    let away = deliver(&store.sink("batches"), &spooled(1, b"one")).await.unwrap_err();
+    let port = store.port;
+    drop(store);
+    let away = deliver(&sink_at(port, "batches"), &spooled(1, b"one")).await.unwrap_err();
     assert!(away.contains("the store cannot be reached"), "{away}");
     assert!(![missing, away].iter().any(|text| text.contains(SECRET) || text.contains("Signature")));
 }

@@ -33,6 +33,7 @@ use super::folder::predecessor;
 use super::{Sink, SinkError};
 use http::{UreqConnector, retries};
 
+pub use http::reason as store_reason;
 pub use settings::StoreSettings;
 
 /// Delivers into a bucket.
@@ -52,24 +53,8 @@ impl ObjectStoreSink {
     /// # Errors
     /// The settings do not make an address.
     pub fn open(settings: &StoreSettings, tasks: Tasks) -> Result<Self, SinkError> {
-        let mut builder = AmazonS3Builder::new()
-            .with_bucket_name(&settings.bucket)
-            .with_region(&settings.region)
-            .with_access_key_id(&settings.access_key_id)
-            .with_secret_access_key(settings.secret_access_key.reveal())
-            .with_virtual_hosted_style_request(settings.virtual_hosted)
-            .with_allow_http(settings.allow_http)
-            .with_conditional_put(S3ConditionalPut::ETagMatch)
-            .with_retry(retries())
-            .with_http_connector(UreqConnector::new(tasks));
-        if let Some(endpoint) = &settings.endpoint {
-            builder = builder.with_endpoint(endpoint);
-        }
-        if let Some(token) = &settings.session_token {
-            builder = builder.with_token(token.reveal());
-        }
         let place = format!("s3://{}/{}", settings.bucket, settings.prefix);
-        let store = builder.build().map_err(|error| failed(&place, &error))?;
+        let store = open_store(settings, tasks).map_err(|error| failed(&place, &error))?;
         let prefix = settings.prefix.clone();
         Ok(Self { store, place, prefix, part_above: PART_ABOVE, last: Mutex::default() })
     }
@@ -198,6 +183,30 @@ async fn send_parts(upload: &mut dyn MultipartUpload, content: Bytes) -> Result<
         upload.put_part(part.into()).await?;
     }
     upload.complete().await.map(drop)
+}
+
+/// The way into a bucket.
+///
+/// # Errors
+/// The settings do not make an address.
+pub fn open_store(settings: &StoreSettings, tasks: Tasks) -> Result<AmazonS3, object_store::Error> {
+    let mut builder = AmazonS3Builder::new()
+        .with_bucket_name(&settings.bucket)
+        .with_region(&settings.region)
+        .with_access_key_id(&settings.access_key_id)
+        .with_secret_access_key(settings.secret_access_key.reveal())
+        .with_virtual_hosted_style_request(settings.virtual_hosted)
+        .with_allow_http(settings.allow_http)
+        .with_conditional_put(S3ConditionalPut::ETagMatch)
+        .with_retry(retries())
+        .with_http_connector(UreqConnector::new(tasks));
+    if let Some(endpoint) = &settings.endpoint {
+        builder = builder.with_endpoint(endpoint);
+    }
+    if let Some(token) = &settings.session_token {
+        builder = builder.with_token(token.reveal());
+    }
+    builder.build()
 }
 
 /// The file, when it is what was recorded.

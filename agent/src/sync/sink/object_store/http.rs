@@ -90,7 +90,8 @@ pub(super) fn retries() -> RetryConfig {
 }
 
 /// What a store's refusal means, without anything it quotes.
-pub(super) fn reason(error: &Error) -> String {
+#[must_use]
+pub fn reason(error: &Error) -> String {
     let whole = error.to_string();
     let code =
         whole.split_once("<Code>").and_then(|(_, rest)| rest.split_once("</Code>")).map(|(code, _)| code);

@@ -30,7 +30,7 @@ pub struct StoreSettings {
 }
 
 impl StoreSettings {
-    /// Reads `agent:sync:object_store` for the minion of that id.
+    /// Reads `agent:sync:object_store` for the minion of that id; without an id, keys begin with the prefix alone.
     ///
     /// # Errors
     /// An option is missing or wrong.
@@ -57,8 +57,7 @@ impl StoreSettings {
             ("file", None) if !path.is_empty() => Ok(settings),
             ("s3", Some(bucket)) => {
                 settings.bucket = bucket.to_owned();
-                settings.prefix =
-                    if path.is_empty() { minion.to_owned() } else { format!("{path}/{minion}") };
+                settings.prefix = format!("{path}/{minion}").trim_matches('/').to_owned();
                 settings.access_key_id = needed("access_key_id")?;
                 settings.secret_access_key = Secret::new(needed("secret_access_key")?);
                 Ok(settings)
