@@ -73,6 +73,8 @@ pub struct Config {
     pub file_recv_max_size: u64,
     /// `auto_accept`: whether new keys are accepted without a look.
     pub auto_accept: bool,
+    /// `autosign_grains_dir`: a file per grain, listing the values whose minions are accepted without a look.
+    pub autosign_grains_dir: Option<PathBuf>,
     /// `max_minions`; 0 is no limit.
     pub max_minions: u64,
     /// `keysize` of a new master key.
@@ -169,6 +171,9 @@ impl Config {
             file_recv: flag(&opts, "file_recv")?,
             file_recv_max_size: number(&opts, "file_recv_max_size", "a number of MiB", 100)?,
             auto_accept: flag(&opts, "auto_accept")?,
+            autosign_grains_dir: text(&opts, "autosign_grains_dir")?
+                .map(|_| path("autosign_grains_dir", "", ""))
+                .transpose()?,
             max_minions: number(&opts, "max_minions", "a number of minions", 0)?,
             keysize: number(&opts, "keysize", "a number of bits", 2048)?,
             timeout: Duration::from_secs(number(&opts, "timeout", "a number of seconds", 5)?),

@@ -166,6 +166,34 @@ fn a_rejected_or_hidden_minion_is_turned_away() {
 }
 
 #[test]
+fn a_minion_whose_grain_is_listed_is_accepted_without_a_look() {
+    let scene = Scene::set("autosign_grains_dir: tokens\n");
+    let file = scene.folder.path().join("tokens/enrolment_token");
+    std::fs::create_dir(file.parent().unwrap()).unwrap();
+    let with = |id: &str, key, token: &str| {
+        let grains = Some([("enrolment_token", token)].into());
+        AuthSettings { autosign_grains: grains, ..settings(id, key) }
+    };
+    assert!(matches!(scene.authenticate(&with("m1", 0, "spring")), Next::Pending));
+    std::fs::write(&file, "# spring\n\n summer \n").unwrap();
+    assert!(matches!(scene.authenticate(&with("m1", 0, "spring")), Next::Pending), "a comment lists nobody");
+    assert!(matches!(scene.authenticate(&with("m1", 0, "")), Next::Pending));
+    assert!(
+        matches!(scene.authenticate(&with("m1", 0, "summer")), Next::Accepted(_)),
+        "a pending one as well"
+    );
+    let mut elsewhere = with("m2", 1, "summer");
+    elsewhere.autosign_grains = Some([("../tokens/enrolment_token", "summer")].into());
+    assert!(matches!(scene.authenticate(&elsewhere), Next::Pending));
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o666)).unwrap();
+        assert!(matches!(scene.authenticate(&with("m2", 1, "summer")), Next::Pending), "anybody wrote it");
+    }
+}
+
+#[test]
 fn a_full_master_takes_no_new_minion_but_keeps_those_it_has() {
     let scene = Scene::set("auto_accept: true\nmax_minions: 1\n");
     assert!(matches!(scene.authenticate(&settings("m1", 0)), Next::Accepted(_)));

@@ -6,11 +6,12 @@ use anyhow::{Result, ensure};
 use serde_json::json;
 use tests::{
     minion::{Minion, Sut},
-    salt::SaltMaster,
+    salt::{MasterSettings, SaltMaster},
 };
 
 crate::each_series!(
     a_pending_key_is_accepted_and_the_first_ping_answered,
+    a_minion_with_the_masters_token_is_accepted_and_one_with_another_waits,
     a_rejected_key_is_waited_out,
     another_master_key_is_refused_and_the_process_stays,
     the_key_pair_survives_a_restart,
@@ -33,6 +34,22 @@ fn a_pending_key_is_accepted_and_the_first_ping_answered(master: &SaltMaster) ->
         ensure!(found & !mode == 0, "{file} has mode {found:o}, looser than {mode:o}");
     }
     minion.finish()
+}
+
+/// The options are those that `agent service install --token` writes.
+fn a_minion_with_the_masters_token_is_accepted_and_one_with_another_waits(shared: &SaltMaster) -> Result<()> {
+    let options = json!({ "autosign_grains_dir": "tokens" }).as_object().cloned().unwrap_or_default();
+    let master = SaltMaster::launch(shared.series, &MasterSettings { options, ..MasterSettings::default() })?;
+    fs::create_dir_all(master.path("tokens"))?;
+    fs::write(master.path("tokens/enrolment_token"), "# of this month\nspring-4711\n")?;
+    let with = |token: &str| json!({ "grains": { "enrolment_token": token }, "autosign_grains": ["enrolment_token"] });
+    let other = Minion::start(&master, "keys-other-token", with("spring-4712"))?;
+    let minion = Minion::start(&master, "keys-token", with("spring-4711"))?;
+    minion.wait_for_ping(&master)?;
+    master.wait_for_key("minions_pre", "keys-other-token")?;
+    ensure!(master.key_is_in("minions", "keys-token")?, "accepted by its token");
+    minion.finish()?;
+    other.finish()
 }
 
 fn a_rejected_key_is_waited_out(master: &SaltMaster) -> Result<()> {
