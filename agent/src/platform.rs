@@ -12,6 +12,7 @@ pub mod protect;
 #[cfg(windows)]
 mod scm;
 pub mod service;
+pub mod space;
 #[cfg(unix)]
 mod systemd;
 #[cfg(windows)]

@@ -2,12 +2,10 @@
 
 use std::path::Path;
 
-use sysinfo::Disks;
-
 use super::{Finding, Verdict};
 use crate::{
     config::Config,
-    platform::paths,
+    platform::{paths, space},
     release::{
         layout::Layout,
         pointer::{self, PointerError},
@@ -23,31 +21,25 @@ pub(super) fn examine(config: &Config) -> Vec<Finding> {
 
 /// Free space where the store and the spool lie.
 fn disk(config: &Config) -> Finding {
-    let place = config.data_dir.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/")).to_owned();
-    let place = place.canonicalize().unwrap_or(place);
-    let Ok(disks) = Disks::new_with_refreshed_list() else {
-        return Finding::new("disk", Verdict::Skipped, "this system does not list its disks");
-    };
-    let holding = disks.iter().filter(|disk| holds(disk.mount_point(), &place));
-    match holding.max_by_key(|disk| disk.mount_point().as_os_str().len()) {
-        Some(disk) => judge_space(disk.available_space(), &place),
-        None => Finding::new("disk", Verdict::Skipped, format!("no disk is known for {}", place.display())),
+    match space::of(&config.data_dir) {
+        Some(found) => judge_space(found.free, &config.data_dir),
+        None => Finding::new(
+            "disk",
+            Verdict::Skipped,
+            format!("the system does not say how much is free for {}", config.data_dir.display()),
+        ),
     }
-}
-
-/// Whether a path lies on a disk; Windows writes canonical paths with a prefix that mount points lack.
-fn holds(mount: &Path, path: &Path) -> bool {
-    let plain = |path: &Path| path.to_string_lossy().trim_start_matches(r"\\?\").to_lowercase();
-    if cfg!(windows) { plain(path).starts_with(&plain(mount)) } else { path.starts_with(mount) }
 }
 
 fn judge_space(bytes: u64, place: &Path) -> Finding {
     let text = format!("{} MB free for {}", bytes >> 20, place.display());
     match bytes >> 20 {
-        0..500 => {
-            Finding::new("disk", Verdict::Failed, format!("{text}: too little for the agent's own records"))
-        }
-        500..5000 => Finding::new(
+        0..512 => Finding::new(
+            "disk",
+            Verdict::Failed,
+            format!("{text}: too little, so no batch is read and no release fetched"),
+        ),
+        512..5000 => Finding::new(
             "disk",
             Verdict::Warning,
             format!("{text}: batches wait there when the master is away"),

@@ -212,6 +212,7 @@ fn shown_report(report: &PassReport, cursor: &Cursor) -> Map {
             Ending::CaughtUp => "caught up",
             Ending::SpoolFull => "waits: the spool is full",
             Ending::SpoolOld => "waits: batches wait for their sink for too long",
+            Ending::DiskFull => "waits: the disk of the spool is nearly full",
             Ending::GaveWay => "goes on after other jobs",
             Ending::Quiet => "waits: quiet hours",
             Ending::Busy => "waits: the server is busy",

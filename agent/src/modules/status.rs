@@ -3,6 +3,7 @@
 //! Figures come from `/proc` in Salt's shapes; where there is none, from the system's own interfaces, and what cannot be
 //! had there is answered in Salt's words.
 
+use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use chrono::{DateTime, Utc};
@@ -11,6 +12,7 @@ use states::{Map, Value};
 use sysinfo::{Disks, System};
 
 use crate::modules::{Arguments, CallContext, FunctionSpec, Module, ModuleError};
+use crate::platform::space;
 
 mod linux;
 mod processes;
@@ -201,15 +203,8 @@ fn disk_usage(args: &Arguments) -> Result<Value, ModuleError> {
 }
 
 /// Bytes in all and bytes free for users of the file system at a place.
-#[cfg(unix)]
 fn space(place: &str) -> Option<(u64, u64)> {
-    let found = rustix::fs::statvfs(place).ok()?;
-    Some((found.f_blocks.saturating_mul(found.f_frsize), found.f_bavail.saturating_mul(found.f_frsize)))
-}
-
-#[cfg(not(unix))]
-fn space(_place: &str) -> Option<(u64, u64)> {
-    None
+    space::of(Path::new(place)).map(|found| (found.total, found.free))
 }
 
 const UNSUPPORTED: &str = "This method is unsupported on the current operating system!";

@@ -20,7 +20,7 @@ use windows_sys::Win32::{
         },
         DACL_SECURITY_INFORMATION, OWNER_SECURITY_INFORMATION, PSECURITY_DESCRIPTOR, SECURITY_ATTRIBUTES,
     },
-    Storage::FileSystem::CreateDirectoryW,
+    Storage::FileSystem::{CreateDirectoryW, GetDiskFreeSpaceExW},
     System::EventLog::{DeregisterEventSource, REPORT_EVENT_TYPE, RegisterEventSourceW, ReportEventW},
 };
 
@@ -35,6 +35,15 @@ pub(super) fn dispatch(name: &str) -> windows_service::Result<()> {
 
 fn service_body(_arguments: Vec<OsString>) {
     scm::body();
+}
+
+/// Size and free bytes of the disk of a folder.
+pub(super) fn space(folder: &Path) -> io::Result<(u64, u64)> {
+    let folder = wide(folder.as_os_str());
+    let (mut free, mut total) = (0, 0);
+    // SAFETY: the text ends with NUL, the two numbers live as long as the call, the third is not asked for.
+    let done = unsafe { GetDiskFreeSpaceExW(folder.as_ptr(), &mut free, &mut total, ptr::null_mut()) };
+    if done == 0 { Err(io::Error::last_os_error()) } else { Ok((total, free)) }
 }
 
 /// Makes a folder that has its access list from the first moment on, so nobody can slip in between.

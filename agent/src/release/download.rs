@@ -22,7 +22,10 @@ use super::{
     repository::Target,
     source::{Source, SourceError},
 };
-use crate::{files::hex, platform::paths};
+use crate::{
+    files::hex,
+    platform::{paths, space},
+};
 
 /// Why a version could not be put on disk. The running version stays.
 #[derive(Debug, Error)]
@@ -59,6 +62,21 @@ pub enum DownloadError {
         /// The target.
         path: String,
     },
+    /// It would leave too little on the disk.
+    #[error(
+        "{path} needs {} MB and {} MB are free for {}, of which {} MB are left alone: make room there",
+        needed.div_ceil(1 << 20), free >> 20, place.display(), space::KEPT_FREE >> 20
+    )]
+    NoRoom {
+        /// The target.
+        path: String,
+        /// Where it was to lie.
+        place: PathBuf,
+        /// How many bytes are still to come.
+        needed: u64,
+        /// How many are free.
+        free: u64,
+    },
     /// The disk does not take it.
     #[error("{} cannot be written (is the disk full, or does an antivirus hold it?): {source}", path.display())]
     Disk {
@@ -90,6 +108,8 @@ pub struct Downloader {
     pub layout: Layout,
     /// How many bytes a second may come; 0 for as many as do.
     pub bytes_per_second: u64,
+    /// How many bytes of the disk are left alone: [`space::KEPT_FREE`].
+    pub kept_free: u64,
     /// The test hook: where to die.
     pub die_after: Option<Step>,
 }
@@ -138,6 +158,11 @@ impl Downloader {
         let (begun, from) = (Instant::now(), at);
         if at == target.length {
             return Ok(());
+        }
+        if let Some(found) = space::of(part).filter(|found| found.free < target.length - at + self.kept_free)
+        {
+            let (path, place, needed) = (target.path.clone(), part.to_owned(), target.length - at);
+            return Err(DownloadError::NoRoom { path, place, needed, free: found.free });
         }
         let broke_off = |at| {
             move |source| DownloadError::Source {
@@ -290,7 +315,10 @@ mod tests {
     fn downloader(root: &Path, content: &[u8], die_after: Option<Step>) -> (Downloader, Arc<Server>) {
         let server = Arc::new(Server { content: content.to_vec(), ..Server::default() });
         let source = Source::Master(Arc::clone(&server) as Arc<dyn MasterLink>);
-        (Downloader { source, layout: Layout::new(root), bytes_per_second: 0, die_after }, server)
+        (
+            Downloader { source, layout: Layout::new(root), bytes_per_second: 0, kept_free: 0, die_after },
+            server,
+        )
     }
 
     const CONTENT: &[u8] = b"a program of more than eight bytes";
@@ -329,6 +357,19 @@ mod tests {
         let (endless, server) = downloader(folder.path(), &CONTENT.repeat(1000), None);
         endless.install(&target(CONTENT)).await.unwrap();
         assert!(server.asked.lock().unwrap().len() < 6, "it read past the signed length");
+    }
+
+    #[tokio::test]
+    async fn a_disk_without_room_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let (downloader, server) = downloader(folder.path(), CONTENT, None);
+        let error = Downloader { kept_free: u64::MAX >> 1, ..downloader }
+            .install(&target(CONTENT))
+            .await
+            .unwrap_err();
+        assert!(matches!(error, DownloadError::NoRoom { .. }), "{error}");
+        assert!(error.to_string().contains("make room there"), "{error}");
+        assert!(server.asked.lock().unwrap().is_empty());
     }
 
     #[test]

@@ -10,6 +10,7 @@ use futures_util::future::BoxFuture;
 use states::{Map, StateReturn, Value};
 
 use crate::{
+    platform::space,
     release::{
         DEADLINE,
         choose::{self, Choice, Wanted},
@@ -138,6 +139,7 @@ async fn put_on_trial(
         source,
         layout: supervised.layout.clone(),
         bytes_per_second: request.bytes_per_second,
+        kept_free: space::KEPT_FREE,
         die_after: None,
     };
     tokio::select! {

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
+use crate::platform::space;
 use crate::schema::Drift;
 
 use super::pass::{Ending, PassReport};
@@ -90,6 +91,10 @@ fn behind(report: &PassReport) -> Option<String> {
             "batches have waited for their sink for too long (agent:sync:spool_max_hours), and reading waits for them"
                 .to_owned(),
         ),
+        Ending::DiskFull => Some(format!(
+            "less than {} MB are free on the disk of the spool, and reading waits so that the server keeps them",
+            space::KEPT_FREE >> 20
+        )),
         Ending::GaveWay => Some("reading goes on after other jobs".to_owned()),
         Ending::Quiet => Some("quiet hours".to_owned()),
         Ending::CaughtUp | Ending::Busy => report.cause.clone(),

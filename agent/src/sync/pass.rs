@@ -13,6 +13,7 @@ use crate::config::Config;
 use crate::mssql::catalog::TableInfo;
 use crate::mssql::shape::{Shape, TableShape};
 use crate::mssql::{Session, SqlError};
+use crate::platform::space;
 use crate::policy::switches::{Switch, Switches};
 use crate::store::Store;
 use crate::tasks::Tasks;
@@ -74,7 +75,8 @@ impl SyncRoom {
         let width = number("sync:connections").and_then(|width| usize::try_from(width).ok());
         let hours = number("sync:spool_max_hours").unwrap_or(DEFAULT_SPOOL_HOURS);
         let spool = Spool::new(config.data_dir.join("spool"), megabytes << 20)
-            .for_at_most(Duration::from_secs(hours.saturating_mul(3600)));
+            .for_at_most(Duration::from_secs(hours.saturating_mul(3600)))
+            .leaving(space::KEPT_FREE);
         let parts = Self::over(Ledger::new(store), spool, tasks);
         let bytes = number("sync:max_mb_per_second").map(|megabytes| megabytes << 20);
         let budget = Budget { rows: number("sync:max_rows_per_second"), bytes };
@@ -163,6 +165,8 @@ pub enum Ending {
     SpoolFull,
     /// A batch waits for its delivery for too long; it goes on when that is delivered.
     SpoolOld,
+    /// The disk has no more room than is left to others; it goes on when there is some again.
+    DiskFull,
     /// Others waited for the connection; it goes on after them.
     GaveWay,
     /// Quiet hours have begun; it goes on after them.
@@ -342,6 +346,7 @@ impl<'r> Pass<'r> {
         Ok(self.room.spool.reached(depth, unix_now()).map(|bound| match bound {
             Bound::Bytes => Ending::SpoolFull,
             Bound::Age => Ending::SpoolOld,
+            Bound::Disk => Ending::DiskFull,
         }))
     }
 

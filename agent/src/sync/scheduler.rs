@@ -259,7 +259,7 @@ impl JobLoop {
         if let Some(answer) = answer {
             drop(answer.send(outcome));
         }
-        if matches!(ending, Some(Ending::SpoolFull | Ending::SpoolOld)) {
+        if matches!(ending, Some(Ending::SpoolFull | Ending::SpoolOld | Ending::DiskFull)) {
             drop(tokio::time::timeout(self.timing.interval, room.freed.notified()).await);
         }
         pause
@@ -268,9 +268,10 @@ impl JobLoop {
     fn pause_after(&self, outcome: &Result<PassReport, SyncError>) -> Duration {
         let now = Local::now();
         match outcome {
-            Ok(PassReport { ending: Ending::SpoolFull | Ending::SpoolOld | Ending::GaveWay, .. }) => {
-                Duration::ZERO
-            }
+            Ok(PassReport {
+                ending: Ending::SpoolFull | Ending::SpoolOld | Ending::DiskFull | Ending::GaveWay,
+                ..
+            }) => Duration::ZERO,
             Ok(PassReport { ending: Ending::Busy, .. }) => self.timing.interval.min(RETRY_PAUSE),
             Ok(PassReport { ending: Ending::Quiet, .. }) => {
                 self.timing.quiet_for(now.naive_local()).unwrap_or_default()

@@ -1,4 +1,4 @@
-//! The spool: a folder of sealed batch files, one subfolder per job, bounded in bytes and in age.
+//! The spool: a folder of sealed batch files, one subfolder per job, bounded in bytes, in age and by what the disk has left.
 //!
 //! The store's index says which files count. A file that the index does not know is left from an interrupted pass and is
 //! removed at start; its rows are read again. When a bound is reached passes wait; nothing is dropped.
@@ -7,6 +7,7 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::platform::space;
 use crate::store::sync::{BatchRow, SpoolDepth};
 
 use super::SyncError;
@@ -17,6 +18,7 @@ pub struct Spool {
     folder: PathBuf,
     limit: u64,
     longest: Option<Duration>,
+    kept_free: u64,
 }
 
 /// Why passes wait for deliveries.
@@ -26,18 +28,26 @@ pub enum Bound {
     Bytes,
     /// The oldest batch has waited for as long as one may.
     Age,
+    /// The disk has no more room than is left to others.
+    Disk,
 }
 
 impl Spool {
     /// A spool in `folder` that takes up to `limit` bytes.
     pub fn new(folder: impl Into<PathBuf>, limit: u64) -> Self {
-        Self { folder: folder.into(), limit, longest: None }
+        Self { folder: folder.into(), limit, longest: None, kept_free: 0 }
     }
 
     /// The same, and no batch is to wait for longer than `longest`.
     #[must_use]
     pub fn for_at_most(self, longest: Duration) -> Self {
         Self { longest: Some(longest), ..self }
+    }
+
+    /// The same, and so many bytes of the disk are left to others.
+    #[must_use]
+    pub fn leaving(self, kept_free: u64) -> Self {
+        Self { kept_free, ..self }
     }
 
     /// Where a batch lies.
@@ -54,6 +64,9 @@ impl Spool {
     pub fn reached(&self, depth: SpoolDepth, now: u64) -> Option<Bound> {
         if depth.bytes >= self.limit {
             return Some(Bound::Bytes);
+        }
+        if self.kept_free > 0 && space::of(&self.folder).is_some_and(|found| found.free < self.kept_free) {
+            return Some(Bound::Disk);
         }
         let age = depth.oldest.map(|oldest| Duration::from_secs(now.saturating_sub(oldest)));
         (age? > self.longest?).then_some(Bound::Age)
@@ -146,5 +159,9 @@ mod tests {
         assert_eq!(spool.reached(depth(1, Some(1000)), 1061), Some(Bound::Age));
         assert_eq!(spool.reached(depth(1, Some(1000)), 900), None, "a clock set back makes nothing old");
         assert_eq!(spool.reached(depth(1, None), 1061), None);
+        let folder = tempfile::tempdir().unwrap();
+        let spool = Spool::new(folder.path(), 100);
+        assert_eq!(spool.clone().leaving(1).reached(depth(1, None), 0), None);
+        assert_eq!(spool.leaving(u64::MAX).reached(depth(1, None), 0), Some(Bound::Disk));
     }
 }
