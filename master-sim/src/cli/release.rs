@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, path::PathBuf, process::ExitCode, time::Duratio
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 
+use super::key::Out;
 use crate::config::Config;
 use crate::events;
 use crate::release::{Lifetimes, Offer, Repository, shown};
@@ -91,7 +92,11 @@ enum Verb {
         role: String,
     },
     /// Lists what is offered to whom.
-    List,
+    List {
+        /// How to print.
+        #[arg(long, value_enum, default_value = "text")]
+        out: Out,
+    },
     /// Shows who tried a version and how it went.
     Progress {
         /// The version.
@@ -187,9 +192,18 @@ async fn act(repository: &Repository, watch: &Watch, verb: &Verb) -> Result<()> 
             repository.rotate(role).await?;
             println!("the keys of {role} are replaced");
         }
-        Verb::List => println!("{:#}", shown(&repository.offers()?)),
+        Verb::List { out: Out::Json } => println!("{:#}", shown(&repository.offers()?)),
+        Verb::List { out: Out::Text } => {
+            let offers = repository.offers()?;
+            if offers.is_empty() {
+                println!("the repository has no version yet: `release add` puts one there");
+            }
+            offers.values().for_each(|offer| println!("{}", line(offer)));
+        }
         Verb::Progress { version } => {
-            for (id, why) in &Outcomes::of_log(&watch.log, Of::Release(version)).tried {
+            let outcomes = Outcomes::of_log(&watch.log, Of::Release(version));
+            println!("{} tried {version}, on {} it failed", outcomes.tried.len(), outcomes.failed().count());
+            for (id, why) in &outcomes.tried {
                 println!(
                     "{id}: {}",
                     why.as_deref().map_or("confirmed".to_owned(), |why| format!("taken back, {why}"))
@@ -224,6 +238,20 @@ fn repository(config: &Config, args: &Release) -> Result<Repository> {
     let lifetimes =
         Lifetimes { root: args.root_days, targets: args.targets_days, timestamp: args.timestamp_days };
     Ok(Repository { folder, keys, lifetimes })
+}
+
+/// `1.2.0  x86_64-linux  stable 5 %  from 1.0.0 on`.
+fn line(offer: &Offer) -> String {
+    let channels = offer.channels.iter().map(|(channel, percent)| format!("{channel} {percent} %"));
+    let mut parts = vec![format!("{:<12}", offer.version), format!("{:<16}", offer.platform)];
+    parts.push(if offer.channels.is_empty() {
+        "offered to nobody".to_owned()
+    } else {
+        channels.collect::<Vec<_>>().join(", ")
+    });
+    parts.extend(offer.minimum.as_ref().map(|minimum| format!("from {minimum} on")));
+    parts.extend(offer.withdrawn.then(|| "withdrawn".to_owned()));
+    parts.join("  ")
 }
 
 fn semver(text: &str) -> Result<()> {
