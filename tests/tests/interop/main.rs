@@ -17,6 +17,7 @@ mod idle;
 mod jobs;
 mod keys;
 mod masters;
+mod releases;
 mod rollout;
 mod rotation;
 mod sql;
