@@ -85,7 +85,7 @@ fn tell_of(submission: &Submission, outcome: &Outcome, call: &CallContext) {
     }
     let data: proto::Map = [
         ("write", submission.write.as_str()),
-        ("request_id", submission.request.as_str()),
+        ("request", submission.request.as_str()),
         ("outcome", outcome.verdict.word()),
         ("reason", outcome.reason.as_str()),
     ]
