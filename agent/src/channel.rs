@@ -176,6 +176,9 @@ pub trait MasterLink: Send + Sync {
         self.request(cmd, load)
     }
 
+    /// Asks for a sign of life at once, and dials again where none comes: this machine woke up.
+    fn doubt(&self) {}
+
     /// Fires an event of a job: the master's bus carries the jid beside the data, as Salt's progress events do.
     fn fire_job_event<'a>(
         &'a self,

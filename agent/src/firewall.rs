@@ -34,6 +34,8 @@ pub struct Rule {
     pub direction: Option<String>,
     /// The addresses it is about.
     pub remoteip: Option<String>,
+    /// The ports of the other side; Salt's states cannot say it.
+    pub remoteport: Option<String>,
 }
 
 impl Rule {
@@ -49,8 +51,10 @@ impl Rule {
             ("remoteip", &self.remoteip),
         ];
         words.extend(named.into_iter().filter_map(|(key, value)| Some(format!("{key}={}", value.as_ref()?))));
-        if let Some(port) = self.localport.as_ref().filter(|_| !self.is_icmp()) {
-            words.push(format!("localport={port}"));
+        for (key, port) in [("localport", &self.localport), ("remoteport", &self.remoteport)] {
+            if let Some(port) = port.as_ref().filter(|_| !self.is_icmp()) {
+                words.push(format!("{key}={port}"));
+            }
         }
         words
     }
@@ -168,11 +172,14 @@ mod tests {
             action: text("allow"),
             direction: text("in"),
             remoteip: text("any"),
+            remoteport: None,
         };
         let shared = ["advfirewall", "firewall", "add", "rule", "name=SQL (1433)", "protocol=tcp", "dir=in"];
         let added: Vec<&str> =
             shared.into_iter().chain(["action=allow", "remoteip=any", "localport=1433"]).collect();
         assert_eq!(rule.addition(), added);
+        let outward = Rule { remoteport: text("443"), ..rule.clone() };
+        assert_eq!(outward.addition().last().unwrap(), "remoteport=443");
         let ping = Rule { protocol: text("icmpv4"), ..rule.clone() };
         assert!(!ping.addition().iter().any(|word| word.starts_with("localport")));
         let by_port = Rule { name: "all".to_owned(), localport: text("80"), ..Rule::default() };

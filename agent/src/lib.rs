@@ -7,6 +7,8 @@ pub mod cli;
 pub mod command;
 pub mod config;
 pub mod data_store;
+#[cfg(any(windows, test))]
+pub mod defender;
 pub mod doctor;
 pub mod environment;
 pub mod files;
@@ -27,6 +29,7 @@ pub mod registry;
 pub mod release;
 pub mod schedule;
 pub mod schema;
+#[cfg(not(windows))]
 pub mod service_manager;
 pub mod services;
 pub mod state_modules;
@@ -37,4 +40,6 @@ pub mod sync;
 pub mod tasks;
 pub mod text_edit;
 pub mod version;
+#[cfg(any(windows, test))]
+pub mod win_service;
 pub mod write;

@@ -133,6 +133,9 @@ impl Minion {
             drop(tasks.spawn("heartbeat", Arc::clone(supervised).beat(tasks.token())));
             let probation = release::probation::run(Arc::clone(&self.services), self.queue.clone());
             drop(tasks.spawn("probation", until_cancelled(tasks.token(), probation)));
+            let link = Arc::clone(&self.services.link);
+            let waking = Arc::clone(supervised).on_waking(move || link.doubt());
+            drop(tasks.spawn("waking", until_cancelled(tasks.token(), waking)));
         }
         if let Err(error) = self.services.writes.start().await {
             tracing::error!(%error, "the declared writes could not be read");

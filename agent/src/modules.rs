@@ -48,12 +48,15 @@ mod pillar;
 pub mod reg;
 mod saltutil;
 mod schedule;
+#[cfg(not(windows))]
 mod service;
 pub mod signature;
 mod state;
 mod status;
 mod sys;
 mod test;
+#[cfg(any(windows, test))]
+pub mod win_service;
 
 pub use arguments::Arguments;
 pub use error::ModuleError;
@@ -180,7 +183,10 @@ pub fn built_in() -> Vec<Box<dyn Module>> {
         Box::new(reg::Reg(crate::registry::System)),
         Box::new(saltutil::Saltutil),
         Box::new(schedule::Schedule),
+        #[cfg(not(windows))]
         Box::new(service::Service),
+        #[cfg(windows)]
+        Box::new(win_service::WinService(Arc::new(crate::win_service::System))),
         Box::new(state::State),
         Box::new(status::Status),
         Box::new(sys::Sys),

@@ -54,6 +54,14 @@ pub enum PolicyError {
         "the local policy of this agent does not allow changing the firewall. To allow it, set `agent: allow_firewall: true` in the minion configuration on this machine and restart the agent"
     )]
     Firewall,
+    /// What Defender leaves alone was to be changed.
+    #[error(
+        "the local policy of this agent does not allow changing whether Defender leaves {name} alone. To allow it, list it under `agent: defender_exclusions:` in the minion configuration on this machine and restart the agent"
+    )]
+    Defender {
+        /// The path, program or ending.
+        name: String,
+    },
     /// Code of the master was to be taken.
     #[error(
         "the local policy of this agent does not allow taking {kinds} from the master, and this agent runs no code of a master: what it can do is built in and is updated with it. To have this answered without a refusal, set `agent: allow_code_sync: true` in the minion configuration on this machine and restart the agent; the files are left alone then as well"
@@ -137,6 +145,26 @@ pub fn may_change_firewall(config: &Config) -> Result<(), PolicyError> {
     }
 }
 
+/// Whether Defender may be told to leave something alone: the agent's own folder, and what the practice lists.
+///
+/// # Errors
+/// [`PolicyError::Defender`].
+#[cfg(any(windows, test))]
+pub fn may_exclude(config: &Config, name: &str) -> Result<(), PolicyError> {
+    let listed = match config.agent_opt("defender_exclusions") {
+        Some(Value::Str(one)) => vec![one.clone()],
+        Some(Value::List(several)) => several.iter().map(ToString::to_string).collect(),
+        _ => Vec::new(),
+    };
+    let plain = |path: &str| path.trim_end_matches(['\\', '/', '*']).to_lowercase();
+    let own = plain(&config.root_dir.to_string_lossy());
+    let is_own = !own.is_empty() && plain(name) == own && !own.ends_with(':');
+    if is_own || listed.iter().any(|listed| listed.eq_ignore_ascii_case(name)) {
+        return Ok(());
+    }
+    Err(PolicyError::Defender { name: name.to_owned() })
+}
+
 /// Whether a master's code is passed over in silence.
 ///
 /// # Errors
@@ -171,7 +199,16 @@ fn allowed(config: &Config, path: &Path, option: &str) -> bool {
     // Keys, the store and the configuration are the practice's own, and not a master's to change.
     let settings = ["minion", "minion.d", "minion_id", "grains", "release-root.json"];
     let settings = settings.map(|name| config.config_dir.join(name));
-    let programs = ["versions", "incoming", "release.json", "release.lock", "supervisor", "supervisor.exe"];
+    let programs = [
+        "versions",
+        "incoming",
+        "release.json",
+        "release.lock",
+        "supervisor",
+        "supervisor.exe",
+        "supervisor.json",
+        "supervisors",
+    ];
     let programs = programs.map(|name| config.root_dir.join(name));
     let kept = settings.into_iter().chain(programs).chain([config.pki_dir.clone(), config.data_dir.clone()]);
     // What holds them must not be moved or removed either.
@@ -276,6 +313,19 @@ mod tests {
         assert!(may_write_registry(&config(dir.path(), ""), &key("HKLM\\SOFTWARE\\Vendor")).is_err());
         assert!(may_change_firewall(&config(dir.path(), "")).is_err());
         assert!(may_change_firewall(&config(dir.path(), "allow_firewall: true")).is_ok());
+    }
+
+    #[test]
+    fn defender_leaves_alone_the_own_folder_and_what_the_practice_lists() {
+        let own = config(Path::new("C:\\NexHealth"), "defender_exclusions: ['D:\\EHR']");
+        for allowed in ["C:\\NexHealth", "c:\\nexhealth*", "C:\\NexHealth\\", "d:\\ehr"] {
+            assert!(may_exclude(&own, allowed).is_ok(), "{allowed}");
+        }
+        for other in ["C:\\", "C:\\NexHealth2", "D:\\", "D:\\EHR\\x", "*", "exe"] {
+            let refusal = may_exclude(&own, other).unwrap_err().to_string();
+            assert!(refusal.contains("defender_exclusions") && refusal.contains(other), "{refusal}");
+        }
+        assert!(may_exclude(&config(Path::new("C:\\"), ""), "C:\\").is_err());
     }
 
     #[test]

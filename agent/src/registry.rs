@@ -148,6 +148,9 @@ pub trait Registry: Send + Sync {
     /// See [`RegistryError`].
     fn delete_value(&self, key: &Key, name: &str) -> Result<(), RegistryError>;
 
+    /// Tells every program with a window that the environment changed; whether they could be told.
+    fn broadcast_change(&self) -> bool;
+
     /// Removes a key and everything below.
     ///
     /// # Errors

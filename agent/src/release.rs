@@ -9,6 +9,8 @@
 //! A version on trial works on the practice's own store. Its program is asked first what it does with it: one that would
 //! leave the running version without a way back is not tried (`release/way_back.rs`).
 //!
+//! A release may carry a later supervisor, which has a trial of its own under the installed one (`release/successor.rs`).
+//!
 //! Invariants: only a confirmed version is ever the pointer's `confirmed`; a trial is tried at most twice; two earlier
 //! versions stay on disk; nobody but the supervisor confirms or rejects.
 
@@ -22,6 +24,7 @@ pub mod pointer;
 pub mod probation;
 pub mod repository;
 pub mod source;
+pub mod successor;
 pub mod supervise;
 pub mod supervised;
 pub mod way_back;

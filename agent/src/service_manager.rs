@@ -1,4 +1,4 @@
-//! The services of this machine, through the manager that runs them: systemd.
+//! The services of this machine, through the manager that runs them: systemd. Those of Windows are in `win_service`.
 //!
 //! Looking needs no permission; what changes a service is held to the local policy by the callers
 //! ([`crate::policy::may_manage_service`]). On a machine without systemd every question is answered with

@@ -38,6 +38,8 @@ mod schedule;
 mod service;
 mod test;
 #[cfg(any(windows, test))]
+pub mod win_defender;
+#[cfg(any(windows, test))]
 pub mod win_firewall;
 
 /// Whether a state may change anything.
@@ -163,6 +165,8 @@ pub fn built_in() -> Vec<Box<dyn StateModule>> {
         Box::new(schedule::Schedule),
         Box::new(service::Service),
         Box::new(test::Test),
+        #[cfg(windows)]
+        Box::new(win_defender::WinDefender),
         #[cfg(windows)]
         Box::new(win_firewall::WinFirewall),
     ]

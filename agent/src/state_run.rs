@@ -328,6 +328,7 @@ impl StateFunctions for Known {
             "user" | "group" => "this minion manages no users and groups of the machine; their owner does",
             "pkg" => "this minion installs no packages; agent_release.installed updates the agent itself",
             "reg" if !cfg!(windows) => "the module will only run on Windows systems",
+            "win_defender" if !cfg!(windows) => "only Windows has Defender",
             "win_firewall" if !cfg!(windows) => "firewall module could not be loaded",
             _ => return format!("'{full_name}' is not available."),
         };

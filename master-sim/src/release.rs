@@ -2,7 +2,8 @@
 //!
 //! TUF metadata (by `tough`) below `<file root>/release`: `metadata/` and `targets/`. The root role has several keys and a
 //! threshold and is meant to stay offline; targets, snapshot and timestamp have a key each. A target is one program of one
-//! version for one platform; what channels offer it to whom is signed with it (`custom: {agent: …}`). Every change writes new
+//! version for one platform; what channels offer it to whom is signed with it (`custom: {agent: …}`). A version may carry a
+//! later supervisor, a target of its own (`custom: {supervisor: …}`). Every change writes new
 //! versions of targets, snapshot and timestamp; metadata is written before what points to it.
 //!
 //! Refuses to take a version that is there already with other bytes, and to sign without enough keys.
@@ -107,9 +108,22 @@ impl Repository {
     /// # Errors
     /// It is there with other bytes, or cannot be signed.
     pub async fn add(&self, offer: &Offer, program: &Path) -> Result<String> {
+        let name = name_of(&offer.version, &offer.platform, "agent");
+        self.put(name, program, json!({ "agent": offer })).await
+    }
+
+    /// Adds the later supervisor that a version carries. It comes before the version, which is never without it.
+    ///
+    /// # Errors
+    /// It is there with other bytes, or cannot be signed.
+    pub async fn add_supervisor(&self, version: &str, platform: &str, program: &Path) -> Result<String> {
+        let name = name_of(version, platform, "supervisor");
+        let custom = json!({ "supervisor": { "version": version, "platform": platform } });
+        self.put(name, program, custom).await
+    }
+
+    async fn put(&self, name: String, program: &Path, custom: Value) -> Result<String> {
         let bytes = fs::read(program).with_context(|| format!("reading {}", program.display()))?;
-        let file = if offer.platform.ends_with("windows") { "agent.exe" } else { "agent" };
-        let name = format!("{}/{}/{file}", offer.version, offer.platform);
         let sha256 = digest(&SHA256, &bytes);
         let targets = self.targets()?;
         let key = TargetName::new(name.as_str())?;
@@ -124,7 +138,7 @@ impl Repository {
         place.parent().map(fs::create_dir_all).transpose()?;
         fs::write(&place, &bytes).with_context(|| format!("writing {}", place.display()))?;
         let target: Target = serde_json::from_value(json!({
-            "length": bytes.len(), "hashes": { "sha256": hex(sha256.as_ref()) }, "custom": { "agent": offer },
+            "length": bytes.len(), "hashes": { "sha256": hex(sha256.as_ref()) }, "custom": custom,
         }))?;
         self.change(|all| {
             all.insert(key, target);
@@ -362,6 +376,12 @@ impl Repository {
 
 fn sources(paths: &[PathBuf]) -> Vec<Box<dyn KeySource>> {
     paths.iter().map(|path| Box::new(LocalKeySource { path: path.clone() }) as Box<dyn KeySource>).collect()
+}
+
+/// The path of a program below `targets`.
+fn name_of(version: &str, platform: &str, program: &str) -> String {
+    let ending = if platform.ends_with("windows") { ".exe" } else { "" };
+    format!("{version}/{platform}/{program}{ending}")
 }
 
 fn moment(days: u32) -> String {

@@ -11,3 +11,6 @@
   'ehr:dolphin':
     - match: grain
     - dolphin
+  'os_family:Windows':
+    - match: grain
+    - agent.windows

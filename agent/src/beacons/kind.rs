@@ -104,7 +104,7 @@ impl Kind {
             }
             Self::Memusage => Ok(memusage(config, memory_percent()?)),
             Self::Mssql => mssql::look(config, memory, services).await,
-            Self::Service => service::look(config, memory).await,
+            Self::Service => service::look(config, memory, services).await,
         }
     }
 }

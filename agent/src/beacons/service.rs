@@ -1,11 +1,14 @@
 //! The `service` beacon: whether services run.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use states::{Map, Value};
 
 use super::kind::{Memory, Seen};
-use crate::service_manager;
+use crate::services::Services;
 
 pub(super) fn validate(config: &Map) -> Result<(), String> {
     let Some(services) = config.get("services") else {
@@ -20,11 +23,15 @@ pub(super) fn validate(config: &Map) -> Result<(), String> {
     Ok(())
 }
 
-pub(super) async fn look(config: &Map, memory: &mut Memory) -> Result<Vec<Map>, String> {
+pub(super) async fn look(
+    config: &Map,
+    memory: &mut Memory,
+    services: &Arc<Services>,
+) -> Result<Vec<Map>, String> {
     let mut events = Vec::new();
     for (name, options) in config.get("services").and_then(Value::as_map).into_iter().flat_map(Map::iter) {
         let name = name.to_string();
-        let running = service_manager::is_running(&name).await.map_err(|error| error.to_string())?;
+        let running = is_running(&name, services).await?;
         let empty = Map::new();
         let options = options.as_map().unwrap_or(&empty);
         if is_told(&name, running, options, memory, Instant::now()) {
@@ -32,6 +39,23 @@ pub(super) async fn look(config: &Map, memory: &mut Memory) -> Result<Vec<Map>, 
         }
     }
     Ok(events)
+}
+
+#[cfg(not(windows))]
+async fn is_running(name: &str, _services: &Services) -> Result<bool, String> {
+    crate::service_manager::is_running(name).await.map_err(|error| error.to_string())
+}
+
+#[cfg(windows)]
+async fn is_running(name: &str, services: &Services) -> Result<bool, String> {
+    use crate::win_service::{Manager as _, System, WinServiceError};
+    let name = name.to_owned();
+    match services.tasks.blocking(move || System.info(&name)).await {
+        Ok(Ok(info)) => Ok(info.is_running()),
+        Ok(Err(WinServiceError::Open { .. })) => Ok(false),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 /// Whether a state is told: always, or, with `onchangeonly`, after a change that lasted `delay` seconds.

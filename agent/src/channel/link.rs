@@ -90,11 +90,6 @@ impl Link {
         }
     }
 
-    /// Asks for a sign of life on both channels.
-    pub fn doubt(&self) {
-        self.sessions.doubt();
-    }
-
     /// Asks, and once more after authenticating again when the session turns out to be over.
     async fn ask(&self, cmd: &str, load: Map, reply: Reply) -> Result<Value, LinkError> {
         let unreachable = |why: String| LinkError::Unreachable { why };
@@ -183,6 +178,10 @@ impl Failure {
 }
 
 impl MasterLink for Link {
+    fn doubt(&self) {
+        self.sessions.doubt();
+    }
+
     fn request<'a>(&'a self, cmd: &'a str, load: Map) -> BoxFuture<'a, Result<Value, LinkError>> {
         Box::pin(self.ask(cmd, load, Reply::Plain(Strings::Text)))
     }

@@ -169,6 +169,10 @@ impl OneLink {
 }
 
 impl MasterLink for ManyLinks {
+    fn doubt(&self) {
+        self.links.iter().for_each(|one| one.link.doubt());
+    }
+
     fn request<'a>(&'a self, cmd: &'a str, load: Map) -> BoxFuture<'a, Result<Value, LinkError>> {
         if repeat(cmd, &load) == Repeat::Forbidden {
             return self.in_order()[0].request(cmd, load);

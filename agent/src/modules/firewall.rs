@@ -72,6 +72,7 @@ fn rule(args: &Arguments) -> Result<Rule, ModuleError> {
         action: args.optional_text("action")?,
         direction: args.optional_text("dir")?,
         remoteip: args.optional_text("remoteip")?,
+        remoteport: None,
     })
 }
 

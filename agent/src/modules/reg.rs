@@ -40,6 +40,9 @@ fn answer(
     registry: &dyn Registry,
     config: &Config,
 ) -> Result<Value, ModuleError> {
+    if fun == "broadcast_change" {
+        return Ok(registry.broadcast_change().into());
+    }
     let key = args.optional_text("key")?.unwrap_or_default();
     let key = Key::new(&args.text("hive")?, &key, args.truth("use_32bit_registry")).map_err(failed)?;
     let name = args.optional_text("vname")?;
@@ -156,6 +159,11 @@ pub fn delete_tree(registry: &dyn Registry, key: &Key) -> Value {
 }
 
 const FUNCTIONS: &[FunctionSpec] = &[
+    FunctionSpec {
+        name: "broadcast_change",
+        signature: "",
+        doc: "Tells the programs of whoever is logged on that the environment changed.",
+    },
     FunctionSpec {
         name: "delete_key_recursive",
         signature: "hive, key, use_32bit_registry=False",

@@ -135,7 +135,12 @@ pub fn uninstall(root: &Path, everything: bool) -> Result<(), InstallError> {
     for path in [layout.versions(), layout.incoming(), layout.supervisor(), layout.pointer(), log.clone()] {
         remove(&path)?;
     }
-    for path in [root.join("release.lock"), log.with_extension("log.1")] {
+    for path in [
+        layout.successors(),
+        layout.successors_book(),
+        root.join("release.lock"),
+        log.with_extension("log.1"),
+    ] {
         remove(&path)?;
     }
     Ok(())

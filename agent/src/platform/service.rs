@@ -2,9 +2,14 @@
 
 use std::{io::Write as _, path::PathBuf, process::ExitCode, sync::mpsc};
 
-use crate::release::{
-    layout::Layout,
-    supervise::{Arguments, Event, Supervisor, host::Host},
+use semver::Version;
+
+use crate::{
+    release::{
+        layout::Layout,
+        supervise::{Arguments, Event, Relay, Role, Supervisor, host::Host},
+    },
+    version,
 };
 
 #[cfg(windows)]
@@ -77,7 +82,8 @@ pub fn supervisor_main() -> ExitCode {
             return ExitCode::from(EXIT_USAGE);
         }
     };
-    match run_as_service(&arguments) {
+    let run = if successor_version().is_some() { run_as_successor } else { run_as_service };
+    match run(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
             complain(&why);
@@ -96,10 +102,35 @@ pub(super) fn supervise(
     events: mpsc::Sender<Event>,
     received: &mpsc::Receiver<Event>,
 ) -> Result<(), String> {
-    let layout = Layout::new(&arguments.root);
-    let supervisor =
-        Supervisor { layout, program: arguments.program(), limits: arguments.limits, host, events };
+    let (role, version) = match successor_version() {
+        Some(version) => (Role::Successor, version),
+        None => {
+            let own = Version::parse(version::AGENT).map_err(|error| error.to_string())?;
+            (Role::Installed { arguments: arguments.successor() }, own)
+        }
+    };
+    let supervisor = Supervisor {
+        layout: Layout::new(&arguments.root),
+        role,
+        version,
+        program: arguments.program(),
+        limits: arguments.limits,
+        host,
+        events,
+    };
     supervisor.run(received).map_err(|error| error.to_string())
+}
+
+/// The version that the installed supervisor knows this one by; nothing when this is the installed one.
+fn successor_version() -> Option<Version> {
+    Version::parse(&std::env::var("AGENT_SUPERVISED").ok()?).ok()
+}
+
+/// Supervises for the installed supervisor, in place of it.
+fn run_as_successor(arguments: &Arguments) -> Result<(), String> {
+    let (events, received) = mpsc::channel();
+    Relay::listen(events.clone()).map_err(|error| error.to_string())?;
+    supervise(arguments, &Relay::default(), events, &received)
 }
 
 #[cfg(unix)]

@@ -1,10 +1,19 @@
-//! The calls into Windows that no safe crate wraps: the service's entry point, access lists, DPAPI, the event log.
+//! The calls into Windows that no safe crate wraps: the service's entry point, access lists, DPAPI, the event log, single
+//! settings of a service.
 //!
 //! The one file with unsafe code. Every function here is a thin, total wrapper: sizes come from the slices given, memory that
 //! Windows allocates is copied and freed before the function returns.
 #![expect(unsafe_code, reason = "this file is the border to the operating system")]
 
-use std::{ffi::OsString, io, os::windows::ffi::OsStrExt as _, path::Path, ptr};
+use std::{
+    ffi::{OsStr, OsString},
+    io,
+    os::windows::ffi::OsStrExt as _,
+    path::Path,
+    ptr,
+};
+
+use windows_service::service::Service;
 
 use windows_sys::Win32::{
     Foundation::{HLOCAL, LocalFree},
@@ -21,10 +30,15 @@ use windows_sys::Win32::{
         DACL_SECURITY_INFORMATION, OWNER_SECURITY_INFORMATION, PSECURITY_DESCRIPTOR, SECURITY_ATTRIBUTES,
     },
     Storage::FileSystem::{CreateDirectoryW, GetDiskFreeSpaceExW},
-    System::EventLog::{DeregisterEventSource, REPORT_EVENT_TYPE, RegisterEventSourceW, ReportEventW},
+    System::{
+        EventLog::{DeregisterEventSource, REPORT_EVENT_TYPE, RegisterEventSourceW, ReportEventW},
+        Services::{ChangeServiceConfigW, SERVICE_NO_CHANGE},
+    },
+    UI::WindowsAndMessaging::{HWND_BROADCAST, SMTO_ABORTIFHUNG, SendMessageTimeoutW, WM_SETTINGCHANGE},
 };
 
 use super::scm;
+use crate::win_service::Change;
 
 windows_service::define_windows_service!(service_entry, service_body);
 
@@ -112,6 +126,55 @@ pub(super) fn access_of(path: &Path) -> io::Result<String> {
         Ok(sddl)
     }
 }
+
+/// Changes what is given of a service's settings: the crate's own function sets all of them, and would quote a command line
+/// that is quoted already.
+pub(crate) fn change_service(service: &Service, change: &Change) -> io::Result<()> {
+    let text = |text: &Option<String>| text.as_ref().map(|text| wide(OsStr::new(text)));
+    let (path, group, display) =
+        (text(&change.bin_path), text(&change.load_order_group), text(&change.display_name));
+    // Each name ends with NUL, and the list with one more.
+    let names = change.dependencies.as_ref().map(|names| names.iter().map(|name| format!("{name}\0")));
+    let dependencies = names.map(|names| wide(OsStr::new(&names.collect::<String>())));
+    let pointer = |text: &Option<Vec<u16>>| text.as_ref().map_or(ptr::null(), |text| text.as_ptr());
+    // SAFETY: the handle is open as long as the service lives; every text ends with NUL and outlives the call.
+    let done = unsafe {
+        ChangeServiceConfigW(
+            service.raw_handle(),
+            SERVICE_NO_CHANGE,
+            change.start_type.unwrap_or(SERVICE_NO_CHANGE),
+            change.error_control.unwrap_or(SERVICE_NO_CHANGE),
+            pointer(&path),
+            pointer(&group),
+            ptr::null_mut(),
+            pointer(&dependencies),
+            ptr::null(),
+            ptr::null(),
+            pointer(&display),
+        )
+    };
+    if done == 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Tells every window that the environment changed; one that hangs is passed over.
+pub(crate) fn broadcast_environment() -> bool {
+    let what = wide(OsStr::new("Environment"));
+    // SAFETY: the text ends with NUL and outlives the call; the answers of the windows are not asked for.
+    unsafe {
+        SendMessageTimeoutW(
+            HWND_BROADCAST,
+            WM_SETTINGCHANGE,
+            0,
+            what.as_ptr() as isize,
+            SMTO_ABORTIFHUNG,
+            WINDOW_PATIENCE,
+            ptr::null_mut(),
+        ) != 0
+    }
+}
+
+/// How long a window may take, in milliseconds; Salt's number.
+const WINDOW_PATIENCE: u32 = 5000;
 
 /// Protects bytes with a key of this machine (DPAPI): a copied disk does not open them.
 pub(crate) fn protect(clear: &[u8]) -> io::Result<Vec<u8>> {

@@ -27,6 +27,10 @@ fn no_value(key: &Key, name: &str) -> RegistryError {
 }
 
 impl Registry for Memory {
+    fn broadcast_change(&self) -> bool {
+        true
+    }
+
     fn keys(&self, key: &Key) -> Result<Vec<String>, RegistryError> {
         self.with(key, |_| Ok(()))?;
         let below = format!("{}\\", key.canonical());

@@ -16,6 +16,10 @@ use super::{Hive, Key, Raw, Registry, RegistryError};
 pub struct System;
 
 impl Registry for System {
+    fn broadcast_change(&self) -> bool {
+        crate::platform::windows::broadcast_environment()
+    }
+
     fn keys(&self, key: &Key) -> Result<Vec<String>, RegistryError> {
         let open = open(key, &key.path, KEY_READ)?;
         open.enum_keys().collect::<io::Result<_>>().map_err(|source| said(key, source))

@@ -19,7 +19,7 @@ use tokio::time::Instant;
 
 use super::{
     layout::Layout,
-    repository::Target,
+    repository::{Program, Target},
     source::{Source, SourceError},
 };
 use crate::{
@@ -94,7 +94,7 @@ pub enum Step {
     Received,
     /// All bytes are on disk and are the signed ones.
     Verified,
-    /// The program lies in a folder beside `versions`.
+    /// The programs lie in a folder beside `versions`.
     Staged,
     /// The folder is the version's.
     Placed,
@@ -126,15 +126,15 @@ impl Downloader {
         }
         let incoming = self.layout.incoming();
         fs::create_dir_all(&incoming).map_err(|source| disk(&incoming, source))?;
-        let part = incoming.join(format!("{}.part", hex(&target.sha256)));
-        self.fetch(target, &part).await?;
-        if digest_of(&part).map_err(|source| disk(&part, source))? != target.sha256 {
-            fs::remove_file(&part).map_err(|source| disk(&part, source))?;
-            return Err(DownloadError::Digest { path: target.path.clone() });
-        }
+        let agent = self.verified(&target.agent).await?;
+        let supervisor = match &target.supervisor {
+            Some(program) => Some(self.verified(program).await?),
+            None => None,
+        };
         self.pass(Step::Verified)?;
         let staged = incoming.join(version.to_string());
-        self.stage(&part, &staged).map_err(|source| disk(&staged, source))?;
+        let parts = [(Some(agent), "agent"), (supervisor, "supervisor")];
+        stage(&staged, &parts).map_err(|source| disk(&staged, source))?;
         self.pass(Step::Staged)?;
         let versions = self.layout.versions();
         let place = self.layout.version(version);
@@ -146,7 +146,18 @@ impl Downloader {
         Ok(())
     }
 
-    async fn fetch(&self, target: &Target, part: &Path) -> Result<(), DownloadError> {
+    /// The file with a program's bytes, which are the signed ones.
+    async fn verified(&self, program: &Program) -> Result<PathBuf, DownloadError> {
+        let part = self.layout.incoming().join(format!("{}.part", hex(&program.sha256)));
+        self.fetch(program, &part).await?;
+        if digest_of(&part).map_err(|source| disk(&part, source))? != program.sha256 {
+            fs::remove_file(&part).map_err(|source| disk(&part, source))?;
+            return Err(DownloadError::Digest { path: program.path.clone() });
+        }
+        Ok(part)
+    }
+
+    async fn fetch(&self, target: &Program, part: &Path) -> Result<(), DownloadError> {
         let path = format!("targets/{}", target.path);
         let mut file =
             File::options().create(true).append(true).open(part).map_err(|source| disk(part, source))?;
@@ -194,27 +205,31 @@ impl Downloader {
         file.sync_all().map_err(|source| disk(part, source))
     }
 
-    fn stage(&self, part: &Path, staged: &Path) -> io::Result<()> {
-        if staged.exists() {
-            fs::remove_dir_all(staged)?;
-        }
-        fs::create_dir_all(staged)?;
-        let program = staged.join(paths::program("agent"));
-        fs::rename(part, &program)?;
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt as _;
-            fs::set_permissions(&program, fs::Permissions::from_mode(0o755))?;
-        }
-        sync_folder(staged)
-    }
-
     fn pass(&self, step: Step) -> Result<(), DownloadError> {
         if self.die_after == Some(step) {
             return Err(disk(Path::new("the test"), io::Error::other("died here")));
         }
         Ok(())
     }
+}
+
+/// Moves the programs into a folder of their own.
+fn stage(staged: &Path, parts: &[(Option<PathBuf>, &str)]) -> io::Result<()> {
+    if staged.exists() {
+        fs::remove_dir_all(staged)?;
+    }
+    fs::create_dir_all(staged)?;
+    for (part, name) in parts {
+        let Some(part) = part else { continue };
+        let program = staged.join(paths::program(name));
+        fs::rename(part, &program)?;
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            fs::set_permissions(&program, fs::Permissions::from_mode(0o755))?;
+        }
+    }
+    sync_folder(staged)
 }
 
 /// How long after its begin a transfer may have brought so many bytes.
@@ -273,11 +288,17 @@ mod tests {
 
         fn request_raw<'a>(&'a self, cmd: &'a str, load: Map) -> BoxFuture<'a, Result<Value, LinkError>> {
             assert_eq!(cmd, "_serve_file");
-            assert_eq!(load.get("path").and_then(Value::as_str), Some("release/targets/1.1.0/p/agent"));
             let at = load.get("loc").and_then(Value::as_i64).unwrap();
-            self.asked.lock().unwrap().push(at);
-            let at = usize::try_from(at).unwrap().min(self.content.len());
-            let data = self.content[at..(at + 8).min(self.content.len())].to_vec();
+            let content = match load.get("path").and_then(Value::as_str) {
+                Some("release/targets/1.1.0/p/agent") => {
+                    self.asked.lock().unwrap().push(at);
+                    &self.content[..]
+                }
+                Some("release/targets/1.1.0/p/supervisor") => SUPERVISOR,
+                other => panic!("{other:?} was asked for"),
+            };
+            let at = usize::try_from(at).unwrap().min(content.len());
+            let data = content[at..(at + 8).min(content.len())].to_vec();
             let reply: Map = [("data", Value::Bytes(data)), ("dest", Value::Bytes(b"agent".to_vec()))]
                 .into_iter()
                 .collect();
@@ -298,8 +319,12 @@ mod tests {
     }
 
     fn target(content: &[u8]) -> Target {
+        let program = |name: &str, content: &[u8]| Program {
+            path: format!("1.1.0/p/{name}"),
+            length: content.len() as u64,
+            sha256: ring::digest::digest(&SHA256, content).as_ref().to_vec(),
+        };
         Target {
-            path: "1.1.0/p/agent".into(),
             offer: Offer {
                 version: Version::new(1, 1, 0),
                 platform: "p".into(),
@@ -307,8 +332,8 @@ mod tests {
                 channels: [].into(),
                 withdrawn: false,
             },
-            length: content.len() as u64,
-            sha256: ring::digest::digest(&SHA256, content).as_ref().to_vec(),
+            agent: program("agent", content),
+            supervisor: Some(program("supervisor", SUPERVISOR)),
         }
     }
 
@@ -321,6 +346,7 @@ mod tests {
         )
     }
 
+    const SUPERVISOR: &[u8] = b"a supervisor";
     const CONTENT: &[u8] = b"a program of more than eight bytes";
 
     #[tokio::test]
@@ -335,6 +361,8 @@ mod tests {
             next.install(&target(CONTENT)).await.unwrap();
             let program = fs::read(next.layout.agent(&Version::new(1, 1, 0))).unwrap();
             assert_eq!(program, CONTENT, "{step:?}");
+            let carried = fs::read(next.layout.carried_supervisor(&Version::new(1, 1, 0))).unwrap();
+            assert_eq!(carried, SUPERVISOR, "{step:?}");
             let asked = server.asked.lock().unwrap().clone();
             match step {
                 Step::Received => assert_eq!(asked.first(), Some(&8), "the transfer did not go on"),

@@ -48,10 +48,34 @@ impl Layout {
         self.version(version).join(paths::program("agent"))
     }
 
-    /// The supervisor that the service runs.
+    /// The installed supervisor: the program of the service.
     #[must_use]
     pub fn supervisor(&self) -> PathBuf {
         self.root.join(paths::program("supervisor"))
+    }
+
+    /// The supervisor that a release carries; most carry none.
+    #[must_use]
+    pub fn carried_supervisor(&self, version: &Version) -> PathBuf {
+        self.version(version).join(paths::program("supervisor"))
+    }
+
+    /// The folder of the supervisors that came with releases.
+    #[must_use]
+    pub fn successors(&self) -> PathBuf {
+        self.root.join("supervisors")
+    }
+
+    /// A supervisor that came with a release, where it outlives it.
+    #[must_use]
+    pub fn successor(&self, version: &Version) -> PathBuf {
+        self.successors().join(version.to_string()).join(paths::program("supervisor"))
+    }
+
+    /// What is known of the supervisors that came with releases.
+    #[must_use]
+    pub fn successors_book(&self) -> PathBuf {
+        self.root.join("supervisor.json")
     }
 
     /// The pointer.

@@ -267,7 +267,7 @@ fn write(layout: &Layout, pointer: &Pointer) -> Result<(), PointerError> {
 }
 
 /// Writes beside the file, syncs, and moves the result over it.
-fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+pub(super) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let part = path.with_extension("part");
     let mut file = File::create(&part)?;
     file.write_all(content)?;

@@ -8,6 +8,8 @@
 use std::path::Path;
 
 use futures_util::StreamExt as _;
+use semver::Version;
+use serde::Deserialize;
 use thiserror::Error;
 use tough::{
     Bytes, ExpirationEnforcement, Limits, RepositoryLoader, Transport, TransportError, TransportErrorKind,
@@ -17,17 +19,33 @@ use url::Url;
 
 use super::{choose::Offer, source::Source};
 
-/// A verified target: what it is, and what its bytes must be.
+/// A verified release.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Target {
-    /// Its path below `targets/` of the repository.
-    pub path: String,
     /// What it says of itself.
     pub offer: Offer,
+    /// The agent.
+    pub agent: Program,
+    /// The later supervisor that it carries; most carry none.
+    pub supervisor: Option<Program>,
+}
+
+/// A verified file: where it is, and what its bytes must be.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Program {
+    /// Its path below `targets/` of the repository.
+    pub path: String,
     /// Its size in bytes.
     pub length: u64,
     /// The SHA-256 of its bytes.
     pub sha256: Vec<u8>,
+}
+
+/// What a supervisor's target says of itself, signed, under `custom: {supervisor: …}`: the release that carries it.
+#[derive(Deserialize)]
+struct Carried {
+    version: Version,
+    platform: String,
 }
 
 /// Why the repository cannot be used. The running version stays.
@@ -83,10 +101,24 @@ pub async fn targets(source: &Source, anchor: &Path, seen: &Path) -> Result<Vec<
         .datastore(seen)
         .expiration_enforcement(ExpirationEnforcement::Safe);
     let repository = loader.load().await.map_err(|error| refused(&error))?;
+    let program = |name: &tough::TargetName, target: &tough::schema::Target| Program {
+        path: name.resolved().to_owned(),
+        length: target.length,
+        sha256: target.hashes.sha256.to_vec(),
+    };
+    let carried: Vec<(Carried, Program)> = repository
+        .all_targets()
+        .filter_map(|(name, target)| {
+            let carried = serde_json::from_value(target.custom.get("supervisor")?.clone()).ok()?;
+            Some((carried, program(name, target)))
+        })
+        .collect();
     let read = |(name, target): (&tough::TargetName, &tough::schema::Target)| {
-        let offer = serde_json::from_value(target.custom.get("agent")?.clone()).ok()?;
-        let sha256 = target.hashes.sha256.to_vec();
-        Some(Target { path: name.resolved().to_owned(), offer, length: target.length, sha256 })
+        let offer: Offer = serde_json::from_value(target.custom.get("agent")?.clone()).ok()?;
+        let of_it =
+            |(it, _): &&(Carried, Program)| it.version == offer.version && it.platform == offer.platform;
+        let supervisor = carried.iter().find(of_it).map(|(_, program)| program.clone());
+        Some(Target { offer, agent: program(name, target), supervisor })
     };
     Ok(repository.all_targets().filter_map(read).collect())
 }

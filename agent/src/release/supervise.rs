@@ -18,18 +18,22 @@ use semver::Version;
 use super::{
     layout::Layout,
     pointer::{self, Phase, Pointer, PointerError},
+    successor::Next,
 };
 
 mod arguments;
 mod child;
+mod handover;
 pub mod host;
 #[cfg(target_os = "linux")]
 pub mod systemd;
 mod vigil;
 
 pub use arguments::Arguments;
+pub use handover::{Relay, Role};
 
 use child::{Child, Program};
+use handover::Back;
 use host::{Host, Severity, State};
 use vigil::{Heard, Vigil};
 
@@ -57,6 +61,10 @@ pub struct Limits {
     pub drain: Duration,
     /// The longest pause between two starts of a confirmed version that keeps ending.
     pub pause: Duration,
+    /// How long the agent of a later supervisor must live to prove it.
+    pub proof: Duration,
+    /// How long a later supervisor has for that.
+    pub succession: Duration,
 }
 
 impl Default for Limits {
@@ -65,6 +73,8 @@ impl Default for Limits {
             silence: Duration::from_secs(90),
             drain: Duration::from_secs(30),
             pause: Duration::from_secs(60),
+            proof: Duration::from_secs(20),
+            succession: Duration::from_secs(180),
         }
     }
 }
@@ -79,10 +89,31 @@ enum Ended {
     Failed(String),
 }
 
+/// What a tick brought.
+enum Taken {
+    Stop,
+    Confirmed,
+    Nothing,
+}
+
+/// Who watches the agent.
+enum Watch {
+    /// A later supervisor, when there is one.
+    Open,
+    /// A later one than this, or this process.
+    HandedBackBy(Next),
+    /// This process, until the service starts anew.
+    Own,
+}
+
 /// The supervisor of one installation.
 pub struct Supervisor<'h> {
     /// The installation.
     pub layout: Layout,
+    /// Which supervisor this is.
+    pub role: Role,
+    /// Its version.
+    pub version: Version,
     /// What the child is started with.
     pub program: Vec<String>,
     /// How long things may take.
@@ -101,10 +132,19 @@ impl Supervisor<'_> {
     pub fn run(&self, received: &Receiver<Event>) -> Result<(), PointerError> {
         pointer::read(&self.layout)?;
         self.host.state(State::Running);
-        let mut run = 0;
-        let mut failures = 0;
+        let (mut run, mut failures) = (0, 0);
+        let mut watch = Watch::Open;
         loop {
             run += 1;
+            if let Some(next) = self.next(&watch) {
+                watch = match self.hand_over(&next, run, received) {
+                    Back::Stopped => break,
+                    Back::Handed => Watch::HandedBackBy(next),
+                    Back::Failed(why) if self.take_back(&next, &why) => Watch::Open,
+                    Back::Failed(_) => Watch::Own,
+                };
+                continue;
+            }
             let (version, deadline) = self.choose();
             let begun = Instant::now();
             let ended = match self.start(&version, deadline.is_some(), run) {
@@ -130,6 +170,15 @@ impl Supervisor<'_> {
         self.host.state(State::Stopping);
         self.note(Severity::Info, "stopped");
         Ok(())
+    }
+
+    /// The supervisor that is to watch in place of this one. One that handed the watch back is not given it again.
+    fn next(&self, watch: &Watch) -> Option<Next> {
+        match watch {
+            Watch::Open => self.successor(),
+            Watch::HandedBackBy(last) => self.successor().filter(|next| next.version != last.version),
+            Watch::Own => None,
+        }
     }
 
     /// The version to start, with its deadline when it is on trial. A pointer that cannot be written leaves the confirmed one.
@@ -188,12 +237,19 @@ impl Supervisor<'_> {
         let mut vigil = Vigil::new(self.limits.silence, deadline);
         let (mut seen, mut looks) = (None, 0_u64);
         loop {
-            if self.take(received, child, &mut vigil, clock) {
-                self.host.state(State::Stopping);
-                self.drain(child);
-                return Ended::Stopped;
+            match self.take(received, child, &mut vigil, clock) {
+                Taken::Stop => {
+                    self.host.state(State::Stopping);
+                    self.drain(child, self.limits.drain);
+                    return Ended::Stopped;
+                }
+                Taken::Confirmed if self.successor_waits() => return self.make_way(child),
+                Taken::Confirmed | Taken::Nothing => {}
             }
             self.host.alive();
+            if vigil.lives(clock.elapsed(), self.limits.proof) {
+                self.host.proved();
+            }
             if let Some(how) = child.ended() {
                 return Ended::Failed(format!("ended by itself ({how}){}", vigil.stage()));
             }
@@ -204,33 +260,52 @@ impl Supervisor<'_> {
             // Two changes within one tick of the file system's clock look like one, so the file is read now and then as well.
             let stamp = self.stamp();
             if (stamp != seen || looks % 25 == 0) && self.switch_wanted() {
-                self.drain(child);
+                self.drain(child, self.limits.drain);
                 return Ended::Switched;
             }
             (seen, looks) = (stamp, looks + 1);
         }
     }
 
-    /// Waits a tick for an event and acts on it; true when the end was asked for.
-    fn take(&self, received: &Receiver<Event>, child: &mut Child, vigil: &mut Vigil, clock: Instant) -> bool {
+    /// Ends the agent, because the release that was confirmed brought a later supervisor.
+    fn make_way(&self, child: &mut Child) -> Ended {
+        self.drain(child, self.limits.drain);
+        match self.role {
+            Role::Installed { .. } => Ended::Switched,
+            Role::Successor => {
+                self.host.hand_back();
+                Ended::Stopped
+            }
+        }
+    }
+
+    /// Waits a tick for an event and acts on it.
+    fn take(
+        &self,
+        received: &Receiver<Event>,
+        child: &mut Child,
+        vigil: &mut Vigil,
+        clock: Instant,
+    ) -> Taken {
         match received.recv_timeout(TICK) {
-            Ok(Event::Stop) | Err(RecvTimeoutError::Disconnected) => return true,
+            Ok(Event::Stop) | Err(RecvTimeoutError::Disconnected) => return Taken::Stop,
             Ok(Event::Suspended) => child.say("suspended"),
             Ok(Event::Resumed) => child.say("resumed"),
             Ok(Event::Line(run, line)) if run == child.run() => {
                 if vigil.hear(&line, clock.elapsed()) == Heard::Confirm && self.confirm() {
                     vigil.confirmed();
                     child.say("confirmed");
+                    return Taken::Confirmed;
                 }
             }
             Ok(Event::Line(..) | Event::Quiet(_)) | Err(RecvTimeoutError::Timeout) => {}
         }
-        false
+        Taken::Nothing
     }
 
-    fn drain(&self, child: &mut Child) {
+    fn drain(&self, child: &mut Child, limit: Duration) {
         child.say("stop");
-        if !child.wait(self.limits.drain, || self.host.alive()) {
+        if !child.wait(limit, || self.host.alive()) {
             self.note(Severity::Warning, "the agent did not stop in time and was ended");
             child.kill();
         }

@@ -60,6 +60,7 @@ pub struct Supervised {
     on_trial: AtomicBool,
     connected: watch::Sender<bool>,
     confirmed: watch::Sender<bool>,
+    woke: watch::Sender<()>,
     stop: CancellationToken,
 }
 
@@ -70,14 +71,19 @@ impl Supervised {
         let version = Version::parse(&std::env::var("AGENT_SUPERVISED").ok()?).ok()?;
         let root = PathBuf::from(std::env::var_os("AGENT_INSTALL_DIR")?);
         let on_trial = std::env::var("AGENT_ON_TRIAL").is_ok_and(|value| value == "1");
-        Some(Arc::new(Self {
+        Some(Arc::new(Self::new(version, Layout::new(&root), on_trial)))
+    }
+
+    fn new(version: Version, layout: Layout, on_trial: bool) -> Self {
+        Self {
             version,
-            layout: Layout::new(&root),
+            layout,
             on_trial: AtomicBool::new(on_trial),
             connected: watch::Sender::new(false),
             confirmed: watch::Sender::new(false),
+            woke: watch::Sender::new(()),
             stop: CancellationToken::new(),
-        }))
+        }
     }
 
     /// Whether this version still has to prove itself.
@@ -105,18 +111,40 @@ impl Supervised {
         let this = Arc::clone(self);
         tasks::thread_of_the_process("supervisor's lines", move || {
             for line in io::stdin().lock().lines() {
-                match line.as_deref() {
-                    Ok("stop") | Err(_) => break,
-                    Ok("confirmed") => {
-                        this.on_trial.store(false, Ordering::Relaxed);
-                        this.confirmed.send_replace(true);
-                    }
-                    Ok("resumed") => tracing::info!("the machine woke up"),
-                    Ok(_) => {}
+                if line.is_ok_and(|line| this.hear(&line)) {
+                    continue;
                 }
+                break;
             }
             this.stop.cancel();
         })
+    }
+
+    /// Acts on a line of the supervisor's; false when it asks for the end.
+    fn hear(&self, line: &str) -> bool {
+        match line {
+            "stop" => return false,
+            "confirmed" => {
+                self.on_trial.store(false, Ordering::Relaxed);
+                self.confirmed.send_replace(true);
+            }
+            "resumed" => {
+                tracing::info!("the machine woke up; the master is asked for a sign of life");
+                self.woke.send_replace(());
+            }
+            // A later supervisor may say more.
+            _ => {}
+        }
+        true
+    }
+
+    /// Calls `each` whenever the service manager says that this machine woke up, until the process ends.
+    pub async fn on_waking(self: Arc<Self>, each: impl Fn()) {
+        let mut woke = self.woke.subscribe();
+        // The sender lives as long as `self`, so waiting cannot fail.
+        while woke.changed().await.is_ok() {
+            each();
+        }
     }
 
     /// Returns when the supervisor asks for the end, or is gone.
@@ -151,3 +179,31 @@ impl Supervised {
 }
 
 const BEAT: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicU32;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn each_waking_is_passed_on_and_only_stop_ends() {
+        let supervised = Arc::new(Supervised::new(Version::new(1, 0, 0), Layout::new(Path::new("/n")), true));
+        let woke = Arc::new(AtomicU32::new(0));
+        let counter = Arc::clone(&woke);
+        let waking = tokio::spawn(Arc::clone(&supervised).on_waking(move || {
+            counter.fetch_add(1, Ordering::Relaxed);
+        }));
+        tokio::task::yield_now().await;
+        for (line, expected) in
+            [("suspended", 0), ("resumed", 1), ("confirmed", 1), ("said by a later one", 1), ("resumed", 2)]
+        {
+            assert!(supervised.hear(line), "{line}");
+            tokio::task::yield_now().await;
+            assert_eq!(woke.load(Ordering::Relaxed), expected, "{line}");
+        }
+        assert!(!supervised.on_trial());
+        assert!(!supervised.hear("stop"));
+        waking.abort();
+    }
+}

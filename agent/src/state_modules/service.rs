@@ -1,6 +1,7 @@
 //! Salt's `service` state module: services that run, are dead, start at boot or do not.
 //!
-//! Everything is asked of and done by the execution module `service`, which holds changes to the local policy.
+//! Everything is asked of and done by the execution module `service`, which holds changes to the local policy. The one of
+//! Windows, known by its `info`, knows three ways to start (`Auto`, `Manual`, `Disabled`), and each state asks for its own.
 
 use std::time::Duration;
 
@@ -80,8 +81,28 @@ struct Unit<'a> {
 
 impl Unit<'_> {
     async fn ask(&self, fun: &str) -> Result<bool, ModuleError> {
-        let answer = self.run.execute(&format!("service.{fun}"), vec![self.name.into()], Map::new()).await?;
+        let taken: &[&str] = match fun {
+            "start" | "stop" => &["timeout"],
+            "enable" => &["start_type", "start_delayed"],
+            _ => &[],
+        };
+        let given = taken.iter().filter(|_| self.on_windows());
+        let options = given.filter_map(|key| Some((*key, self.args.given(key)?.clone()))).collect();
+        let answer = self.run.execute(&format!("service.{fun}"), vec![self.name.into()], options).await?;
         Ok(answer.is_truthy())
+    }
+
+    fn on_windows(&self) -> bool {
+        self.run.offers("service.info")
+    }
+
+    /// Whether the service starts in one of these ways, asked of Windows; elsewhere what `fun` answers.
+    async fn starts(&self, ways: &[&str], fun: &str) -> Result<bool, ModuleError> {
+        if !self.on_windows() {
+            return self.ask(fun).await;
+        }
+        let info = self.run.execute("service.info", vec![self.name.into()], Map::new()).await?;
+        Ok(info.get("StartType").and_then(Value::as_str).is_some_and(|held| ways.contains(&held)))
     }
 
     fn dry(&self) -> bool {
@@ -129,7 +150,12 @@ impl Unit<'_> {
                 (false, Wanted::Dead) => StateReturn::ok(self.unavailable()),
             });
         }
-        let (runs, boots) = (self.ask("status").await?, self.ask("enabled").await?);
+        let runs = self.ask("status").await?;
+        let boots = match wanted {
+            Wanted::Running => self.ask("enabled").await?,
+            // What is started by hand can still be disabled.
+            Wanted::Dead => self.starts(&["Auto", "Manual"], "enabled").await?,
+        };
         if runs == (wanted == Wanted::Running) {
             return self.already(wanted, boots).await;
         }
@@ -151,7 +177,7 @@ impl Unit<'_> {
     async fn toggle(&self, wanted: Wanted, mut boots: bool) -> Result<StateReturn, ModuleError> {
         let name = self.name;
         let mut enable = self.enable();
-        if cfg!(windows) && wanted == Wanted::Running && !boots {
+        if self.on_windows() && wanted == Wanted::Running && !boots {
             // Windows does not start a disabled service.
             if enable != Some(true) {
                 return Ok(StateReturn::failed(format!(
@@ -210,7 +236,7 @@ impl Unit<'_> {
                 (false, _) => StateReturn::ok(self.unavailable()),
             });
         }
-        let held = self.ask(done).await?;
+        let held = if wanted { self.ask(done).await? } else { self.starts(&["Disabled"], done).await? };
         if held {
             let comment = format!("Service {name} is already {done}, and {words}");
             return Ok(StateReturn { result, ..StateReturn::ok(comment) });
@@ -262,3 +288,6 @@ impl Unit<'_> {
         Ok(StateReturn { result: Some(done), ..StateReturn::changed(comment, changes) })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,7 @@
 //! Salt's `win_firewall` state module: rules and profiles of the firewall of Windows. Absent elsewhere, as with Salt.
 //!
-//! Salt calls a rule that netsh refused a success; here it fails with netsh's words.
+//! Salt calls a rule that netsh refused a success; here it fails with netsh's words. `remoteport` is beyond Salt's arguments:
+//! a rule for what goes out is about the other side's port.
 
 use std::collections::BTreeMap;
 
@@ -62,6 +63,7 @@ async fn add_rule(args: &StateArgs, run: &StateContext) -> Result<StateReturn, S
         action: text("action", "allow"),
         direction: text("dir", "in"),
         remoteip: text("remoteip", "any"),
+        remoteport: args.text("remoteport"),
     };
     policy::may_change_firewall(&run.services.config).map_err(|error| error.to_string())?;
     firewall::add(&rule).await.map_err(|error| format!("Could not add rule: {error}"))?;

@@ -66,6 +66,9 @@ enum Verb {
         /// The oldest version that may go to this one directly.
         #[arg(long)]
         minimum: Option<String>,
+        /// A later supervisor, which goes on trial once this version is confirmed; hardly ever needed.
+        #[arg(long)]
+        supervisor: Option<PathBuf>,
     },
     /// Offers a version to a share of a channel; the same minions are always first.
     Promote {
@@ -160,7 +163,7 @@ async fn act(repository: &Repository, watch: &Watch, verb: &Verb) -> Result<()> 
                 root.display()
             );
         }
-        Verb::Add { version, program, platform, minimum } => {
+        Verb::Add { version, program, platform, minimum, supervisor } => {
             semver(version)?;
             minimum.as_deref().map(semver).transpose()?;
             let offer = Offer {
@@ -170,6 +173,9 @@ async fn act(repository: &Repository, watch: &Watch, verb: &Verb) -> Result<()> 
                 channels: [].into(),
                 withdrawn: false,
             };
+            if let Some(supervisor) = supervisor {
+                println!("{}", repository.add_supervisor(version, platform, supervisor).await?);
+            }
             println!("{}", repository.add(&offer, program).await?);
         }
         Verb::Promote { version, channel, percent, force } => {

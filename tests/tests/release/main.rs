@@ -11,4 +11,6 @@ mod formats;
 #[cfg(unix)]
 mod site;
 #[cfg(unix)]
+mod successors;
+#[cfg(unix)]
 mod updates;

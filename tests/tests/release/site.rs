@@ -3,7 +3,13 @@
 //! A version is the built agent behind a two-line program of the shell, so that a good one is really the agent and a bad one
 //! fails in the way its name says.
 
-use std::{fs, os::unix::fs::PermissionsExt as _, path::PathBuf, process::Command, time::Duration};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
@@ -68,7 +74,7 @@ impl Site {
     pub fn launch(&mut self) -> Result<()> {
         let mut command = Command::new(binary("supervisor")?);
         command.arg("run").arg("--root").arg(self.folder.path()).arg("--config-dir").arg(self.path("conf"));
-        command.args(["--silence", "30"]);
+        command.args(["--silence", "30", "--proof", "2"]);
         self.supervisor = Some(Process::spawn("supervisor", &mut command, &self.path("console"))?);
         Ok(())
     }
@@ -76,7 +82,29 @@ impl Site {
     /// As a power cut would: the supervisor and whatever it started.
     pub fn kill(&mut self) {
         self.supervisor = None;
+        self.kill_successor();
         self.kill_agent();
+    }
+
+    /// Ends the later supervisor that watched last, with no time to finish anything.
+    pub fn kill_successor(&self) {
+        let log = read_lossy(&self.path("supervisor.log"));
+        let started = log.lines().filter(|line| line.contains(" watches")).filter_map(|line| {
+            let (_, pid) = line.rsplit_once("(pid ")?;
+            pid.strip_suffix(')').map(str::to_owned)
+        });
+        if let Some(pid) = started.last() {
+            // It may have ended long ago.
+            let _gone = Command::new("kill").args(["-KILL", &pid]).output();
+        }
+    }
+
+    /// `supervisor.json`; nothing before there was one.
+    pub fn successors(&self) -> Value {
+        fs::read(self.path("supervisor.json"))
+            .ok()
+            .and_then(|text| serde_json::from_slice(&text).ok())
+            .unwrap_or_default()
     }
 
     /// Ends the agent that runs, with no time to finish anything.
@@ -103,12 +131,22 @@ impl Site {
         )
     }
 
+    /// A good version that carries a supervisor.
+    pub fn offer_carrying(&self, version: &str, supervisor: &Path) -> Result<()> {
+        let body = "[ \"$1 $2\" = 'release format' ] && exec \"$AGENT\" \"$@\"\nexec \"$AGENT\" \"$@\"";
+        self.offer_with(version, body, &["--supervisor", &supervisor.display().to_string()])
+    }
+
     /// The same for a program that answers for the store itself, or does not.
     pub fn offer_unasked(&self, version: &str, body: &str) -> Result<()> {
+        self.offer_with(version, body, &[])
+    }
+
+    fn offer_with(&self, version: &str, body: &str, options: &[&str]) -> Result<()> {
         let program = self.path("program");
         fs::write(&program, self.script(body)?)?;
         let (program, platform) = (program.display().to_string(), agent::release::choose::platform());
-        let add = ["release", "add", version, &program, "--platform", &platform];
+        let add = [&["release", "add", version, &program, "--platform", &platform], options].concat();
         for arguments in [&add[..], &["release", "promote", version, "--percent", "100"]] {
             let done = self.master.run(arguments)?;
             ensure!(done.status.success(), "{}", said(&done));

@@ -18,6 +18,7 @@ use tests::{
     wait::{PATIENCE, wait_for},
 };
 
+mod modules;
 mod service;
 mod wine;
 

@@ -53,7 +53,7 @@ fn refuses_a_folder_that_somebody_else_made() -> Result<()> {
     fs::create_dir_all(&folder)?;
     fs::set_permissions(&folder, std::os::unix::fs::PermissionsExt::from_mode(0o777))?;
     let setup = wine.unpack()?;
-    let refused = wine.command(&setup).args(["service", "install", "--no-start"]).output()?;
+    let refused = wine.run(&setup, &["service", "install", "--no-start"])?;
     ensure!(refused.status.code() == Some(73), "{}: {}", refused.status, said(&refused));
     ensure!(
         said(&refused).contains("icacls") && said(&refused).contains("cannot be trusted"),
@@ -61,7 +61,7 @@ fn refuses_a_folder_that_somebody_else_made() -> Result<()> {
         said(&refused)
     );
     ensure!(fs::read_dir(&folder)?.next().is_none(), "something was put into the folder");
-    let silent = wine.command(&setup).args(["service", "install", "--no-start", "--silent"]).output()?;
+    let silent = wine.run(&setup, &["service", "install", "--no-start", "--silent"])?;
     ensure!(silent.status.code() == Some(73) && said(&silent).is_empty(), "{}", said(&silent));
     Ok(())
 }
@@ -71,7 +71,7 @@ fn refuses_a_folder_that_somebody_else_made() -> Result<()> {
 fn install(wine: &Wine, master: &BundledMaster) -> Result<()> {
     let setup = wine.unpack()?;
     let arguments = ["service", "install", "--master", "no-such-master.invalid", "--id", "win"];
-    let installed = wine.command(&setup).args(arguments).output()?;
+    let installed = wine.run(&setup, &arguments)?;
     ensure!(installed.status.code() == Some(69), "{}: {}", installed.status, said(&installed));
     ensure!(said(&installed).contains("installed and runs, but a check failed"), "{}", said(&installed));
     run(wine, &["service", "stop"])?;

@@ -9,8 +9,8 @@ use std::{
     process::{Child, Command, Output, Stdio},
 };
 
-use anyhow::{Context, Result};
-use tests::process::Process;
+use anyhow::{Context, Result, ensure};
+use tests::{bundled_master::said, process::Process};
 
 /// The prefix and the executables.
 pub struct Wine {
@@ -22,6 +22,8 @@ impl Wine {
     pub fn fresh() -> Result<Option<Self>> {
         let Some(build) = std::env::var_os("WINDOWS_BUILD") else { return Ok(None) };
         let wine = Self { build: build.into() };
+        // What a run that was broken off left behind.
+        wine.empty();
         match fs::remove_dir_all(wine.disk("NexHealth")) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 Err(error).context("emptying C:\\NexHealth")
@@ -45,24 +47,29 @@ impl Wine {
         self.build.join("ends_at_once.exe")
     }
 
-    /// A command that runs `program` under Wine.
-    pub fn command(&self, program: &Path) -> Command {
-        let mut command = Command::new("/usr/lib/wine/wine64");
-        command.env("WINEPREFIX", self.build.join("prefix"));
-        command.env("WINEARCH", "win64").env("WINEDEBUG", "-all").env("NO_COLOR", "1");
-        command.arg(program).stdin(Stdio::null());
-        command
-    }
-
     /// Runs `agent.exe` to its end.
     pub fn agent(&self, arguments: &[&str]) -> Result<Output> {
-        Ok(self.command(&self.executable("agent.exe")).args(arguments).output()?)
+        self.run(&self.executable("agent.exe"), arguments)
+    }
+
+    /// Runs a program to its end, which must come within the patience of a test.
+    pub fn run(&self, program: &Path, arguments: &[&str]) -> Result<Output> {
+        let mut command = Command::new("timeout");
+        command.args(["--kill-after=10", "300", WINE]);
+        let output = self.in_prefix(&mut command).arg(program).args(arguments).output()?;
+        ensure!(
+            output.status.code() != Some(TIMED_OUT),
+            "{} {arguments:?} did not end within 300 s: {}",
+            program.display(),
+            said(&output)
+        );
+        Ok(output)
     }
 
     /// Starts `agent.exe run` as a program of the console.
     pub fn start_agent(&self) -> Result<Process> {
-        let mut command = self.command(&self.executable("agent.exe"));
-        command.arg("run");
+        let mut command = Command::new(WINE);
+        self.in_prefix(&mut command).arg(self.executable("agent.exe")).arg("run");
         Process::spawn("agent.exe", &mut command, &self.build.join("console"))
     }
 
@@ -78,10 +85,22 @@ impl Wine {
 
     /// A program that does nothing and stays: Wine's service manager ends with the last program of a prefix.
     pub fn hold(&self) -> Result<Holder> {
-        let mut command = Command::new("/usr/lib/wine/wine64");
-        command.env("WINEPREFIX", self.build.join("prefix")).env("WINEDEBUG", "-all").arg("cmd.exe");
+        let mut command = Command::new(WINE);
+        self.in_prefix(&mut command).arg("cmd.exe");
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
         Ok(Holder(command.spawn()?))
+    }
+
+    fn in_prefix<'c>(&self, command: &'c mut Command) -> &'c mut Command {
+        command.env("WINEPREFIX", self.build.join("prefix"));
+        command.env("WINEARCH", "win64").env("WINEDEBUG", "-all").env("NO_COLOR", "1");
+        command.stdin(Stdio::null())
+    }
+
+    /// Ends whatever runs in the prefix: Wine's own services outlive the programs.
+    fn empty(&self) {
+        let mut server = Command::new("/usr/lib/wine/wineserver");
+        let _ended = server.env("WINEPREFIX", self.build.join("prefix")).arg("-k").status();
     }
 
     /// Writes `C:\NexHealth\conf\minion`.
@@ -104,8 +123,10 @@ impl Drop for Holder {
 
 impl Drop for Wine {
     fn drop(&mut self) {
-        // Wine's own services outlive the programs; nothing of this prefix stays behind.
-        let mut server = Command::new("/usr/lib/wine/wineserver");
-        let _ended = server.env("WINEPREFIX", self.build.join("prefix")).arg("-k").status();
+        self.empty();
     }
 }
+
+const WINE: &str = "/usr/lib/wine/wine64";
+/// What `timeout` ends with when the time was over.
+const TIMED_OUT: i32 = 124;

@@ -19,7 +19,7 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    /// Reads `run|service [--root DIR] [--config-dir DIR] [--silence SECONDS] [--drain SECONDS]`.
+    /// Reads `run|service [--root DIR] [--config-dir DIR] [--silence SECONDS] [--drain SECONDS] [--proof SECONDS]`.
     ///
     /// # Errors
     /// What is wrong, for the reader.
@@ -45,10 +45,27 @@ impl Arguments {
                 "--config-dir" => read.config_dir = value.into(),
                 "--silence" => read.limits.silence = seconds()?,
                 "--drain" => read.limits.drain = seconds()?,
+                "--proof" => read.limits.proof = seconds()?,
                 _ => return Err(format!("{option} is unknown. {USAGE}")),
             }
         }
         Ok(read)
+    }
+
+    /// How a later supervisor is started.
+    #[must_use]
+    pub fn successor(&self) -> Vec<String> {
+        let path = |path: &std::path::Path| path.to_string_lossy().into_owned();
+        let seconds = |limit: Duration| limit.as_secs().to_string();
+        let pairs = [
+            ("--root", path(&self.root)),
+            ("--config-dir", path(&self.config_dir)),
+            ("--silence", seconds(self.limits.silence)),
+            ("--drain", seconds(self.limits.drain)),
+            ("--proof", seconds(self.limits.proof)),
+        ];
+        let options = pairs.into_iter().flat_map(|(option, value)| [option.to_owned(), value]);
+        std::iter::once("run".to_owned()).chain(options).collect()
     }
 
     /// How the agent is started.
@@ -58,7 +75,8 @@ impl Arguments {
     }
 }
 
-const USAGE: &str = "supervisor run|service [--root DIR] [--config-dir DIR] [--silence SECONDS] [--drain SECONDS]: \
+const USAGE: &str = "supervisor run|service [--root DIR] [--config-dir DIR] [--silence SECONDS] [--drain SECONDS] \
+                     [--proof SECONDS]: \
                      starts the agent that DIR/release.json names, watches it, and goes back when an update fails";
 
 #[cfg(test)]
@@ -74,6 +92,8 @@ mod tests {
         let read = parse("service --root /r --config-dir /c --silence 5").unwrap();
         assert!(read.service && read.limits.silence == Duration::from_secs(5));
         assert_eq!(read.program(), ["-c", "/c", "run"]);
+        let passed_on = Arguments::parse(read.successor()).unwrap();
+        assert_eq!(passed_on, Arguments { service: false, ..read });
         assert_eq!(parse("run").unwrap().root, PathBuf::from(paths::INSTALL_DIR));
         for (line, named) in
             [("", "supervisor run|service"), ("run --root", "--root needs"), ("run --x 1", "--x is unknown")]

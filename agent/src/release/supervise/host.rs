@@ -35,6 +35,10 @@ pub trait Host {
     fn alive(&self);
     /// Something an administrator may want to read.
     fn note(&self, severity: Severity, text: &str);
+    /// The agent that this supervisor started has lived for a while.
+    fn proved(&self) {}
+    /// This supervisor ends, because a later one is there.
+    fn hand_back(&self) {}
 }
 
 /// Nobody: the supervisor was started from a console.

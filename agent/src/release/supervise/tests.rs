@@ -30,6 +30,11 @@ fn version(text: &str) -> Version {
     Version::parse(text).unwrap()
 }
 
+/// Later than every supervisor of these tests.
+fn alone() -> Role {
+    Role::Installed { arguments: Vec::new() }
+}
+
 fn put(layout: &Layout, name: &str, script: &str) {
     let path = layout.agent(&version(name));
     fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -59,8 +64,15 @@ fn trial_of(
     }
     let notes = Notes::default();
     let (events, received) = mpsc::channel();
-    let supervisor =
-        Supervisor { layout: layout.clone(), program: vec![], limits, host: &notes, events: events.clone() };
+    let supervisor = Supervisor {
+        layout: layout.clone(),
+        role: alone(),
+        version: version("9.0.0"),
+        program: vec![],
+        limits,
+        host: &notes,
+        events: events.clone(),
+    };
     until(&supervisor, &received, || done(&pointer::read(&layout).unwrap()));
     let notes = notes.0.lock().unwrap().join("\n");
     (pointer::read(&layout).unwrap(), notes)
@@ -105,6 +117,32 @@ fn a_version_that_proves_itself_is_confirmed() {
 }
 
 #[test]
+fn sleep_and_waking_are_passed_on_to_the_agent() {
+    const LISTENS: &str = "echo alive; while read line; do echo \"$line\" >> \"$AGENT_INSTALL_DIR/heard\"; [ \"$line\" = stop ] && exit 0; done";
+    let folder = tempfile::tempdir().unwrap();
+    let layout = Layout::new(folder.path());
+    put(&layout, "1.0.0", LISTENS);
+    pointer::create(&layout, &Pointer::first(version("1.0.0"))).unwrap();
+    let notes = Notes::default();
+    let (events, received) = mpsc::channel();
+    for event in [Event::Suspended, Event::Resumed] {
+        events.send(event).unwrap();
+    }
+    let supervisor = Supervisor {
+        layout,
+        role: alone(),
+        version: version("9.0.0"),
+        program: vec![],
+        limits: Limits::default(),
+        host: &notes,
+        events,
+    };
+    let heard = || fs::read_to_string(folder.path().join("heard")).unwrap_or_default();
+    until(&supervisor, &received, || heard().contains("resumed"));
+    assert_eq!(heard(), "suspended\nresumed\nstop\n");
+}
+
+#[test]
 fn a_version_that_ends_is_taken_back_with_its_exit_code() {
     let (pointer, notes) = trial_of(Some("echo stage no login; exit 7"), Limits::default(), 60, rejected);
     assert_eq!(pointer.confirmed, version("1.0.0"));
@@ -141,7 +179,15 @@ fn a_version_that_does_not_stop_is_ended() {
     let notes = Notes::default();
     let (events, received) = mpsc::channel();
     let limits = Limits { drain: Duration::from_millis(300), ..Limits::default() };
-    let supervisor = Supervisor { layout, program: vec![], limits, host: &notes, events: events.clone() };
+    let supervisor = Supervisor {
+        layout,
+        role: alone(),
+        version: version("9.0.0"),
+        program: vec![],
+        limits,
+        host: &notes,
+        events: events.clone(),
+    };
     events.send(Event::Stop).unwrap();
     supervisor.run(&received).unwrap();
     assert!(notes.0.lock().unwrap().join("\n").contains("did not stop in time"));
@@ -159,10 +205,20 @@ fn a_confirmed_version_that_keeps_ending_is_started_again_and_an_older_one_when_
     let notes = Notes::default();
     let (events, received) = mpsc::channel();
     let limits = Limits { pause: Duration::from_millis(10), ..Limits::default() };
-    let supervisor = Supervisor { layout, program: vec![], limits, host: &notes, events: events.clone() };
+    let supervisor = Supervisor {
+        layout,
+        role: alone(),
+        version: version("9.0.0"),
+        program: vec![],
+        limits,
+        host: &notes,
+        events: events.clone(),
+    };
     let starts = || fs::read_to_string(folder.path().join("starts")).unwrap_or_default();
     until(&supervisor, &received, || starts().lines().count() >= 4);
     assert_eq!(starts().lines().take(3).collect::<Vec<_>>(), ["1.1.0", "1.0.0", "1.0.0"]);
     let notes = notes.0.lock().unwrap().join("\n");
     assert!(notes.contains("is gone (antivirus?)"), "{notes}");
 }
+
+mod handover;

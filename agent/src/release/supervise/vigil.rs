@@ -14,6 +14,7 @@ pub(super) struct Vigil {
     looked: Duration,
     slept: Duration,
     stage: String,
+    proved: bool,
 }
 
 /// What a line means.
@@ -29,7 +30,15 @@ impl Vigil {
     /// A child that may be silent for `silence`, and must be confirmed before `deadline` when there is one.
     pub(super) fn new(silence: Duration, deadline: Option<Duration>) -> Self {
         let zero = Duration::ZERO;
-        Self { silence, deadline, heard: zero, looked: zero, slept: zero, stage: String::new() }
+        Self {
+            silence,
+            deadline,
+            heard: zero,
+            looked: zero,
+            slept: zero,
+            stage: String::new(),
+            proved: false,
+        }
     }
 
     /// Takes a line of the child.
@@ -39,6 +48,13 @@ impl Vigil {
             self.stage = stage.chars().take(LONGEST_STAGE).collect();
         }
         if line == "confirm" && self.deadline.is_some() { Heard::Confirm } else { Heard::Alive }
+    }
+
+    /// Whether it has lived for `proof` and spoken; true once.
+    pub(super) fn lives(&mut self, now: Duration, proof: Duration) -> bool {
+        let lives = !self.proved && !self.heard.is_zero() && now >= proof;
+        self.proved |= lives;
+        lives
     }
 
     /// The trial is over; only silence counts.
@@ -112,6 +128,15 @@ mod tests {
         }
         let why = vigil.judge(secs(61)).unwrap();
         assert!(why.contains("within 60 s; SQL Server refuses the login"), "{why}");
+    }
+
+    #[test]
+    fn a_child_that_lived_and_spoke_is_told_once() {
+        let mut vigil = Vigil::new(secs(30), None);
+        assert!(!vigil.lives(secs(21), secs(20)), "it said nothing");
+        vigil.hear("alive", secs(5));
+        assert!(!vigil.lives(secs(19), secs(20)));
+        assert!(vigil.lives(secs(20), secs(20)) && !vigil.lives(secs(21), secs(20)));
     }
 
     #[test]
