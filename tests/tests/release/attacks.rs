@@ -127,7 +127,7 @@ async fn an_honest_master_is_believed_over_changes_and_new_keys() {
     let scene = Scene::new().await;
     let targets = scene.read().await.unwrap();
     assert_eq!(targets.len(), 1);
-    assert_eq!((targets[0].path.as_str(), targets[0].length), ("1.0.0/p/agent", 13));
+    assert_eq!((targets[0].agent.path.as_str(), targets[0].agent.length), ("1.0.0/p/agent", 13));
     scene.add("1.1.0").await;
     scene.repository.amend("1.0.0", |offer| offer.withdrawn = true).await.unwrap();
     let targets = scene.read().await.unwrap();
