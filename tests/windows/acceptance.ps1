@@ -80,8 +80,22 @@ Point 'the key of the store is bound to this machine' {
     [Text.Encoding]::ASCII.GetString($key, 0, 6) -eq 'DPAPI1'
 }
 
-Point 'Defender leaves the folder alone (set by the practice or by a state)' {
-    (Get-MpPreference).ExclusionPath -contains $root
+Point 'a state has Defender leave the folder alone, once' {
+    $state = @('call', '--local', '--out', 'json', 'state.single', 'win_defender.exclusion_present', "name=$root")
+    Agent $state | Out-Null
+    $again = Agent $state | ConvertFrom-Json
+    (Get-MpPreference).ExclusionPath -contains $root -and
+        @($again.local.PSObject.Properties.Value)[0].comment -match 'leaves it alone already'
+}
+
+Point 'the service module tells what Windows tells' {
+    $call = @('call', '--local', '--out', 'json')
+    $info = (Agent ($call + @('service.info', $name)) | ConvertFrom-Json).local
+    $all = (Agent ($call + @('service.get_all')) | ConvertFrom-Json).local
+    $windows = (Get-Service).Name
+    $sid = (New-Object Security.Principal.NTAccount("NT SERVICE\$name")).Translate([Security.Principal.SecurityIdentifier])
+    $info.Status -eq 'Running' -and $info.StartType -eq 'Auto' -and $info.StartTypeDelayed -and
+        $info.sid -eq $sid.Value -and @(Compare-Object $all $windows).Count -eq 0
 }
 
 Point 'the grains tell of Defender what Defender says, and whether a restart is pending' {

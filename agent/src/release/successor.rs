@@ -116,10 +116,12 @@ impl Book {
     }
 }
 
-/// The version of the supervisor that the confirmed release carries; none while a release is on trial.
+/// The version of the supervisor that the confirmed release carries; none while a release is on trial, or the end of its
+/// trial is still to be reported by the agent, which must not be stopped in the middle of that.
 #[must_use]
 pub fn offered(layout: &Layout, pointer: &Pointer) -> Option<Version> {
-    let carries = pointer.trial.is_none() && layout.carried_supervisor(&pointer.confirmed).is_file();
+    let quiet = pointer.trial.is_none() && pointer.verdict.is_none();
+    let carries = quiet && layout.carried_supervisor(&pointer.confirmed).is_file();
     carries.then(|| pointer.confirmed.clone())
 }
 

@@ -18,7 +18,7 @@ use semver::Version;
 use super::{
     layout::Layout,
     pointer::{self, Phase, Pointer, PointerError},
-    successor::Next,
+    successor::{Next, Stage},
 };
 
 mod arguments;
@@ -85,15 +85,10 @@ enum Ended {
     Stopped,
     /// Another version is wanted.
     Switched,
+    /// A later supervisor is to watch.
+    MadeWay(Next),
     /// It ended by itself, hung, or was late; the reason in words.
     Failed(String),
-}
-
-/// What a tick brought.
-enum Taken {
-    Stop,
-    Confirmed,
-    Nothing,
 }
 
 /// Who watches the agent.
@@ -102,7 +97,7 @@ enum Watch {
     Open,
     /// A later one than this, or this process.
     HandedBackBy(Next),
-    /// This process, until the service starts anew.
+    /// This process, until the service starts anew or a still later one is to be tried.
     Own,
 }
 
@@ -133,10 +128,10 @@ impl Supervisor<'_> {
         pointer::read(&self.layout)?;
         self.host.state(State::Running);
         let (mut run, mut failures) = (0, 0);
-        let mut watch = Watch::Open;
+        let (mut watch, mut due) = (Watch::Open, None);
         loop {
             run += 1;
-            if let Some(next) = self.next(&watch) {
+            if let Some(next) = due.take().or_else(|| self.next(&watch)) {
                 watch = match self.hand_over(&next, run, received) {
                     Back::Stopped => break,
                     Back::Handed => Watch::HandedBackBy(next),
@@ -148,12 +143,16 @@ impl Supervisor<'_> {
             let (version, deadline) = self.choose();
             let begun = Instant::now();
             let ended = match self.start(&version, deadline.is_some(), run) {
-                Ok(mut child) => self.watch(&mut child, deadline, received),
+                Ok(mut child) => self.watch(&mut child, deadline, (received, &watch)),
                 Err(why) => Ended::Failed(why),
             };
             let why = match ended {
                 Ended::Stopped => break,
                 Ended::Switched => continue,
+                Ended::MadeWay(next) => {
+                    due = Some(next);
+                    continue;
+                }
                 Ended::Failed(why) => why,
             };
             if self.reject(&version, &why) {
@@ -177,7 +176,7 @@ impl Supervisor<'_> {
         match watch {
             Watch::Open => self.successor(),
             Watch::HandedBackBy(last) => self.successor().filter(|next| next.version != last.version),
-            Watch::Own => None,
+            Watch::Own => self.successor().filter(|next| next.stage == Stage::Trial),
         }
     }
 
@@ -232,19 +231,20 @@ impl Supervisor<'_> {
     }
 
     /// Watches a child until it is gone.
-    fn watch(&self, child: &mut Child, deadline: Option<Duration>, received: &Receiver<Event>) -> Ended {
+    fn watch(
+        &self,
+        child: &mut Child,
+        deadline: Option<Duration>,
+        (received, watch): (&Receiver<Event>, &Watch),
+    ) -> Ended {
         let clock = Instant::now();
         let mut vigil = Vigil::new(self.limits.silence, deadline);
         let (mut seen, mut looks) = (None, 0_u64);
         loop {
-            match self.take(received, child, &mut vigil, clock) {
-                Taken::Stop => {
-                    self.host.state(State::Stopping);
-                    self.drain(child, self.limits.drain);
-                    return Ended::Stopped;
-                }
-                Taken::Confirmed if self.successor_waits() => return self.make_way(child),
-                Taken::Confirmed | Taken::Nothing => {}
+            if self.take(received, child, &mut vigil, clock) {
+                self.host.state(State::Stopping);
+                self.drain(child, self.limits.drain);
+                return Ended::Stopped;
             }
             self.host.alive();
             if vigil.lives(clock.elapsed(), self.limits.proof) {
@@ -263,44 +263,45 @@ impl Supervisor<'_> {
                 self.drain(child, self.limits.drain);
                 return Ended::Switched;
             }
+            if (stamp != seen || looks % 300 == 0)
+                && let Some(ended) = self.make_way(child, watch)
+            {
+                return ended;
+            }
             (seen, looks) = (stamp, looks + 1);
         }
     }
 
-    /// Ends the agent, because the release that was confirmed brought a later supervisor.
-    fn make_way(&self, child: &mut Child) -> Ended {
-        self.drain(child, self.limits.drain);
-        match self.role {
-            Role::Installed { .. } => Ended::Switched,
-            Role::Successor => {
-                self.host.hand_back();
-                Ended::Stopped
-            }
+    /// Ends the agent when the release that runs brought a later supervisor and that can be started.
+    fn make_way(&self, child: &mut Child, watch: &Watch) -> Option<Ended> {
+        if !self.successor_waits() {
+            return None;
         }
+        if self.role == Role::Successor {
+            self.drain(child, self.limits.drain);
+            self.host.hand_back();
+            return Some(Ended::Stopped);
+        }
+        let next = self.next(watch)?;
+        self.drain(child, self.limits.drain);
+        Some(Ended::MadeWay(next))
     }
 
-    /// Waits a tick for an event and acts on it.
-    fn take(
-        &self,
-        received: &Receiver<Event>,
-        child: &mut Child,
-        vigil: &mut Vigil,
-        clock: Instant,
-    ) -> Taken {
+    /// Waits a tick for an event and acts on it; true when the end was asked for.
+    fn take(&self, received: &Receiver<Event>, child: &mut Child, vigil: &mut Vigil, clock: Instant) -> bool {
         match received.recv_timeout(TICK) {
-            Ok(Event::Stop) | Err(RecvTimeoutError::Disconnected) => return Taken::Stop,
+            Ok(Event::Stop) | Err(RecvTimeoutError::Disconnected) => return true,
             Ok(Event::Suspended) => child.say("suspended"),
             Ok(Event::Resumed) => child.say("resumed"),
             Ok(Event::Line(run, line)) if run == child.run() => {
                 if vigil.hear(&line, clock.elapsed()) == Heard::Confirm && self.confirm() {
                     vigil.confirmed();
                     child.say("confirmed");
-                    return Taken::Confirmed;
                 }
             }
             Ok(Event::Line(..) | Event::Quiet(_)) | Err(RecvTimeoutError::Timeout) => {}
         }
-        Taken::Nothing
+        false
     }
 
     fn drain(&self, child: &mut Child, limit: Duration) {

@@ -82,6 +82,7 @@ fn sends_what_is_new(master: &BundledMaster) -> Result<()> {
     let applied = master.call("win", &["state.apply"])?;
     let states = applied.as_object().context("no states came back")?;
     ensure!(states.values().all(|state| state["result"] == true), "{applied:#}");
+    ensure!(applied.to_string().contains("Defender is not on this machine"), "{applied:#}");
     let inbox = master.path("cache/minions/win/files/agent/sync/main_oms.Appointment");
     wait_for("the first batch", PATIENCE, || {
         let batches = fs::read_dir(&inbox).map_err(|error| error.to_string())?.count();

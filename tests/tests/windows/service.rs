@@ -24,10 +24,13 @@ fn lives_as_a_service_and_replaces_itself_while_it_runs() -> Result<()> {
     master.wait_for_ping("win")?;
     protects_its_key(&wine)?;
 
-    offer(&master, "7.0.0", &wine.executable("agent.exe"))?;
+    let supervisor = wine.executable("supervisor.exe").display().to_string();
+    offer(&master, "7.0.0", &wine.executable("agent.exe"), &["--supervisor", &supervisor])?;
     let state = update(&master, "7.0.0")?;
     ensure!(state["result"] == true && confirmed(&wine)? == "7.0.0", "{state:#}");
-    offer(&master, "7.1.0", &wine.bad_version())?;
+    hands_the_watch_over(&wine)?;
+    master.wait_for_ping("win")?;
+    offer(&master, "7.1.0", &wine.bad_version(), &[])?;
     let state = update(&master, "7.1.0")?;
     ensure!(state["result"] == false && state["comment"].to_string().contains("exit code: 64"), "{state:#}");
     ensure!(confirmed(&wine)? == "7.0.0", "{state:#}");
@@ -39,7 +42,7 @@ fn lives_as_a_service_and_replaces_itself_while_it_runs() -> Result<()> {
     run(&wine, &["service", "start"])?;
     master.wait_for_ping("win")?;
     run(&wine, &["service", "uninstall"])?;
-    for gone in ["versions", "supervisor.exe", "release.json"] {
+    for gone in ["versions", "supervisors", "supervisor.exe", "supervisor.json", "release.json"] {
         ensure!(!wine.disk("NexHealth").join(gone).exists(), "{gone} is still there");
     }
     ensure!(wine.disk("NexHealth/conf/minion").exists(), "the configuration was removed");
@@ -85,6 +88,16 @@ fn install(wine: &Wine, master: &BundledMaster) -> Result<()> {
     Ok(())
 }
 
+/// The release brought a later supervisor, which proves itself under the installed one.
+fn hands_the_watch_over(wine: &Wine) -> Result<()> {
+    wait_for("the later supervisor to be confirmed", PATIENCE, || {
+        let book = fs::read(wine.disk("NexHealth/supervisor.json")).unwrap_or_default();
+        let book: Value = serde_json::from_slice(&book).unwrap_or_default();
+        let log = || fs::read_to_string(wine.disk("NexHealth/supervisor.log")).unwrap_or_default();
+        if book["confirmed"] == "7.0.0" { Ok(()) } else { Err(format!("{book:#}\n{}", log())) }
+    })
+}
+
 /// The key of the store is not on the disk in clear.
 fn protects_its_key(wine: &Wine) -> Result<()> {
     let key = fs::read(wine.disk("NexHealth/var/lib/agent/store.sqlite.key"))?;
@@ -92,9 +105,9 @@ fn protects_its_key(wine: &Wine) -> Result<()> {
     Ok(())
 }
 
-fn offer(master: &BundledMaster, version: &str, program: &Path) -> Result<()> {
+fn offer(master: &BundledMaster, version: &str, program: &Path, options: &[&str]) -> Result<()> {
     let program = program.display().to_string();
-    let add = ["release", "add", version, &program, "--platform", "x86_64-windows"];
+    let add = [&["release", "add", version, &program, "--platform", "x86_64-windows"], options].concat();
     for arguments in [&add[..], &["release", "promote", version, "--percent", "100"]] {
         let done = master.run(arguments)?;
         ensure!(done.status.success(), "{}", said(&done));
