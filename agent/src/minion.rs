@@ -131,8 +131,6 @@ impl Minion {
                 tracing::error!(%error, "the supervisor cannot be heard");
             }
             drop(tasks.spawn("heartbeat", Arc::clone(supervised).beat(tasks.token())));
-            let probation = release::probation::run(Arc::clone(&self.services), self.queue.clone());
-            drop(tasks.spawn("probation", until_cancelled(tasks.token(), probation)));
             let link = Arc::clone(&self.services.link);
             let waking = Arc::clone(supervised).on_waking(move || link.doubt());
             drop(tasks.spawn("waking", until_cancelled(tasks.token(), waking)));
@@ -142,6 +140,11 @@ impl Minion {
         }
         if let Err(error) = self.acceptor.return_interrupted().await {
             tracing::error!(%error, "interrupted jobs could not be returned");
+        }
+        // Only then: a job that waits for the end of a trial is no longer known by that once it was reported.
+        if self.services.release.is_some() {
+            let probation = release::probation::run(Arc::clone(&self.services), self.queue.clone());
+            drop(tasks.spawn("probation", until_cancelled(tasks.token(), probation)));
         }
         let services = Arc::clone(&self.services);
         drop(tasks.spawn("grains", async move { services.refresh_grains().await }));

@@ -72,8 +72,9 @@ fn a_later_supervisor_survives_a_kill_at_every_step() -> Result<()> {
         until(&site, &format!("supervisor {version} after a kill"), |site| is_confirmed(site, &version))?;
         site.return_of(&jid)?;
         site.master.wait_for_ping("site")?;
+        // A kill between the confirmation and the removal of the one before leaves that until the next confirmation.
         let left: Vec<_> = fs::read_dir(site.path("supervisors"))?.filter_map(Result::ok).collect();
-        ensure!(left.len() == 1, "{step}: {left:?} are there");
+        ensure!(left.len() <= 2, "{step}: {left:?} are there");
     }
     site.finish()
 }
