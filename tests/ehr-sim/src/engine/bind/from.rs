@@ -85,13 +85,18 @@ impl<'q> Binder<'_, 'q> {
             TableRef::View(database, view) => {
                 let plan = self.expand_view(&database, &view)?;
                 let used = self.need(&database, view.object_id, "SELECT");
+                let schema = alias.is_none().then(|| self.schema_name(&database, view.schema_id));
                 let (source, mut columns) = self.derived(plan, exposed, &view.columns, false)?;
                 for (at, column) in columns.iter_mut().enumerate() {
                     column.origin = Some((used, at as i32 + 1));
+                    column.schema.clone_from(&schema);
                 }
                 Ok((source, columns))
             }
-            TableRef::System(view) => Ok(system_source(view, exposed)),
+            TableRef::System(view) => {
+                let schema = name.schema().filter(|_| alias.is_none());
+                Ok(system_source(view, exposed, schema))
+            }
         }
     }
 
@@ -344,7 +349,7 @@ impl<'q> Binder<'_, 'q> {
         for (column, renamed) in view.columns.iter_mut().zip(columns) {
             column.0.clone_from(renamed);
         }
-        Ok(system_source(view, alias.unwrap_or(name.object())))
+        Ok(system_source(view, alias.unwrap_or(name.object()), None))
     }
 
     fn join(
@@ -442,10 +447,10 @@ pub fn conjuncts(condition: crate::engine::plan::Bound) -> Vec<crate::engine::pl
     }
 }
 
-fn system_source(view: SystemView, exposed: &str) -> BoundFrom {
+fn system_source(view: SystemView, exposed: &str, schema: Option<&str>) -> BoundFrom {
     let columns = view.columns.iter().map(|(name, ty)| ScopeColumn {
         qualifier: exposed.to_owned(),
-        schema: None,
+        schema: schema.map(str::to_owned),
         name: name.clone(),
         ty: *ty,
         nullable: true,

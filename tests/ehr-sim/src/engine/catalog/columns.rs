@@ -28,9 +28,11 @@ pub const VIEWS: &[Definition] = &[
             ("object_id", INT),
             ("name", NAME),
             ("column_id", INT),
+            ("is_identity", BIT),
             ("seed_value", SqlType::Variant),
             ("increment_value", SqlType::Variant),
             ("last_value", SqlType::Variant),
+            ("is_not_for_replication", BIT),
         ],
         make: identities,
     },
@@ -40,6 +42,7 @@ pub const VIEWS: &[Definition] = &[
             ("object_id", INT),
             ("name", NAME),
             ("column_id", INT),
+            ("is_computed", BIT),
             ("definition", TEXT_MAX),
             ("is_persisted", BIT),
         ],
@@ -193,9 +196,11 @@ fn identities(exec: &Exec<'_>, database: &Arc<Database>) -> Result<Vec<Row>> {
                 int(table.info.object_id),
                 text_value(&column.name),
                 int(column.id),
+                bit(true),
                 typed(seed)?,
                 typed(step)?,
                 last.map_or(Ok(Datum::Null), typed)?,
+                bit(false),
             ]));
         }
     }
@@ -214,6 +219,7 @@ fn computed(exec: &Exec<'_>, database: &Arc<Database>) -> Result<Vec<Row>> {
                     int(table.info.object_id),
                     text_value(&column.name),
                     int(column.id),
+                    bit(true),
                     definition,
                     bit(false),
                 ]));

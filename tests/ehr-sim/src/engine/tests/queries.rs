@@ -154,9 +154,15 @@ fn joins_groups_and_orders() {
             "SELECT p.Name FROM Visit v RIGHT JOIN Person p ON v.PersonID = p.ID WHERE v.ID IS NULL",
             vec!["bob"],
         ),
+        (
+            "SELECT sys.objects.name FROM sys.objects JOIN sys.schemas ON sys.objects.schema_id = sys.schemas.schema_id WHERE sys.schemas.name = 'dbo' AND sys.objects.type = 'U' ORDER BY 1",
+            vec!["Person", "Visit"],
+        ),
     ] {
         assert_eq!(ok(&mut s, query), rows, "{query}");
     }
+    assert_eq!(fails(&mut s, "SELECT dbo.objects.name FROM sys.objects").0, 207);
+    assert_eq!(fails(&mut s, "SELECT sys.objects.name FROM sys.objects o").0, 4104);
     assert_eq!(fails(&mut s, "SELECT Name, COUNT(*) FROM Person").0, 8120);
     assert_eq!(fails(&mut s, "SELECT ID FROM Person p JOIN Visit v ON 1 = 1").0, 209);
     assert_eq!(fails(&mut s, "SELECT x.Name FROM Person p").0, 4104);
