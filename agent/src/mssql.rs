@@ -14,7 +14,9 @@ pub mod quote;
 mod redact;
 mod session;
 pub mod shape;
+mod wire;
 
 pub use error::SqlError;
 pub use options::{ConnectionOptions, Encryption, OptionsError};
-pub use session::{PROGRAM_NAME, Param, Rows, Session};
+pub use session::{PROGRAM_NAME, Param, RowStream, Rows, Session};
+pub use wire::Cells;

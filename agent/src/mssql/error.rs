@@ -9,6 +9,7 @@ use tiberius::error::{Error as Tds, IoErrorKind};
 
 use super::options::Encryption;
 use super::redact::without_values;
+use super::wire::{ANSWER_TIMEOUT, STALLED};
 
 /// A failed connection or statement.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,6 +68,11 @@ impl SqlError {
             return Self::Tls { reason: reason.to_owned() };
         }
         Self::from(error)
+    }
+
+    /// A certificate that is not trusted, and what to set.
+    pub(super) fn certificate(reason: &str) -> Self {
+        Self::Tls { reason: tls_reason(reason) }
     }
 
     /// SQL Server's error number, when it answered.
@@ -144,6 +150,9 @@ impl From<Tds> for SqlError {
                 message: without_values(token.code(), token.message()),
             },
             Tds::Io { kind: IoErrorKind::TimedOut, .. } => Self::TimedOut { what: "handshake", seconds: 15 },
+            Tds::Io { message, .. } if message.contains(STALLED) => {
+                Self::TimedOut { what: "answer", seconds: ANSWER_TIMEOUT.as_secs() }
+            }
             Tds::Io { message, .. } => Self::Broken { reason: message },
             Tds::Tls(reason) => Self::Tls { reason: tls_reason(&reason) },
             Tds::Routing { host, port } => Self::Unreachable {

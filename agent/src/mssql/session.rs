@@ -3,15 +3,20 @@
 //! A session is used by one statement at a time. After an error of the connection, or when a future of it was dropped,
 //! it must be thrown away: [`Session::is_usable`] says so. Every wait has an end (connect, login, each answer).
 
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Once;
+use std::task::Poll;
 use std::time::Duration;
 
+use futures_util::Stream;
 use tiberius::{AuthMethod, Client, Config, EncryptionLevel, Query, QueryStream, Row};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_util::compat::{Compat, TokioAsyncWriteCompatExt};
 
 use super::options::{ConnectionOptions, Encryption, Endpoint, Trust};
+use super::wire::{Cells, RowsOf, Wire, tls};
 use super::{SqlError, browser};
 
 pub use super::param::Param;
@@ -22,7 +27,8 @@ pub type Rows = Vec<Row>;
 /// A logged-in connection with the agent's session settings.
 #[derive(Debug)]
 pub struct Session {
-    client: Client<Compat<TcpStream>>,
+    client: Client<Compat<Wire>>,
+    rows: RowsOf,
     broken: bool,
 }
 
@@ -41,9 +47,18 @@ impl Session {
             .map_err(|_| unreachable(format!("no answer within {} s", CONNECT_TIMEOUT.as_secs())))?
             .map_err(|error| unreachable(error.to_string()))?;
         stream.set_nodelay(true).map_err(|error| unreachable(error.to_string()))?;
-        let client = Client::connect(config(options, port), stream.compat_write()).await;
+        let rows = RowsOf::default();
+        let wire = match options.encryption {
+            Encryption::Required => {
+                let encrypted = timeout(CONNECT_TIMEOUT, tls::encrypt(stream, host, &options.trust)).await;
+                let (stream, prelogin) = encrypted.map_err(|_| handshake_timed_out())??;
+                Wire::encrypted(stream, prelogin, rows.clone())
+            }
+            Encryption::Login | Encryption::Off => Wire::plain(stream, rows.clone()),
+        };
+        let client = Client::connect(config(options, port), wire.compat_write()).await;
         let client = client.map_err(|error| SqlError::of_connect(error, options.encryption))?;
-        let mut session = Self { client, broken: false };
+        let mut session = Self { client, rows, broken: false };
         session.batch(&settings(options)).await?;
         Ok(session)
     }
@@ -88,9 +103,11 @@ impl Session {
     ///
     /// # Errors
     /// The server's error, or a broken connection.
-    pub async fn stream<'s>(&'s mut self, sql: &str, params: &[Param]) -> Result<QueryStream<'s>, SqlError> {
+    pub async fn stream<'s>(&'s mut self, sql: &str, params: &[Param]) -> Result<RowStream<'s>, SqlError> {
         self.broken = true;
-        Ok(bound(sql, params).query(&mut self.client).await?)
+        self.rows.expect();
+        let stream = bound(sql, params).query(&mut self.client).await?;
+        Ok(RowStream { stream, rows: self.rows.clone(), is_over: false })
     }
 
     /// Says that a stream was read to its end, so that the session may go on.
@@ -106,6 +123,7 @@ impl Session {
     /// Has the server stop the statement whose future was dropped (TDS attention), and closes. A server that does not
     /// confirm it in time learns of it by the end of the connection.
     pub async fn interrupt(mut self) {
+        self.rows.let_go();
         if !matches!(timeout(CLOSE_TIMEOUT, self.client.cancel_query()).await, Ok(Ok(()))) {
             tracing::debug!("the server did not confirm that it stopped the statement");
         }
@@ -124,6 +142,46 @@ impl Session {
             error
         })
     }
+}
+
+/// The rows of one statement.
+pub struct RowStream<'s> {
+    stream: QueryStream<'s>,
+    rows: RowsOf,
+    is_over: bool,
+}
+
+impl RowStream<'_> {
+    /// Some of the rows that come next, in their order; `None` after the last.
+    ///
+    /// # Errors
+    /// The server's error, or a broken connection.
+    pub async fn next(&mut self) -> Result<Option<Vec<Cells>>, SqlError> {
+        poll_fn(|cx| {
+            while !self.is_over {
+                if let Some(rows) = self.rows.fetch_many() {
+                    return Poll::Ready(Ok(Some(rows)));
+                }
+                match Pin::new(&mut self.stream).poll_next(cx) {
+                    Poll::Ready(Some(item)) => {
+                        if let Some(row) = item?.into_row() {
+                            self.rows.push(row.into_iter().collect());
+                        }
+                    }
+                    Poll::Ready(None) => self.is_over = true,
+                    Poll::Pending if self.rows.is_full() => {}
+                    Poll::Pending => return Poll::Pending,
+                }
+            }
+            let rest = self.rows.fetch();
+            Poll::Ready(Ok((!rest.is_empty()).then_some(rest)))
+        })
+        .await
+    }
+}
+
+fn handshake_timed_out() -> SqlError {
+    SqlError::TimedOut { what: "handshake", seconds: CONNECT_TIMEOUT.as_secs() }
 }
 
 fn bound<'q>(sql: &'q str, params: &[Param]) -> Query<'q> {
@@ -151,7 +209,8 @@ fn config(options: &ConnectionOptions, port: u16) -> Config {
     config.application_name(PROGRAM_NAME);
     config.authentication(AuthMethod::sql_server(&options.user, options.password.reveal()));
     config.encryption(match options.encryption {
-        Encryption::Required => EncryptionLevel::Required,
+        // Agreed on below, see `wire`.
+        Encryption::Required => EncryptionLevel::NotSupported,
         Encryption::Login => EncryptionLevel::Off,
         Encryption::Off => EncryptionLevel::NotSupported,
     });
@@ -162,7 +221,8 @@ fn config(options: &ConnectionOptions, port: u16) -> Config {
     }
     config.packet_size(PACKET_SIZE);
     config.handshake_timeout(Some(CONNECT_TIMEOUT));
-    config.command_timeout(Some(ANSWER_TIMEOUT));
+    // Of rows that it never sees it would think that nothing comes; `wire` has a limit of its own.
+    config.command_timeout(None);
     config
 }
 
@@ -183,5 +243,4 @@ fn install_crypto_provider() {
 pub const PROGRAM_NAME: &str = "NexHealth agent";
 const PACKET_SIZE: u32 = 16_384;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);

@@ -13,7 +13,7 @@ use crate::schema::SchemaBook;
 use crate::store::schema;
 use crate::store::sync::{self as table, BatchRow, JobRow, SpoolDepth};
 use crate::store::sync_rows::{self, Hash, Mark};
-use crate::store::{Secret, Store, StoreError};
+use crate::store::{Sealer, Secret, Store, StoreError};
 
 use super::SyncError;
 use super::cursor::{Progress, StoredProgress};
@@ -232,13 +232,9 @@ impl Ledger {
         self.store.run(move |tx| sync_rows::count(tx, &job, round)).await
     }
 
-    /// A row's key for its mark.
-    ///
-    /// # Errors
-    /// The random source failed.
-    pub fn seal_key(&self, name: &JobName, key: &[Param]) -> Result<Vec<u8>, SyncError> {
-        let clear = serde_json::to_vec(key).map_err(|_| form("row key"))?;
-        Ok(self.store.seal(&row_purpose(name), &clear)?)
+    /// Seals the keys of rows for their marks.
+    pub fn row_keys(&self, name: &JobName) -> RowKeys<'_> {
+        RowKeys(self.store.sealer(row_purpose(name)))
     }
 
     /// The schemas that jobs were approved for.
@@ -368,6 +364,21 @@ impl Ledger {
     fn seal_progress(&self, job: &str, progress: &Progress) -> Result<Vec<u8>, SyncError> {
         let clear = serde_json::to_vec(&StoredProgress::from(progress)).map_err(|_| form("sync progress"))?;
         Ok(self.store.seal(&progress_purpose(job), &clear)?)
+    }
+}
+
+/// Seals the keys of a job's rows.
+#[derive(Debug)]
+pub struct RowKeys<'l>(Sealer<'l>);
+
+impl RowKeys<'_> {
+    /// A row's key for its mark.
+    ///
+    /// # Errors
+    /// The random source failed.
+    pub fn seal(&mut self, key: &[Param]) -> Result<Vec<u8>, SyncError> {
+        let clear = serde_json::to_vec(key).map_err(|_| form("row key"))?;
+        Ok(self.0.seal(&clear)?)
     }
 }
 

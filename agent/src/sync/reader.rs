@@ -4,17 +4,16 @@
 //! progress are recorded in one transaction; what a page ends with is the caller's to say, because only it knows whether
 //! more follows.
 
-use futures_util::TryStreamExt;
-use tiberius::{ColumnData, IntoSql, Row};
+use tiberius::{ColumnData, IntoSql};
 
 use crate::mssql::param::{integer, text};
-use crate::mssql::{Param, Session, SqlError};
+use crate::mssql::{Cells, Param, Session, SqlError};
 use crate::store::sync_rows::{Hash, Mark};
 
 use super::SyncError;
 use super::cursor::{Phase, Position, Progress, Watermark};
 use super::faults::Step;
-use super::ledger::JobState;
+use super::ledger::{JobState, RowKeys};
 use super::open_batch::{DELETE, News, OpenBatch, UPSERT, batch_row};
 use super::pass::SyncRoom;
 use super::query::{Layout, PageQuery};
@@ -58,9 +57,6 @@ impl Tally {
     }
 }
 
-/// The cells of one row.
-type Cells = Vec<ColumnData<'static>>;
-
 /// A page being read.
 pub(super) struct Reader<'r> {
     room: &'r SyncRoom,
@@ -70,6 +66,7 @@ pub(super) struct Reader<'r> {
     /// Rows above it are left to the increments.
     ceiling: Option<Watermark>,
     marks: Vec<Mark>,
+    row_keys: Option<RowKeys<'r>>,
     open: Option<OpenBatch>,
     deletes: u64,
     /// Where the last row stands.
@@ -95,6 +92,7 @@ impl<'r> Reader<'r> {
             layout: Layout::default(),
             ceiling: None,
             marks: Vec::new(),
+            row_keys: None,
             open: None,
             deletes: 0,
             last: None,
@@ -117,16 +115,16 @@ impl<'r> Reader<'r> {
     ) -> Result<(), SyncError> {
         self.layout = query.layout;
         let mut stream = session.stream(&query.sql, &query.params).await?;
-        let mut chunk = Vec::with_capacity(AT_ONCE);
-        while let Some(item) = stream.try_next().await.map_err(SqlError::from)? {
-            chunk.extend(item.into_row().map(|row| self.cells(row, state)));
-            if chunk.len() == AT_ONCE {
-                self.take(std::mem::replace(&mut chunk, Vec::with_capacity(AT_ONCE)), state).await?;
+        while let Some(mut rows) = stream.next().await? {
+            if !self.layout.keys_only {
+                // Texts that were read as bytes are texts again, where they are any.
+                rows.iter_mut().for_each(|cells| texts::decode(&state.spec, cells));
             }
+            self.take(rows, state).await?;
         }
         drop(stream);
         session.stream_ended();
-        self.take(chunk, state).await
+        Ok(())
     }
 
     /// About how many bytes the rows of the open batch take.
@@ -182,19 +180,15 @@ impl<'r> Reader<'r> {
         }
     }
 
-    /// The cells of a row; texts that were read as bytes are texts again, where they are any.
-    fn cells(&self, row: Row, state: &JobState) -> Cells {
-        let mut cells: Cells = row.into_iter().collect();
-        if !self.layout.keys_only {
-            texts::decode(&state.spec, &mut cells);
-        }
-        cells
-    }
-
     async fn take(&mut self, rows: Vec<Cells>, state: &mut JobState) -> Result<(), SyncError> {
         let hash_key = self.room.ledger.hash_key();
+        let keys: Vec<usize> = if self.layout.keys_only {
+            (0..self.layout.columns).collect()
+        } else {
+            state.spec.key_positions()
+        };
         let positions: Vec<Position> =
-            rows.iter().map(|row| position(&state.spec, self.layout, row)).collect::<Result<_, _>>()?;
+            rows.iter().map(|row| position(&keys, self.layout.cursor, row)).collect::<Result<_, _>>()?;
         let hashes: Vec<Hash> = match self.keep {
             Keep::Nothing => vec![Hash::default(); rows.len()],
             Keep::Marks | Keep::Compare => {
@@ -262,7 +256,9 @@ impl<'r> Reader<'r> {
         key: &[Param],
     ) -> Result<(), SyncError> {
         if self.keep != Keep::Nothing {
-            let key = self.room.ledger.seal_key(&state.spec.name, key)?;
+            let room = self.room;
+            let keys = self.row_keys.get_or_insert_with(|| room.ledger.row_keys(&state.spec.name));
+            let key = keys.seal(key)?;
             self.marks.push(Mark::Delivered { row: hash, digest, key });
         }
         let room = self.room;
@@ -298,13 +294,14 @@ impl<'r> Reader<'r> {
     }
 }
 
-fn position(spec: &JobSpec, layout: Layout, row: &[ColumnData<'static>]) -> Result<Position, SyncError> {
-    let key = if layout.keys_only {
-        (0..layout.columns).map(|at| param(row, at)).collect::<Result<_, _>>()?
-    } else {
-        spec.key_positions().into_iter().map(|at| param(row, at)).collect::<Result<_, _>>()?
-    };
-    let cursor = match layout.cursor {
+/// Where a row stands, by where its key and its cursor stand in it.
+fn position(
+    keys: &[usize],
+    cursor: Option<usize>,
+    row: &[ColumnData<'static>],
+) -> Result<Position, SyncError> {
+    let key = keys.iter().map(|at| param(row, *at)).collect::<Result<_, _>>()?;
+    let cursor = match cursor {
         Some(at) => Param::from_cell(cell(row, at)?)?,
         None => None,
     };
@@ -320,6 +317,3 @@ fn cell<'r>(row: &'r [ColumnData<'static>], at: usize) -> Result<&'r ColumnData<
     let missing = || SqlError::Protocol { reason: "a row has too few columns".to_owned() };
     Ok(row.get(at).ok_or_else(missing)?)
 }
-
-/// Rows judged together.
-const AT_ONCE: usize = 1024;

@@ -9,9 +9,8 @@
 use std::collections::HashSet;
 
 use chrono::Local;
-use futures_util::TryStreamExt;
 
-use crate::mssql::{Param, SqlError};
+use crate::mssql::Param;
 use crate::store::sync_rows::Hash;
 
 use super::SyncError;
@@ -172,13 +171,11 @@ impl Pass<'_> {
         let hash_key = self.room.ledger.hash_key();
         let mut found = HashSet::new();
         let mut stream = self.session.stream(&query.sql, &query.params).await?;
-        while let Some(item) = stream.try_next().await.map_err(SqlError::from)? {
-            let Some(row) = item.into_row() else { continue };
-            let key: Vec<Param> = row
-                .cells()
-                .filter_map(|(_, cell)| Param::from_cell(cell).transpose())
-                .collect::<Result<_, _>>()?;
-            found.insert(digest_key(&hash_key, &key));
+        while let Some(some) = stream.next().await? {
+            for cells in some {
+                let key = cells.iter().filter_map(|cell| Param::from_cell(cell).transpose());
+                found.insert(digest_key(&hash_key, &key.collect::<Result<Vec<_>, _>>()?));
+            }
         }
         drop(stream);
         self.session.stream_ended();

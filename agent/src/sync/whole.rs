@@ -5,9 +5,6 @@
 
 use std::time::SystemTime;
 
-use futures_util::TryStreamExt;
-
-use crate::mssql::SqlError;
 use crate::store::sync_rows::Hash;
 
 use super::SyncError;
@@ -32,17 +29,17 @@ impl Pass<'_> {
         let mut batch = epoch.open();
         let (mut content, mut rows) = (0u128, 0u64);
         let mut stream = self.session.stream(&query.sql, &query.params).await?;
-        while let Some(item) = stream.try_next().await.map_err(SqlError::from)? {
-            let Some(row) = item.into_row() else { continue };
-            let mut cells: Vec<_> = row.into_iter().collect();
-            texts::decode(&self.state.spec, &mut cells);
-            let delivered = cells.iter().take(query.layout.columns);
-            content = content.wrapping_add(u128::from_le_bytes(digest_cells(&hash_key, delivered)));
-            rows += 1;
-            batch.push_row(UPSERT, &[], cells.into_iter().map(Some)).await?;
-            if batch.is_full() {
-                epoch.deliver(batch, None).await?;
-                batch = epoch.open();
+        while let Some(some) = stream.next().await? {
+            for mut cells in some {
+                texts::decode(&self.state.spec, &mut cells);
+                let delivered = cells.iter().take(query.layout.columns);
+                content = content.wrapping_add(u128::from_le_bytes(digest_cells(&hash_key, delivered)));
+                rows += 1;
+                batch.push_row(UPSERT, &[], cells.into_iter().map(Some)).await?;
+                if batch.is_full() {
+                    epoch.deliver(batch, None).await?;
+                    batch = epoch.open();
+                }
             }
         }
         drop(stream);

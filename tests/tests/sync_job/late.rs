@@ -171,7 +171,7 @@ async fn a_rowversion_job_compares_whole_rows_once_a_night() {
     let other = |(row, key): &(Hash, Vec<Param>)| Mark::Delivered {
         row: *row,
         digest: Hash::default(),
-        key: ledger.seal_key(&name, key).unwrap(),
+        key: ledger.row_keys(&name).seal(key).unwrap(),
     };
     ledger.move_with_marks(&state, &state.progress, known.iter().map(other).collect()).await.unwrap();
     assert_eq!(
