@@ -7,6 +7,7 @@ use anyhow::Result;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
+use super::Wire;
 use super::readers::connection;
 
 /// What the desk felt, in milliseconds.
@@ -27,7 +28,7 @@ pub fn work(port: u16, transactions: u32) -> Result<Felt> {
 }
 
 async fn transact(port: u16, transactions: u32) -> Result<Vec<f64>> {
-    let mut session = Session::connect(&connection(port)).await?;
+    let mut session = Session::connect(&connection(port, Wire::Off)).await?;
     let mut random = StdRng::seed_from_u64(7);
     let mut taken = Vec::new();
     for _ in 0..transactions {

@@ -1,17 +1,19 @@
-//! Processes around the benchmark: the server, our own readers, and clients that nobody here wrote.
+//! Processes around the benchmark: the server, our own readers, and a proxy that counts.
 
-use std::path::PathBuf;
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread::JoinHandle;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
+use clap::ValueEnum;
 use tests::binaries::{Profile, build};
 use tests::ehr::EhrSim;
 use tests::wait::{PATIENCE, wait_for};
 
-use super::{Figures, Reader};
+use super::{Figures, Reader, Wire};
 
 /// A server in release mode.
 pub struct Sim {
@@ -22,13 +24,13 @@ pub struct Sim {
 }
 
 impl Sim {
-    /// Serves `rows` appointments.
+    /// Serves `rows` appointments, encrypted to those who ask for it.
     pub fn serve(rows: u64) -> Result<Self> {
         let programs = build(Profile::Release)?;
         let folder = tempfile::tempdir()?;
         let (rows, console) = (rows.to_string(), folder.path().join("console"));
         let child = Command::new(programs.get("ehr-sim").context("ehr-sim was not built")?)
-            .args(["serve", "--ehr", "dolphin", "--rows", &rows, "--port", "0", "--tls", "off", "--json"])
+            .args(["serve", "--ehr", "dolphin", "--rows", &rows, "--port", "0", "--tls", "login", "--json"])
             .env("EHR_SIM_SA_PASSWORD", EhrSim::SA_PASSWORD)
             .stdout(std::fs::File::create(&console)?)
             .spawn()?;
@@ -51,71 +53,53 @@ impl Drop for Sim {
 }
 
 /// One of our own readers.
-pub fn own(reader: Reader, port: u16) -> Result<Figures> {
-    let output = reader_command(reader, port)?.output()?;
+pub fn own(reader: Reader, port: u16, wire: Wire) -> Result<Figures> {
+    let output = reader_command(reader, port, wire)?.output()?;
     ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     Ok(serde_json::from_slice(&output.stdout)?)
 }
 
-/// FreeTDS' bulk copy into a file.
-pub fn freebcp(port: u16) -> Result<Figures> {
-    let script = "import resource, subprocess, sys, os, json, time, tempfile\n\
-        port, password = sys.argv[1:]\n\
-        out, conf = tempfile.NamedTemporaryFile(), tempfile.NamedTemporaryFile('w')\n\
-        conf.write(f'[sim]\\nhost = 127.0.0.1\\nport = {port}\\ntds version = 7.4\\nencryption = off\\n')\n\
-        conf.flush()\n\
-        t = time.time()\n\
-        r = subprocess.run(['freebcp', 'Main_OMS.dbo.Appointment', 'out', out.name, '-c', '-S', 'sim', '-U', 'sa', \
-        '-P', password], env=dict(os.environ, FREETDSCONF=conf.name), capture_output=True, text=True)\n\
-        t = time.time() - t\n\
-        if r.returncode: sys.exit('freebcp: ' + ([l for l in (r.stdout + r.stderr).splitlines() if l] or ['?'])[-1])\n\
-        u = resource.getrusage(resource.RUSAGE_CHILDREN)\n\
-        rows = sum(1 for _ in open(out.name, 'rb'))\n\
-        print(json.dumps(dict(name='FreeTDS freebcp to a file', rows=rows, seconds=t, \
-        cpu_seconds=u.ru_utime + u.ru_stime, peak_mb=u.ru_maxrss / 1024, megabytes=os.path.getsize(out.name) / 1e6)))\n";
-    python("python3".into(), script, port)
+/// How many bytes the server answers when the whole table is read.
+pub fn count(port: u16) -> Result<u64> {
+    let listener = TcpListener::bind(("127.0.0.1", 0))?;
+    let proxy = listener.local_addr()?.port();
+    let counting = std::thread::spawn(move || -> std::io::Result<u64> {
+        let (client, server) = (listener.accept()?.0, TcpStream::connect(("127.0.0.1", port))?);
+        let (asking, asked) = (client.try_clone()?, server.try_clone()?);
+        let questions = std::thread::spawn(move || pass(asking, asked));
+        let answered = pass(server, client)?;
+        // Ends when the reader left, which it has; what it asked is of no interest.
+        drop(questions.join());
+        Ok(answered)
+    });
+    own(Reader::Tiberius, proxy, Wire::Off)?;
+    Ok(counting.join().map_err(|_| anyhow!("the proxy panicked"))??)
 }
 
-/// FreeTDS under Python, into nothing.
-pub fn pymssql(port: u16) -> Result<Figures> {
-    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-    let cache = cache.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")));
-    let python_of = cache.context("no cache folder")?.join("salt-peers/tds-clients/bin/python");
-    let script = "import resource, sys, json, time, pymssql\n\
-        port, password = sys.argv[1:]\n\
-        t, n = time.time(), 0\n\
-        c = pymssql.connect(server='127.0.0.1', port=port, user='sa', password=password, database='Main_OMS', \
-        encryption='off')\n\
-        q = c.cursor()\n\
-        q.execute('SELECT * FROM dbo.Appointment')\n\
-        while True:\n\
-        \x20   rows = q.fetchmany(10000)\n\
-        \x20   if not rows: break\n\
-        \x20   n += len(rows)\n\
-        u = resource.getrusage(resource.RUSAGE_SELF)\n\
-        print(json.dumps(dict(name='pymssql fetchmany into nothing', rows=n, seconds=time.time() - t, \
-        cpu_seconds=u.ru_utime + u.ru_stime, peak_mb=u.ru_maxrss / 1024, megabytes=0.0)))\n";
-    python(python_of, script, port)
+/// Passes on what comes until it ends.
+fn pass(mut from: TcpStream, mut to: TcpStream) -> std::io::Result<u64> {
+    let (mut buffer, mut passed) = (vec![0; 1 << 16], 0);
+    loop {
+        let length = match from.read(&mut buffer)? {
+            0 => break,
+            length => length,
+        };
+        to.write_all(&buffer[..length])?;
+        passed += length as u64;
+    }
+    to.shutdown(Shutdown::Write)?;
+    Ok(passed)
 }
 
-fn python(program: PathBuf, script: &str, port: u16) -> Result<Figures> {
-    let mut command = Command::new(&program);
-    command.args(["-c", script, &port.to_string(), EhrSim::SA_PASSWORD]);
-    let output = command.output().with_context(|| format!("{} is not here", program.display()))?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{}", said.lines().last().unwrap_or_default());
-    Ok(serde_json::from_slice(&output.stdout)?)
-}
-
-fn reader_command(reader: Reader, port: u16) -> Result<Command> {
-    let name = match reader {
-        Reader::Agent => "agent",
-        Reader::AgentMarks => "agent-marks",
-        Reader::Nothing => "nothing",
-    };
+fn reader_command(reader: Reader, port: u16, wire: Wire) -> Result<Command> {
     let mut command = Command::new(std::env::current_exe()?);
-    command.args(["--reader", name, "--port", &port.to_string()]);
+    command.args(["--reader", &word(&reader), "--port", &port.to_string()]);
+    command.args(["--wire", &word(&wire)]);
     Ok(command)
+}
+
+fn word(value: &impl ValueEnum) -> String {
+    value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
 
 /// The agent taking one snapshot after the other.
@@ -129,7 +113,7 @@ impl Reading {
     /// Begins.
     pub fn start(port: u16) -> Result<Self> {
         let (stop, done) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));
-        let mut command = reader_command(Reader::Agent, port)?;
+        let mut command = reader_command(Reader::Agent, port, Wire::Off)?;
         command.stdout(Stdio::null());
         let (stopped, counted) = (Arc::clone(&stop), Arc::clone(&done));
         let work = std::thread::spawn(move || {
