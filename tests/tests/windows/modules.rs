@@ -87,8 +87,12 @@ fn says_that_a_machine_has_no_defender() -> Result<()> {
     let told = apply(&wine, "a:\n  win_defender.exclusion_present:\n    - name: 'C:\\NexHealth'\n")?;
     ensure!(told["result"] == true && told["changes"] == json!({}), "{told:#}");
     ensure!(told["comment"].to_string().contains("Defender is not on this machine"), "{told:#}");
-    let user = wine.agent(&["call", "--local", "--out", "json", "state.single", "user.present", "bob"])?;
-    ensure!(said(&user).contains("this minion manages no users and groups"), "{}", said(&user));
+    let refused = apply(&wine, "a:\n  user.present:\n    - name: bob\n")?;
+    ensure!(refused["result"] == false, "{refused:#}");
+    ensure!(
+        refused["comment"].to_string().contains("this minion manages no users and groups"),
+        "{refused:#}"
+    );
     Ok(())
 }
 
