@@ -89,11 +89,11 @@ impl Site {
     /// Ends the later supervisor that watched last, with no time to finish anything.
     pub fn kill_successor(&self) {
         let log = read_lossy(&self.path("supervisor.log"));
-        let started = log.lines().filter(|line| line.contains(" watches")).filter_map(|line| {
+        let mut started = log.lines().filter(|line| line.contains(" watches")).filter_map(|line| {
             let (_, pid) = line.rsplit_once("(pid ")?;
             pid.strip_suffix(')').map(str::to_owned)
         });
-        if let Some(pid) = started.last() {
+        if let Some(pid) = started.next_back() {
             // It may have ended long ago.
             let _gone = Command::new("kill").args(["-KILL", &pid]).output();
         }
