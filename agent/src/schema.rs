@@ -30,7 +30,7 @@ pub struct Drift {
     pub job: String,
     /// The database.
     pub database: String,
-    /// `schema.table`.
+    /// `schema.table`; of a query, each that differs.
     pub table: String,
     /// The approved fingerprint.
     pub approved: String,
@@ -120,7 +120,9 @@ impl SchemaBook {
                 continue;
             }
             let Some(drift) = drift(&row)? else { continue };
-            if tables.iter().any(|name| same_name(&name.to_string(), &drift.table)) {
+            let is_one =
+                |name: &&ObjectName| drift.table.split(", ").any(|one| same_name(&name.to_string(), one));
+            if tables.iter().any(is_one) {
                 return Ok(Some(drift));
             }
         }
@@ -164,7 +166,7 @@ fn drift(row: &WatchRow) -> Result<Option<Drift>, StoreError> {
     Ok(Some(Drift {
         job: row.job.clone(),
         database: row.database.clone(),
-        table: names(&approved).join(", "),
+        table: approved.differing(&found).join(", "),
         approved: approved.fingerprint(),
         found: found.fingerprint(),
         differences: approved.differences(&found),

@@ -148,6 +148,29 @@ async fn grants_follow_the_jobs_column_by_column() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn grants_follow_each_table_that_a_job_joins() {
+    let sim = Sim::start().await;
+    sim.book(1, 3).await;
+    sim.batch("CREATE TABLE dbo.Office (Branch nvarchar(10) NOT NULL PRIMARY KEY, Town nvarchar(40) NULL, Rent int)")
+        .await;
+    let mut minion = Minion::of(&sim);
+    with_user(&minion).await;
+    let job = format!(
+        "{JOB}, columns: [Note], key: [Branch, VisitID], cursor: digest, mask: {{Rent: 'null'}}, \
+         joins: [{{table: Office, on: {{Branch: Branch}}, columns: [Town, Rent]}}]}}"
+    );
+    minion.in_run_with(&[("present", "visits", &job)]);
+    let done = minion.converge("mssql_grant.from_jobs", "access", FROM_JOBS).await;
+    let new = |table: &str| done.changes.get(table).unwrap().get("new").unwrap().to_string();
+    assert_eq!(new("SELECT on dbo.Visit"), "['Branch', 'Note', 'VisitID']");
+    assert_eq!(new("SELECT on dbo.Office"), "['Branch', 'Town']");
+    let declared = minion.converge("mssql_sync.present", "visits", &job).await;
+    assert!(format!("{:?}", declared.changes).contains("visits"), "{:?}", declared.changes);
+    assert_eq!(as_sync(&sim, "SELECT Rent FROM dbo.Office").await, Err(Some(230)), "masked");
+    assert_eq!(as_sync(&sim, "SELECT Town FROM dbo.Office").await, Ok(()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn full_and_derived_access_are_one_word_apart() {
     let sim = Sim::start().await;
     let mut minion = Minion::of(&sim);

@@ -14,7 +14,7 @@ use crate::mssql::quote::SqlName;
 use crate::services::Services;
 use crate::state_modules::StateContext;
 use crate::sync::check::{CursorRequest, JobRequest};
-use crate::sync::explain;
+use crate::sync::{SyncError, explain};
 use crate::write::definition::WriteSpec;
 
 use super::permission::Permission;
@@ -224,10 +224,12 @@ async fn sync_job(
     }
     let Some(session) = session else { return as_written(&request).map(Some) };
     match TableInfo::read(session, &request.table).await? {
-        Some(table) => {
-            let checked = request.resolve_in(session, &table).await.map_err(told)?;
-            Ok(Some(checked.spec.requirement()))
-        }
+        Some(table) => match request.resolve_in(session, &table).await {
+            Err(SyncError::NoTable { .. }) if !admin::sees_everything(session).await => {
+                as_written(&request).map(Some)
+            }
+            checked => Ok(Some(checked.map_err(told)?.spec.requirement())),
+        },
         None if !admin::sees_everything(session).await => as_written(&request).map(Some),
         None => Err(AccessError::Conflict(format!(
             "sync job {}: there is no table {} in database {}",
@@ -250,6 +252,13 @@ fn as_written(request: &JobRequest) -> Result<Requirement, AccessError> {
         }
         names.extend(request.filter.iter().map(|condition| condition.column.clone()));
     }
+    let joined: Vec<&String> =
+        request.joins.iter().flat_map(|join| &join.columns).map(|(_, name)| name).collect();
+    names.retain(|name| !joined.contains(&name));
+    if !names.is_empty() {
+        let others = request.joins.iter().flat_map(|join| &join.on).map(|(_, other)| other);
+        names.extend(others.filter(|other| !other.contains('.')).cloned());
+    }
     let columns = names.into_iter().map(SqlName::new).collect::<Result<Vec<_>, _>>()?;
     requirement.permissions.push(RequiredPermission::on_columns(
         SqlName::new(request.connection.database.clone())?,
@@ -257,6 +266,20 @@ fn as_written(request: &JobRequest) -> Result<Requirement, AccessError> {
         Permission::select(),
         columns,
     ));
+    for join in &request.joins {
+        let joins = join.on.iter().map(|(column, _)| column);
+        let later = request.joins.iter().flat_map(|later| &later.on).filter_map(|(_, other)| {
+            other.split_once('.').filter(|(alias, _)| *alias == join.alias).map(|(_, column)| column)
+        });
+        let mut columns: Vec<&str> = join.columns.iter().map(|(column, _)| column.as_str()).collect();
+        columns.extend(joins.map(String::as_str).chain(later));
+        requirement.permissions.push(RequiredPermission::on_columns(
+            SqlName::new(request.connection.database.clone())?,
+            join.table.clone(),
+            Permission::select(),
+            columns.into_iter().map(SqlName::new).collect::<Result<Vec<_>, _>>()?,
+        ));
+    }
     Ok(requirement)
 }
 

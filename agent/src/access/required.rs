@@ -99,12 +99,14 @@ impl Requires for JobSpec {
     fn requirement(&self) -> Requirement {
         let mut requirement = Requirement::new(RequesterKind::SyncJob, self.name.as_str(), &self.connection);
         let Ok(database) = SqlName::new(self.connection.database.clone()) else { return requirement };
-        requirement.permissions.push(RequiredPermission::on_columns(
-            database.clone(),
-            self.table.clone(),
-            Permission::select(),
-            self.read_columns().into_iter().cloned().collect(),
-        ));
+        for (table, columns) in self.read_by_table() {
+            requirement.permissions.push(RequiredPermission::on_columns(
+                database.clone(),
+                table.clone(),
+                Permission::select(),
+                columns.into_iter().cloned().collect(),
+            ));
+        }
         match &self.cursor {
             Cursor::ChangeTracking => requirement.permissions.push(RequiredPermission::on_object(
                 database,

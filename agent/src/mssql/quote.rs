@@ -114,7 +114,7 @@ impl fmt::Display for Bytes<'_> {
 }
 
 /// A table or view: schema and name.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ObjectName {
     /// The schema.
     pub schema: SqlName,

@@ -64,6 +64,14 @@ impl Shape {
         differences
     }
 
+    /// The tables that are not in `found` what they are here.
+    #[must_use]
+    pub fn differing(&self, found: &Self) -> Vec<String> {
+        let alone = |table: &TableShape| Self { tables: vec![table.clone()] };
+        let differs = |table: &&TableShape| !alone(table).differences(found).is_empty();
+        self.tables.iter().filter(differs).map(|table| table.table.clone()).collect()
+    }
+
     /// A word that stands for the columns and their types, in whatever order they were found.
     #[must_use]
     pub fn fingerprint(&self) -> String {

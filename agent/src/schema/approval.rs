@@ -6,7 +6,6 @@
 //! epoch begins.
 
 use crate::mssql::catalog::TableInfo;
-use crate::mssql::quote::ObjectName;
 use crate::mssql::shape::{Shape, TableShape, same_name};
 use crate::mssql::{Session, SqlError};
 use crate::services::Services;
@@ -175,18 +174,14 @@ pub async fn approve(services: &Services, subject: Subject, given: &str) -> Resu
 async fn look_at_job(services: &Services, state: JobState) -> Result<Subject, SchemaError> {
     let spec = &state.spec;
     let mut session = Session::connect(&spec.connection).await?;
-    let table = TableInfo::read(&mut session, &spec.table).await?;
+    let found = spec.read_tables(&mut session).await;
     session.close().await;
-    let table = table.ok_or_else(|| SyncError::NoTable {
-        table: spec.table.to_string(),
-        database: spec.connection.database.clone(),
-        login: spec.connection.user.clone(),
-    })?;
+    let found = found?;
     Ok(Subject {
         approved: services.schemas().approved(&spec.name).await?,
-        found: Shape { tables: vec![TableShape::of(&spec.table, &table)] },
+        found: found.shape,
         named: Named::Sync(Box::new(state)),
-        table: Some(table),
+        table: Some(found.query),
     })
 }
 
@@ -197,13 +192,13 @@ async fn approve_job(
 ) -> Result<Approved, SchemaError> {
     let spec = state.spec.fitted(table)?;
     let snapshot = spec.needs_snapshot_after(&state.spec);
-    let (name, connection, of) = (spec.name.clone(), spec.connection.clone(), spec.table.clone());
+    let (name, connection) = (spec.name.clone(), spec.connection.clone());
     services.syncs.declare(spec).await?;
     let mut approved = Approved { snapshot, ..Approved::default() };
     for declared in services.writes.book.all().await? {
         let here = declared.spec.connection.server == connection.server
             && same_name(&declared.spec.connection.database, &connection.database)
-            && touches(&declared, &of);
+            && found.tables.iter().any(|table| touches(&declared, &table.table));
         if !here {
             continue;
         }
@@ -221,8 +216,8 @@ async fn approve_job(
     Ok(approved)
 }
 
-fn touches(declared: &Declared, table: &ObjectName) -> bool {
-    declared.spec.touched().iter().any(|(touched, _)| same_name(&touched.to_string(), &table.to_string()))
+fn touches(declared: &Declared, table: &str) -> bool {
+    declared.spec.touched().iter().any(|(touched, _)| same_name(&touched.to_string(), table))
 }
 
 fn told(differences: &[String]) -> String {

@@ -174,6 +174,7 @@ fn facts(spec: &JobSpec) -> Vec<(&'static str, Value)> {
         ("encrypt", format!("{:?}, {:?}", connection.encryption, connection.trust).into()),
         ("lock_timeout", Value::Float(connection.lock_timeout.as_secs_f64())),
         ("table", spec.table.to_string().into()),
+        ("joins", Value::List(spec.joins.iter().map(|join| join.shown().into()).collect())),
         ("columns", Value::List(columns.collect())),
         ("key", Value::List(spec.key.iter().map(|key| Value::from(key.as_str())).collect())),
         ("cursor", spec.cursor.shown().into()),

@@ -5,6 +5,7 @@
 
 mod choose;
 mod columns;
+mod joins;
 
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ use super::query::probe;
 use super::spec::{Clock, Comparison, Cursor, JobSpec, Mask, Seal, Timing};
 
 pub use choose::{Choice, Tracking};
+pub use joins::JoinRequest;
 
 /// What a state asks for.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,6 +32,8 @@ pub struct JobRequest {
     pub connection: ConnectionOptions,
     /// What it reads.
     pub table: ObjectName,
+    /// What is joined to it; then the key must be given.
+    pub joins: Vec<JoinRequest>,
     /// The columns; all when `None`. Key columns are delivered in any case.
     pub columns: Option<Vec<String>>,
     /// Columns left out of all.
@@ -133,6 +137,7 @@ impl JobRequest {
             name,
             connection,
             table,
+            joins: Vec::new(),
             columns: None,
             exclude: Vec::new(),
             rename: Vec::new(),
@@ -170,11 +175,17 @@ impl JobRequest {
         Ok(checked)
     }
 
-    /// The declaration over `table`; pure.
+    /// The declaration over `base` and what is joined to it; pure.
     ///
     /// # Errors
     /// What makes the job impossible, see [`SyncError`].
-    pub fn resolve(&self, table: &TableInfo, tracking: Tracking) -> Result<Checked, SyncError> {
+    pub fn resolve(
+        &self,
+        base: &TableInfo,
+        joined: &[TableInfo],
+        tracking: Tracking,
+    ) -> Result<Checked, SyncError> {
+        let (table, joins) = &self.compose(base, joined)?;
         let key = self.resolve_key(table)?;
         let Choice { cursor, why } = self.choose(table, &key, tracking)?;
         if key.is_empty() && cursor != Cursor::Full {
@@ -184,6 +195,7 @@ impl JobRequest {
             name: self.name.clone(),
             connection: self.connection.clone(),
             table: self.table.clone(),
+            joins: joins.clone(),
             columns: self.resolve_columns(table, &key)?,
             known: table.columns.iter().map(|info| info.name.clone()).collect(),
             key: key.iter().map(|info| SqlName::new(info.name.clone())).collect::<Result<_, _>>()?,
@@ -204,8 +216,9 @@ impl JobRequest {
     /// # Errors
     /// What makes the job impossible, see [`SyncError`].
     pub async fn resolve_in(&self, session: &mut Session, table: &TableInfo) -> Result<Checked, SyncError> {
+        let joined = self.read_joined(session).await?;
         let tracking = self.tracking(session).await?;
-        self.resolve(table, tracking)
+        self.resolve(table, &joined, tracking)
     }
 
     async fn tracking(&self, session: &mut Session) -> Result<Tracking, SyncError> {
@@ -266,6 +279,7 @@ impl JobRequest {
         if self.sweep == SweepRequest::Never && matches!(spec.cursor, Cursor::Rowversion(_)) {
             warnings.push(format!("deletes of {} are not seen: a rowversion does not tell them", self.table));
         }
+        warnings.extend(self.warn_of_joined(&spec.cursor, spec.sweep.is_some()));
         warnings
     }
 }

@@ -2,6 +2,9 @@
 //!
 //! What: `database`, `table`, `columns` (default: all), `exclude`, `rename` (column: name), `mask` (column: `drop`, `hash`,
 //! `null`, or `truncate: N`), `filter` (a list of `column`, `op`, `value`), `key` (default: the primary key).
+//! A query: `joins`, a list of `table`, `on` (its column: a column of the table, or `alias.column` of an earlier join),
+//! `columns` (names, or column: name), `kind` (`left`, `inner`), `as`; then `key` must be given. The other arguments take its
+//! columns as they take the table's.
 //! How: `cursor` (`auto`, `change_tracking`, `rowversion`, `datetime`, `digest`, `full`), `cursor_column`, `cursor_clock`
 //! (`local`, `utc`), `overlap` (seconds), `sweep` (seconds, or `never`), `batch_rows`.
 //! When: `interval` (seconds, default 600), `cron`, `quiet_hours` (`HH:MM-HH:MM`), `priority` (0 first, default 50),
@@ -9,6 +12,7 @@
 //! For whom: `recipients` (default: pillar, then option `agent:sync:recipients`), `allow_plain`. And connection options.
 //! An argument that is not one of these is reported, not ignored.
 
+mod joins;
 mod values;
 
 use std::time::Duration;
@@ -21,7 +25,8 @@ use crate::schedule::cron::Cron;
 
 use super::SyncError;
 use super::check::{
-    CursorRequest, DEFAULT_BATCH_ROWS, DEFAULT_INTERVAL, DEFAULT_OVERLAP, JobRequest, SweepRequest,
+    CursorRequest, DEFAULT_BATCH_ROWS, DEFAULT_INTERVAL, DEFAULT_OVERLAP, JobRequest, JoinRequest,
+    SweepRequest,
 };
 use super::names::JobName;
 use super::spec::{Clock, QuietHours, Seal, TimeOfDay, Timing};
@@ -47,6 +52,7 @@ impl JobRequest {
             rename: pairs(args, "rename")?,
             mask: mask(args)?,
             filter: filter(args)?,
+            joins: joined(args)?,
             key: names(args, "key")?,
             cursor: cursor(args)?,
             overlap: seconds(args, "overlap", SHORTEST_OVERLAP)?.unwrap_or(DEFAULT_OVERLAP),
@@ -65,6 +71,16 @@ pub fn unknown_arguments(args: &Map) -> Vec<String> {
         ARGUMENTS.contains(&name) || CONNECTION_ARGUMENTS.contains(&name) || name.starts_with("__")
     };
     args.keys().filter_map(Value::as_str).filter(|name| !known(name)).map(str::to_owned).collect()
+}
+
+/// A query has no primary key of its own.
+fn joined(args: &Map) -> Result<Vec<JoinRequest>, SyncError> {
+    let joins = joins::joins(args)?;
+    let keyless = names(args, "key")?.is_none_or(|key| key.is_empty());
+    if keyless && !joins.is_empty() {
+        return Err(wrong("key", "given: the columns that tell the rows of the joined tables apart"));
+    }
+    Ok(joins)
 }
 
 fn cursor(args: &Map) -> Result<CursorRequest, SyncError> {
@@ -177,6 +193,7 @@ fn is_all(names: &[String]) -> bool {
 const ARGUMENTS: &[&str] = &[
     "name",
     "table",
+    "joins",
     "columns",
     "exclude",
     "rename",

@@ -85,6 +85,43 @@ pub enum SyncError {
         /// Schema and table.
         table: String,
     },
+    /// A joined table may match one key more than once.
+    #[error(
+        "nothing says that {table} has at most one row for each key ({key}): join it by the columns of one of its unique \
+         indexes, or add those columns to `key`"
+    )]
+    KeyRepeats {
+        /// The declared key.
+        key: String,
+        /// Schema and table.
+        table: String,
+    },
+    /// A joined column is called as another of the query.
+    #[error(
+        "the query has a column {name} already: give that of {table} another name, `columns: [{{{name}: …}}]`"
+    )]
+    JoinName {
+        /// Schema and table.
+        table: String,
+        /// The name.
+        name: String,
+    },
+    /// A cursor of a joined table.
+    #[error(
+        "the cursor column must be one of {table} itself: {column} comes with a join, so a row may be without it"
+    )]
+    JoinedCursor {
+        /// Schema and table.
+        table: String,
+        /// The column.
+        column: String,
+    },
+    /// Change Tracking knows one table.
+    #[error(
+        "Change Tracking sees the changes of one table: where tables are joined, choose `cursor: digest`, or a rowversion or \
+         datetime column with a sweep"
+    )]
+    JoinsNotTracked,
     /// A mask that makes no sense.
     #[error("column {column} of {table} is not masked so: {why} masked")]
     Mask {
@@ -295,6 +332,10 @@ impl SyncError {
             | Self::SchemaChanged { .. }
             | Self::WentBack { .. }
             | Self::KeyNotTracked { .. }
+            | Self::KeyRepeats { .. }
+            | Self::JoinName { .. }
+            | Self::JoinedCursor { .. }
+            | Self::JoinsNotTracked
             | Self::Mask { .. }
             | Self::NameTaken { .. }
             | Self::NotTracked { .. }

@@ -10,8 +10,6 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use chrono::Local;
 
 use crate::config::Config;
-use crate::mssql::catalog::TableInfo;
-use crate::mssql::shape::{Shape, TableShape};
 use crate::mssql::{Session, SqlError};
 use crate::platform::space;
 use crate::policy::switches::{Switch, Switches};
@@ -370,19 +368,10 @@ impl<'r> Pass<'r> {
     /// Compares the table with the declaration; gives the columns that were added to it.
     async fn verify(&mut self) -> Result<Vec<String>, SyncError> {
         let spec = &self.state.spec;
-        match TableInfo::read(&mut self.session, &spec.table).await? {
-            Some(table) => {
-                let found = Shape { tables: vec![TableShape::of(&spec.table, &table)] };
-                let schemas = self.room.ledger.schemas();
-                schemas.seen(&spec.name, &spec.connection, found, SystemTime::now()).await?;
-                spec.verify(&table)
-            }
-            None => Err(SyncError::NoTable {
-                table: spec.table.to_string(),
-                database: spec.connection.database.clone(),
-                login: spec.connection.user.clone(),
-            }),
-        }
+        let found = spec.read_tables(&mut self.session).await?;
+        let schemas = self.room.ledger.schemas();
+        schemas.seen(&spec.name, &spec.connection, found.shape, SystemTime::now()).await?;
+        spec.verify(&found.query)
     }
 }
 

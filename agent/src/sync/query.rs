@@ -58,7 +58,7 @@ pub fn key_page(spec: &JobSpec, after: &[Param], rows: u32) -> PageQuery {
     let mut params = vec![Param::BigInt(rows.into())];
     let mut filters = filter(spec, &mut params);
     filters.extend(beyond_key(spec, &mut params, after));
-    let (keys, table) = (spec.key_list(""), spec.table.quoted());
+    let (keys, table) = (spec.key_list(""), spec.source());
     let sql =
         format!("SELECT TOP (@P1) {keys} FROM {table}{} ORDER BY {keys} OPTION (MAXDOP 1)", clause(&filters));
     let layout = Layout { columns: spec.key.len(), keys_only: true, ..Layout::default() };
@@ -75,7 +75,7 @@ pub fn rows_of(spec: &JobSpec, keys: &[Vec<Param>], keys_only: bool) -> PageQuer
         true => (spec.key_list(""), Layout { columns: spec.key.len(), keys_only: true, ..Layout::default() }),
         false => select(spec, ""),
     };
-    let sql = format!("SELECT {select} FROM {}{} OPTION (MAXDOP 1)", spec.table.quoted(), clause(&filters));
+    let sql = format!("SELECT {select} FROM {}{} OPTION (MAXDOP 1)", spec.source(), clause(&filters));
     PageQuery { sql, params, layout }
 }
 
@@ -92,7 +92,7 @@ pub fn increment_page(spec: &JobSpec, progress: &Progress, bound: Watermark, row
             let terms = cursor_terms(&cursor, "binary(8)", spec, "");
             let (select, layout) = with_inside(spec, "", &mut params);
             let more = beyond(&mut params, &terms[..values.len()], &values);
-            let table = spec.table.quoted();
+            let table = spec.source();
             let sql = format!(
                 "SELECT TOP (@P1) {select} FROM {table} WHERE {below} AND {more} ORDER BY {cursor}, {} \
                  OPTION (MAXDOP 1)",
@@ -154,7 +154,7 @@ pub fn range_page(spec: &JobSpec, range: &KeyRange, after: &[Param], rows: u32) 
     let (select, layout) = select(spec, "");
     let sql = format!(
         "SELECT TOP (@P1) {select} FROM {}{} ORDER BY {} OPTION (MAXDOP 1)",
-        spec.table.quoted(),
+        spec.source(),
         clause(&filters),
         spec.key_list("")
     );
@@ -181,7 +181,7 @@ pub fn whole(spec: &JobSpec) -> PageQuery {
     let mut params = Vec::new();
     let filters = filter(spec, &mut params);
     let (select, layout) = select(spec, "");
-    let sql = format!("SELECT {select} FROM {}{} OPTION (MAXDOP 1)", spec.table.quoted(), clause(&filters));
+    let sql = format!("SELECT {select} FROM {}{} OPTION (MAXDOP 1)", spec.source(), clause(&filters));
     PageQuery { sql, params, layout }
 }
 
@@ -189,7 +189,7 @@ pub fn whole(spec: &JobSpec) -> PageQuery {
 pub fn probe(spec: &JobSpec) -> String {
     let columns: Vec<String> =
         spec.read_columns().into_iter().map(|column| column.quoted().to_string()).collect();
-    format!("SELECT TOP (0) {} FROM {}", columns.join(", "), spec.table.quoted())
+    format!("SELECT TOP (0) {} FROM {}", columns.join(", "), spec.source())
 }
 
 /// Changes join the row as it is; the key comes from the change, because a deleted row has none.
@@ -236,7 +236,7 @@ fn by_key(
     filters.extend(filter(spec, &mut params));
     filters.extend(beyond_key(spec, &mut params, after));
     let (select, layout) = select(spec, "");
-    let (table, order) = (spec.table.quoted(), spec.key_list(""));
+    let (table, order) = (spec.source(), spec.key_list(""));
     let sql = format!(
         "SELECT TOP (@P1) {select} FROM {table}{} ORDER BY {order} OPTION (MAXDOP 1)",
         clause(&filters)
@@ -248,7 +248,7 @@ fn ordered(spec: &JobSpec, mut params: Vec<Param>, filters: &[String], order: &s
     let (select, layout) = with_inside(spec, "", &mut params);
     let sql = format!(
         "SELECT TOP (@P1) {select} FROM {}{} ORDER BY {order} OPTION (MAXDOP 1)",
-        spec.table.quoted(),
+        spec.source(),
         clause(filters)
     );
     PageQuery { sql, params, layout }

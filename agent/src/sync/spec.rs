@@ -5,6 +5,7 @@
 
 mod column;
 mod filter;
+mod join;
 mod stored;
 mod timing;
 
@@ -25,6 +26,7 @@ pub use super::texts::CodePages;
 pub use column::{Mask, SourceColumn};
 pub(crate) use filter::all;
 pub use filter::{Comparison, Condition, Test};
+pub use join::{Join, JoinKind, JoinedColumn, Match, Tables};
 pub(crate) use stored::StoredSpec;
 pub use timing::{QuietHours, TimeOfDay, Timing};
 
@@ -37,6 +39,8 @@ pub struct JobSpec {
     pub connection: ConnectionOptions,
     /// What it reads.
     pub table: ObjectName,
+    /// What is joined to it.
+    pub joins: Vec<Join>,
     /// The delivered columns in order; key columns are always among them.
     pub columns: Vec<SourceColumn>,
     /// Every column that the table had when the job was declared, delivered or not.
@@ -170,6 +174,7 @@ impl JobSpec {
         self.connection.server != other.connection.server
             || self.connection.database != other.connection.database
             || self.table != other.table
+            || self.joins != other.joins
             || !same_data(&self.columns, &other.columns, &self.key)
             || self.key != other.key
             || self.filter != other.filter

@@ -67,8 +67,13 @@ impl Pass<'_> {
     /// What a sweep of this job looks at when nobody asks for more.
     pub(super) fn depth(&self) -> Depth {
         match self.state.spec.cursor {
-            Cursor::Rowversion(_) => Depth::Keys,
-            Cursor::ChangeTracking | Cursor::Datetime(_) | Cursor::Digest | Cursor::Full => Depth::Rows,
+            Cursor::Rowversion(_) if self.state.spec.joins.is_empty() => Depth::Keys,
+            // A rowversion tells every change of its own table, and none of one that is joined.
+            Cursor::Rowversion(_)
+            | Cursor::ChangeTracking
+            | Cursor::Datetime(_)
+            | Cursor::Digest
+            | Cursor::Full => Depth::Rows,
         }
     }
 

@@ -6,6 +6,7 @@
 
 use crate::mssql::catalog::{ColumnInfo, TableInfo};
 use crate::mssql::quote::SqlName;
+use crate::mssql::shape::same_name;
 use crate::sync::SyncError;
 use crate::sync::spec::{Clock, Cursor, DatetimeCursor};
 
@@ -42,6 +43,7 @@ impl JobRequest {
         match &self.cursor {
             CursorRequest::Auto(column) => self.choose_best(table, key, (tracking, column.as_deref())),
             CursorRequest::Rowversion(column) => asked(self.rowversion(table, column.as_deref())?),
+            CursorRequest::ChangeTracking if !self.joins.is_empty() => Err(SyncError::JoinsNotTracked),
             CursorRequest::ChangeTracking if !self.has_primary_key(table, key) => {
                 Err(SyncError::KeyNotTracked { table: self.table.to_string() })
             }
@@ -70,6 +72,10 @@ impl JobRequest {
                 self.datetime(table, column)?
             };
             return Ok(Choice { cursor, why: format!("column {column} was named") });
+        }
+        if !self.joins.is_empty() {
+            let why = "tables are joined, and a cursor of one does not see the others change".to_owned();
+            return Ok(Choice { cursor: Cursor::Digest, why });
         }
         if key.is_empty() {
             let why = "the table has no key, so rows cannot be told apart".to_owned();
@@ -100,7 +106,7 @@ impl JobRequest {
     fn rowversion(&self, table: &TableInfo, column: Option<&str>) -> Result<Cursor, SyncError> {
         let missing = || SyncError::NoRowversion { table: self.table.to_string() };
         let column = match column {
-            Some(name) => self.column(table, name)?,
+            Some(name) => self.own_column(table, name)?,
             None => table.rowversion().ok_or_else(missing)?,
         };
         if column.is_rowversion() {
@@ -110,7 +116,7 @@ impl JobRequest {
     }
 
     fn datetime(&self, table: &TableInfo, column: &str) -> Result<Cursor, SyncError> {
-        let column = self.column(table, column)?;
+        let column = self.own_column(table, column)?;
         let clock = match column.type_name.as_str() {
             "datetime" | "datetime2" | "smalldatetime" | "date" => self.clock,
             // An offset says what the moment is, whatever was declared.
@@ -123,6 +129,16 @@ impl JobRequest {
             clock,
             overlap: self.overlap,
         }))
+    }
+
+    /// A column that no join brought: in its absence a row would have no place in the order.
+    fn own_column<'t>(&self, table: &'t TableInfo, name: &str) -> Result<&'t ColumnInfo, SyncError> {
+        let joined = self.joins.iter().flat_map(|join| &join.columns);
+        if let Some((_, name)) = joined.into_iter().find(|(_, joined)| same_name(joined, name)) {
+            let (table, column) = (self.table.to_string(), name.clone());
+            return Err(SyncError::JoinedCursor { table, column });
+        }
+        self.column(table, name)
     }
 
     fn of_another_type(&self, column: &ColumnInfo, expected: &'static str) -> SyncError {

@@ -16,7 +16,10 @@ impl JobRequest {
     ) -> Result<Vec<SourceColumn>, SyncError> {
         let mut infos: Vec<&ColumnInfo> = match &self.columns {
             None => table.columns.iter().collect(),
-            Some(names) => names.iter().map(|name| self.column(table, name)).collect::<Result<_, _>>()?,
+            Some(names) => {
+                let joined = self.joins.iter().flat_map(|join| &join.columns).map(|(_, name)| name);
+                names.iter().chain(joined).map(|name| self.column(table, name)).collect::<Result<_, _>>()?
+            }
         };
         let left_out = self.left_out(table)?;
         infos.retain(|info| !left_out.contains(info));

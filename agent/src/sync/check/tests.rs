@@ -38,7 +38,7 @@ fn request() -> JobRequest {
 }
 
 fn resolve(asked: &JobRequest, table: &TableInfo) -> Result<Checked, SyncError> {
-    asked.resolve(table, Tracking::Off)
+    asked.resolve(table, &[], Tracking::Off)
 }
 
 #[test]
@@ -55,7 +55,7 @@ fn key_and_cursor_are_found_and_the_key_is_delivered() {
 fn auto_takes_the_best_cursor_and_says_why() {
     let auto = JobRequest { cursor: CursorRequest::Auto(None), ..request() };
     let chosen = |table: &TableInfo, tracking| {
-        let Checked { spec, why, .. } = auto.resolve(table, tracking).unwrap();
+        let Checked { spec, why, .. } = auto.resolve(table, &[], tracking).unwrap();
         (spec.cursor.shown(), why)
     };
     let mut table = table();
@@ -81,10 +81,10 @@ fn auto_takes_the_best_cursor_and_says_why() {
 #[test]
 fn change_tracking_needs_the_primary_key_and_to_be_on() {
     let tracked = JobRequest { cursor: CursorRequest::ChangeTracking, ..request() };
-    assert_eq!(tracked.resolve(&table(), Tracking::On).unwrap().spec.sweep, None, "it sees deletes");
-    assert!(matches!(tracked.resolve(&table(), Tracking::Off), Err(SyncError::NotTracked { .. })));
+    assert_eq!(tracked.resolve(&table(), &[], Tracking::On).unwrap().spec.sweep, None, "it sees deletes");
+    assert!(matches!(tracked.resolve(&table(), &[], Tracking::Off), Err(SyncError::NotTracked { .. })));
     let other = JobRequest { key: Some(vec!["Paid".into()]), ..tracked };
-    assert!(matches!(other.resolve(&table(), Tracking::On), Err(SyncError::KeyNotTracked { .. })));
+    assert!(matches!(other.resolve(&table(), &[], Tracking::On), Err(SyncError::KeyNotTracked { .. })));
 }
 
 #[test]

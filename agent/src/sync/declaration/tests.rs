@@ -103,3 +103,30 @@ fn a_misspelt_argument_is_named() {
     let args: Map = [("colums", "x"), ("table", "t"), ("__reqs__", "y")].into_iter().collect();
     assert_eq!(unknown_arguments(&args), ["colums"]);
 }
+
+#[test]
+fn joined_tables_are_data_and_need_a_key() {
+    let yaml = "key: [AppointmentID]\n\
+                joins:\n\
+                - {table: Patient, on: {ID: PatientID}, columns: [Name, {Born: BirthDate}]}\n\
+                - {table: ref.Town, as: Home, kind: inner, on: {Zip: Patient.Zip}, columns: {Name: Town}}";
+    let args = states::yaml::load(yaml).unwrap();
+    let arg = |name: &'static str| (name, args.get(name).cloned().unwrap());
+    let asked = read(&[arg("key"), arg("joins")]).unwrap();
+    let [patient, home] = asked.joins.as_slice() else { panic!("{asked:?}") };
+    let names = |pairs: &[(String, String)]| -> Vec<String> {
+        pairs.iter().map(|(one, other)| format!("{one}={other}")).collect()
+    };
+    assert_eq!((patient.alias.as_str(), patient.kind), ("Patient", crate::sync::spec::JoinKind::Left));
+    assert_eq!(names(&patient.columns), ["Name=Name", "Born=BirthDate"]);
+    assert_eq!((home.alias.as_str(), home.kind), ("Home", crate::sync::spec::JoinKind::Inner));
+    assert_eq!(
+        (names(&home.on), names(&home.columns)),
+        (vec!["Zip=Patient.Zip".into()], vec!["Name=Town".into()])
+    );
+    let keyless = read(&[arg("joins")]).unwrap_err().to_string();
+    assert!(keyless.contains("the argument key must be given"), "{keyless}");
+    let odd = states::yaml::load("[{table: Patient, on: {ID: PatientID}, where: x}]").unwrap();
+    let odd = read(&[arg("key"), ("joins", odd)]).unwrap_err().to_string();
+    assert!(odd.contains("without 'where'"), "{odd}");
+}

@@ -12,7 +12,7 @@ use crate::sync::SyncError;
 use crate::sync::names::JobName;
 
 use super::column::ColumnV1;
-use super::{Condition, Cursor, JobSpec, Seal, SourceColumn, Test, Timing};
+use super::{Condition, Cursor, JobSpec, Join, Seal, SourceColumn, Test, Timing};
 
 /// The declaration as it is stored.
 #[derive(Debug, Serialize, Deserialize)]
@@ -34,6 +34,9 @@ pub(crate) struct SpecV1 {
     lock_timeout_ms: u64,
     schema: String,
     table: String,
+    /// Not in what older versions wrote.
+    #[serde(default)]
+    joins: Vec<Join>,
     columns: Vec<ColumnV1>,
     known: Vec<String>,
     key: Vec<String>,
@@ -64,6 +67,7 @@ impl From<&JobSpec> for StoredSpec {
             lock_timeout_ms: millis(connection.lock_timeout),
             schema: spec.table.schema.as_str().to_owned(),
             table: spec.table.name.as_str().to_owned(),
+            joins: spec.joins.clone(),
             columns: spec.columns.iter().map(ColumnV1::from).collect(),
             known: spec.known.clone(),
             key: spec.key.iter().map(|key| key.as_str().to_owned()).collect(),
@@ -93,6 +97,7 @@ impl StoredSpec {
                 lock_timeout: Duration::from_millis(stored.lock_timeout_ms),
             },
             table: ObjectName { schema: SqlName::new(stored.schema)?, name: SqlName::new(stored.table)? },
+            joins: stored.joins,
             columns: stored.columns.into_iter().map(SourceColumn::try_from).collect::<Result<_, _>>()?,
             known: stored.known,
             key: stored.key.into_iter().map(SqlName::new).collect::<Result<_, _>>()?,

@@ -18,6 +18,7 @@ pub(crate) fn spec(key: &[&str]) -> JobSpec {
         name: JobName::new("appointments").unwrap(),
         connection: ConnectionOptions::read(|_| None).unwrap().with_database("Main_OMS"),
         table: ObjectName::parse("Appointment").unwrap(),
+        joins: Vec::new(),
         columns: vec![
             column("AppointmentID", "int", 4, None),
             column("Note", "nvarchar", 80, None),
