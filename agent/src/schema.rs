@@ -154,7 +154,7 @@ fn fresh_row(job: &JobName, connection: &ConnectionOptions, found: &Shape) -> Re
         job: job.to_string(),
         server: connection.server.to_string(),
         database: connection.database.clone(),
-        approved: serde_json::to_string(found).map_err(|_| form())?,
+        approved: serde_json::to_string(&StoredShape::V1(found.clone())).map_err(|_| form())?,
         found: None,
         since: 0,
     })
@@ -182,8 +182,22 @@ fn names(shape: &Shape) -> Vec<String> {
     shape.tables.iter().map(|table| table.table.clone()).collect()
 }
 
+/// A shape as it is stored. The first agents stored it without its version, and read this one as theirs.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "version")]
+enum StoredShape {
+    /// The first form.
+    #[serde(rename = "1")]
+    V1(Shape),
+}
+
 fn shape(json: &str) -> Result<Shape, StoreError> {
-    serde_json::from_str(json).map_err(|_| form())
+    let value: serde_json::Value = serde_json::from_str(json).map_err(|_| form())?;
+    let stored = match value.get("version") {
+        Some(_) => serde_json::from_value(value).map(|StoredShape::V1(shape)| shape),
+        None => serde_json::from_value(value),
+    };
+    stored.map_err(|_| form())
 }
 
 fn form() -> StoreError {
@@ -192,4 +206,27 @@ fn form() -> StoreError {
 
 fn unix(at: SystemTime) -> u64 {
     at.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mssql::shape::TableShape;
+
+    #[test]
+    fn a_stored_shape_tells_its_version_and_the_form_without_one_is_read() {
+        let columns = vec![("A".to_owned(), "int".to_owned())];
+        let known =
+            Shape { tables: vec![TableShape { table: "dbo.T".into(), key: vec!["A".into()], columns }] };
+        let bare = serde_json::to_string(&known).unwrap();
+        let tagged = serde_json::to_string(&StoredShape::V1(known.clone())).unwrap();
+        assert!(tagged.contains("\"version\":\"1\""), "{tagged}");
+        assert_eq!((shape(&bare).unwrap(), shape(&tagged).unwrap()), (known.clone(), known.clone()));
+        assert_eq!(
+            serde_json::from_str::<Shape>(&tagged).unwrap(),
+            known,
+            "by an agent that knows no version"
+        );
+        assert!(shape(&tagged.replace("\"1\"", "\"9\"")).is_err());
+    }
 }

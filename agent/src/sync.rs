@@ -30,6 +30,7 @@ pub mod pass;
 mod query;
 mod reader;
 mod repair;
+pub mod retention;
 mod row_digest;
 pub mod scheduler;
 pub mod sink;

@@ -157,7 +157,7 @@ async fn grants_follow_each_table_that_a_job_joins() {
     with_user(&minion).await;
     let job = format!(
         "{JOB}, columns: [Note], key: [Branch, VisitID], cursor: digest, mask: {{Rent: 'null'}}, \
-         joins: [{{table: Office, on: {{Branch: Branch}}, columns: [Town, Rent]}}]}}"
+         joins: [{{table: Office, match: {{Branch: Branch}}, columns: [Town, Rent]}}]}}"
     );
     minion.in_run_with(&[("present", "visits", &job)]);
     let done = minion.converge("mssql_grant.from_jobs", "access", FROM_JOBS).await;

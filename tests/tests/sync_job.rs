@@ -8,6 +8,8 @@ mod batches;
 mod cursors;
 #[path = "sync_job/damage.rs"]
 mod damage;
+#[path = "sync_job/elsewhere.rs"]
+mod elsewhere;
 #[path = "sync_job/joins.rs"]
 mod joins;
 #[path = "sync_job/late.rs"]

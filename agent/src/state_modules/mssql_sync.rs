@@ -13,6 +13,7 @@ use crate::sync::check::{Checked, JobRequest};
 use crate::sync::declaration::unknown_arguments;
 use crate::sync::ledger::JobState;
 use crate::sync::names::JobName;
+use crate::sync::sink::SinkOptions;
 use crate::sync::spec::{JobSpec, Seal};
 use crate::sync::{SyncError, explain};
 
@@ -50,6 +51,8 @@ async fn present(args: &StateArgs, run: &StateContext) -> Result<StateReturn, Sy
     let opts = &run.services.config.opts;
     let sources = OptionSources { arguments: &args.args, opts, pillar: &run.pillar, taken: &[] };
     let request = JobRequest::read(&args.name, &sources)?;
+    let asked = SinkOptions { config: &run.services.config, pillar: &run.pillar };
+    asked.check(request.sink.as_deref(), request.retention)?;
     let Checked { spec, why, warnings } = match request.check().await {
         Ok(checked) => checked,
         Err(error) if run.mode == RunMode::Test && may_pass_later(&error) => {
@@ -188,5 +191,7 @@ fn facts(spec: &JobSpec) -> Vec<(&'static str, Value)> {
         ("audit", spec.timing.audit.map_or(Value::Nil, |time| time.to_string().into())),
         ("batch_rows", Value::Int(i64::from(spec.batch_rows))),
         ("recipients", Value::List(recipients)),
+        ("sink", spec.sink.as_deref().map_or(Value::Nil, Value::from)),
+        ("retention", spec.retention.map_or(Value::Nil, |kept| kept.shown().into())),
     ]
 }

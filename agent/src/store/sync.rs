@@ -45,6 +45,16 @@ pub(super) const MIGRATIONS: &[Step] = &[
     ALTER TABLE sync_batch ADD COLUMN recorded INTEGER;  -- seconds since 1970; none for batches of an older agent
 ",
     ),
+    Step::adds(
+        "
+    ALTER TABLE sync_batch ADD COLUMN sink TEXT;         -- the job's own; none where it has none
+    CREATE TABLE sync_event (
+        id        INTEGER PRIMARY KEY AUTOINCREMENT,  -- in order of delivery
+        tag       TEXT NOT NULL,
+        data      TEXT NOT NULL      -- JSON, without row values
+    ) STRICT;
+",
+    ),
 ];
 
 /// A declared job.
@@ -81,6 +91,8 @@ pub struct BatchRow {
     pub sequence: u64,
     /// The folder in the spool and at the sink, one path component.
     pub folder: String,
+    /// The sink that the job names; the agent's own when none.
+    pub sink: Option<String>,
     /// The file's name.
     pub file: String,
     /// Its size.
@@ -167,8 +179,8 @@ pub fn record_batch(tx: &Transaction<'_>, batch: &BatchRow, progress: &[u8]) -> 
         return Ok(false);
     }
     tx.execute(
-        "INSERT INTO sync_batch (job, epoch, sequence, folder, file, bytes, rows, event, recorded)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, unixepoch())",
+        "INSERT INTO sync_batch (job, epoch, sequence, folder, file, bytes, rows, event, sink, recorded)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, unixepoch())",
         params![
             batch.job,
             batch.epoch.cast_signed(),
@@ -177,7 +189,8 @@ pub fn record_batch(tx: &Transaction<'_>, batch: &BatchRow, progress: &[u8]) -> 
             batch.file,
             batch.bytes.cast_signed(),
             batch.rows.cast_signed(),
-            batch.event
+            batch.event,
+            batch.sink
         ],
     )?;
     Ok(true)
@@ -200,12 +213,43 @@ pub fn move_progress(
     Ok(moved > 0)
 }
 
-/// The batch to deliver next.
+/// The batch to deliver next by each sink, the oldest first.
 ///
 /// # Errors
 /// SQLite refused a statement.
-pub fn next_batch(tx: &Transaction<'_>) -> Result<Option<BatchRow>, StoreError> {
-    Ok(tx.query_row(&format!("{BATCHES} ORDER BY id LIMIT 1"), [], batch_row).optional()?)
+pub fn next_batches(tx: &Transaction<'_>) -> Result<Vec<BatchRow>, StoreError> {
+    let first = "WHERE id IN (SELECT min(id) FROM sync_batch GROUP BY sink)";
+    let mut statement = tx.prepare_cached(&format!("{BATCHES} {first} ORDER BY id"))?;
+    Ok(statement.query_map([], batch_row)?.collect::<Result<_, _>>()?)
+}
+
+/// The oldest event that no master has heard: its number, tag and data.
+///
+/// # Errors
+/// SQLite refused a statement.
+pub fn next_event(tx: &Transaction<'_>) -> Result<Option<(i64, String, String)>, StoreError> {
+    let sql = "SELECT id, tag, data FROM sync_event ORDER BY id LIMIT 1";
+    Ok(tx.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional()?)
+}
+
+/// Keeps an event until a master has heard it; the oldest of too many are forgotten.
+///
+/// # Errors
+/// SQLite refused a statement.
+pub fn put_event(tx: &Transaction<'_>, tag: &str, data: &str) -> Result<(), StoreError> {
+    tx.execute("INSERT INTO sync_event (tag, data) VALUES (?1, ?2)", [tag, data])?;
+    let oldest = tx.last_insert_rowid() - MOST_EVENTS;
+    tx.execute("DELETE FROM sync_event WHERE id <= ?1", [oldest])?;
+    Ok(())
+}
+
+/// Takes an event off that a master has heard.
+///
+/// # Errors
+/// SQLite refused a statement.
+pub fn event_sent(tx: &Transaction<'_>, id: i64) -> Result<(), StoreError> {
+    tx.execute("DELETE FROM sync_event WHERE id = ?1", [id])?;
+    Ok(())
 }
 
 /// Every batch in the spool, in order of delivery.
@@ -301,6 +345,7 @@ fn batch_row(row: &Row<'_>) -> rusqlite::Result<BatchRow> {
         bytes: number(row, 6)?,
         rows: number(row, 7)?,
         event: row.get(8)?,
+        sink: row.get(9)?,
     })
 }
 
@@ -310,7 +355,10 @@ fn number(row: &Row<'_>, at: usize) -> rusqlite::Result<u64> {
 
 const JOBS: &str =
     "SELECT name, spec, password, epoch, sequence, progress, delivered_batches, delivered_rows FROM sync_job";
-const BATCHES: &str = "SELECT id, job, epoch, sequence, folder, file, bytes, rows, event FROM sync_batch";
+const BATCHES: &str =
+    "SELECT id, job, epoch, sequence, folder, file, bytes, rows, event, sink FROM sync_batch";
+/// Months without a master at a batch in ten minutes; what a batch's event says lies beside it at the sink as well.
+const MOST_EVENTS: i64 = 20_000;
 
 #[cfg(test)]
 mod tests {
@@ -336,7 +384,7 @@ mod tests {
 
     fn batch(epoch: u64, sequence: u64) -> BatchRow {
         let (job, folder, file, event) = ("j".into(), "j".into(), format!("{epoch}-{sequence}"), "{}".into());
-        BatchRow { id: 0, job, epoch, sequence, folder, file, bytes: 10, rows: 3, event }
+        BatchRow { id: 0, job, epoch, sequence, folder, sink: None, file, bytes: 10, rows: 3, event }
     }
 
     #[test]
@@ -359,12 +407,35 @@ mod tests {
     fn a_delivered_batch_is_counted_once() {
         let (_folder, store) = store();
         store.with(|tx| record_batch(tx, &batch(5, 1), &[1])).unwrap();
-        let next = store.with(next_batch).unwrap().unwrap();
+        let next = store.with(next_batches).unwrap().remove(0);
         store.with(|tx| batch_delivered(tx, &next)).unwrap();
         store.with(|tx| batch_delivered(tx, &next)).unwrap();
         let row = store.with(|tx| job(tx, "j")).unwrap().unwrap();
         assert_eq!((row.delivered_batches, row.delivered_rows), (1, 3));
-        assert_eq!(store.with(next_batch).unwrap(), None);
+        assert_eq!(store.with(next_batches).unwrap(), []);
+    }
+
+    #[test]
+    fn each_sink_has_a_batch_that_is_next() {
+        let (_folder, store) = store();
+        for (sequence, sink) in (1..).zip([None, None, Some("archive"), Some("archive")]) {
+            let row = BatchRow { sink: sink.map(str::to_owned), ..batch(5, sequence) };
+            assert!(store.with(|tx| record_batch(tx, &row, &[1])).unwrap());
+        }
+        let next = store.with(next_batches).unwrap();
+        assert_eq!(next.iter().map(|batch| batch.sequence).collect::<Vec<_>>(), [1, 3]);
+    }
+
+    #[test]
+    fn events_wait_in_order_and_not_for_ever() {
+        let (_folder, store) = store();
+        for number in 0..MOST_EVENTS + 5 {
+            store.with(|tx| put_event(tx, "t", &number.to_string())).unwrap();
+        }
+        let (id, tag, data) = store.with(next_event).unwrap().unwrap();
+        assert_eq!((tag.as_str(), data.as_str()), ("t", "5"), "the oldest five are forgotten");
+        store.with(|tx| event_sent(tx, id)).unwrap();
+        assert_eq!(store.with(next_event).unwrap().unwrap().2, "6");
     }
 
     #[test]

@@ -18,7 +18,7 @@ use super::SyncError;
 use super::batch::parse_recipients;
 use super::names::JobName;
 use super::query::probe;
-use super::spec::{Clock, Comparison, Cursor, JobSpec, Mask, Seal, Timing};
+use super::spec::{Clock, Comparison, Cursor, JobSpec, Mask, Retention, Seal, Timing};
 
 pub use choose::{Choice, Tracking};
 pub use joins::JoinRequest;
@@ -60,6 +60,10 @@ pub struct JobRequest {
     pub batch_rows: u32,
     /// For whom batches are sealed.
     pub seal: Seal,
+    /// Where batches go; where the agent's go when it names none.
+    pub sink: Option<String>,
+    /// How long the sink keeps what a newer epoch has replaced.
+    pub retention: Option<Retention>,
 }
 
 /// How new rows are to be found.
@@ -151,6 +155,8 @@ impl JobRequest {
             timing: Timing::every(DEFAULT_INTERVAL),
             batch_rows: DEFAULT_BATCH_ROWS,
             seal,
+            sink: None,
+            retention: None,
         }
     }
 
@@ -205,6 +211,8 @@ impl JobRequest {
             timing: self.timing.clone(),
             batch_rows: self.batch_rows,
             seal: self.seal.clone(),
+            sink: self.sink.clone(),
+            retention: self.retention,
             code_pages: None,
         };
         let warnings = self.warnings(table, &spec);

@@ -2,13 +2,15 @@
 //!
 //! What: `database`, `table`, `columns` (default: all), `exclude`, `rename` (column: name), `mask` (column: `drop`, `hash`,
 //! `null`, or `truncate: N`), `filter` (a list of `column`, `op`, `value`), `key` (default: the primary key).
-//! A query: `joins`, a list of `table`, `on` (its column: a column of the table, or `alias.column` of an earlier join),
+//! A query: `joins`, a list of `table`, `match` (its column: a column of the table, or `alias.column` of an earlier join),
 //! `columns` (names, or column: name), `kind` (`left`, `inner`), `as`; then `key` must be given. The other arguments take its
 //! columns as they take the table's.
 //! How: `cursor` (`auto`, `change_tracking`, `rowversion`, `datetime`, `digest`, `full`), `cursor_column`, `cursor_clock`
 //! (`local`, `utc`), `overlap` (seconds), `sweep` (seconds, or `never`), `batch_rows`.
 //! When: `interval` (seconds, default 600), `cron`, `quiet_hours` (`HH:MM-HH:MM`), `priority` (0 first, default 50),
 //! `audit` (`HH:MM`, default 02:30, or `never`): after it, once a day, every row is compared with what was delivered.
+//! Where to: `sink` (`master`, `folder`, `object_store`, or a name of `agent:sync:sinks`; default: the agent's own),
+//! `retention` (`epochs`, `days`: how much of what a newer epoch has replaced is kept at the sink; default: all).
 //! For whom: `recipients` (default: pillar, then option `agent:sync:recipients`), `allow_plain`. And connection options.
 //! An argument that is not one of these is reported, not ignored.
 
@@ -29,7 +31,7 @@ use super::check::{
     SweepRequest,
 };
 use super::names::JobName;
-use super::spec::{Clock, QuietHours, Seal, TimeOfDay, Timing};
+use super::spec::{Clock, QuietHours, Retention, Seal, TimeOfDay, Timing};
 
 use values::{filter, mask, names, pairs, seconds, text, wrong};
 
@@ -60,6 +62,8 @@ impl JobRequest {
             sweep: sweep(args)?,
             timing: timing(args)?,
             batch_rows: batch_rows(args)?,
+            sink: text(args, "sink")?,
+            retention: retention(args)?,
             ..Self::new(JobName::new(name)?, connection, table, seal)
         })
     }
@@ -161,6 +165,22 @@ fn batch_rows(args: &Map) -> Result<u32, SyncError> {
     }
 }
 
+fn retention(args: &Map) -> Result<Option<Retention>, SyncError> {
+    let expected =
+        || wrong("retention", "{epochs: N} or {days: N} of what a newer epoch has replaced, or both");
+    let Some(Value::Map(given)) = args.get("retention").filter(|value| !value.is_nil()) else {
+        return if args.get("retention").is_none_or(Value::is_nil) { Ok(None) } else { Err(expected()) };
+    };
+    let known = |name: &Value| matches!(name.as_str(), Some("epochs" | "days"));
+    let number = |name: &str| match given.get(name) {
+        None | Some(Value::Nil) => Ok(None),
+        Some(value) => value.as_int().and_then(|n| u64::try_from(n).ok()).map(Some).ok_or_else(expected),
+    };
+    let retention = Retention { epochs: number("epochs")?, days: number("days")? };
+    let says = retention.epochs.is_some() || retention.days.is_some();
+    if says && given.keys().all(known) { Ok(Some(retention)) } else { Err(expected()) }
+}
+
 fn seal(sources: &OptionSources<'_>) -> Result<Seal, SyncError> {
     let own = names(sources.arguments, "recipients")?;
     let shared = |root: Option<&Value>| {
@@ -213,6 +233,8 @@ const ARGUMENTS: &[&str] = &[
     "batch_rows",
     "recipients",
     "allow_plain",
+    "sink",
+    "retention",
 ];
 /// When practices sleep and backups mostly do not run yet.
 const DEFAULT_AUDIT: &str = "02:30";

@@ -1,68 +1,117 @@
 //! Delivery: the oldest batch of the spool to the sink, one after the other, for ever.
 //!
+//! Each sink that jobs name is served on its own: one that fails holds up none of the others.
 //! A batch leaves the index only when the sink took it, and its file only after that; a crash between the two leaves a
 //! file that the next start removes. A failure is tried again with growing pauses; it is logged when it begins and when
 //! its reason changes, not at every try.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
+
+use crate::store::sync::BatchRow;
 
 use super::SyncError;
 use super::error::explain;
 use super::faults::Step;
 use super::pass::SyncRoom;
-use super::sink::{Sink, SinkError};
+use super::sink::{Sink, SinkError, Told};
 
-/// Why deliveries do not go on, when they do not.
+/// Why deliveries do not go on, by sink, when they do not.
 #[derive(Debug, Clone, Default)]
-pub struct DeliveryTrouble(Arc<Mutex<Option<String>>>);
+pub struct DeliveryTrouble(Arc<Mutex<HashMap<SinkName, String>>>);
+
+/// The sink that a job names; the agent's own when none.
+type SinkName = Option<String>;
 
 impl DeliveryTrouble {
-    /// The reason of the last failed try; `None` when the last one succeeded.
-    pub fn reason(&self) -> Option<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// The reason of the last failed try at that sink; `None` when the last one succeeded.
+    pub fn reason(&self, sink: Option<&str>) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&sink.map(str::to_owned)).cloned()
     }
 
     /// Sets the reason and gives the former one.
-    fn replace(&self, reason: Option<String>) -> Option<String> {
-        std::mem::replace(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner), reason)
+    fn replace(&self, sink: &SinkName, reason: Option<String>) -> Option<String> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match reason {
+            Some(reason) => all.insert(sink.clone(), reason),
+            None => all.remove(sink),
+        }
+    }
+}
+
+/// Sinks that failed, until when they are left alone and for how long the next time.
+#[derive(Debug, Default)]
+struct Resting(HashMap<SinkName, (Instant, Duration)>);
+
+impl Resting {
+    fn failed(&mut self, sink: &SinkName) {
+        let pause = self.0.get(sink).map_or(FIRST_PAUSE, |(_, pause)| (*pause * 2).min(LONGEST_PAUSE));
+        self.0.insert(sink.clone(), (Instant::now() + pause, pause));
+    }
+
+    fn rests(&self, sink: &SinkName) -> bool {
+        self.0.get(sink).is_some_and(|(until, _)| *until > Instant::now())
+    }
+
+    /// Until the first of them is tried again.
+    fn shortest(&self) -> Option<Duration> {
+        let waits = self.0.values().map(|(until, _)| until.saturating_duration_since(Instant::now()));
+        waits.filter(|wait| !wait.is_zero()).min()
     }
 }
 
 /// Delivers until `cancel`.
 pub async fn run(room: SyncRoom, sink: Arc<dyn Sink>, trouble: DeliveryTrouble, cancel: CancellationToken) {
-    let mut pause = FIRST_PAUSE;
+    let mut resting = Resting::default();
     loop {
         let step = tokio::select! {
             () = cancel.cancelled() => return,
-            step = deliver_next(&room, sink.as_ref()) => step,
+            step = step(&room, sink.as_ref(), &mut resting, &trouble) => step,
         };
-        let wait = match step {
-            Ok(true) => {
-                if trouble.replace(None).is_some() {
-                    tracing::info!("sync batches are delivered again");
-                }
-                pause = FIRST_PAUSE;
-                continue;
-            }
-            Ok(false) => None,
+        match step {
+            Ok(true) => continue,
+            Ok(false) => {}
             Err(error) => {
-                let reason = explain(&error);
-                if trouble.replace(Some(reason.clone())).as_ref() != Some(&reason) {
-                    tracing::warn!("a sync batch waits in the spool: {reason}");
-                }
-                let wait = pause;
-                pause = (pause * 2).min(LONGEST_PAUSE);
-                Some(wait)
+                tracing::warn!("the spool cannot be read: {}", explain(&error));
+                resting.failed(&None);
             }
-        };
+        }
         tokio::select! {
             () = cancel.cancelled() => return,
-            () = rest(&room, wait) => {}
+            () = rest(&room, resting.shortest()) => {}
         }
     }
+}
+
+/// Delivers the oldest batch whose sink does not rest; false when there is none.
+async fn step(
+    room: &SyncRoom,
+    sink: &dyn Sink,
+    resting: &mut Resting,
+    trouble: &DeliveryTrouble,
+) -> Result<bool, SyncError> {
+    let next = room.ledger.next_batches().await?;
+    let Some(batch) = next.into_iter().find(|batch| !resting.rests(&batch.sink)) else { return Ok(false) };
+    let to = batch.sink.clone();
+    match deliver(room, sink, batch).await {
+        Ok(()) => {
+            resting.0.remove(&to);
+            if trouble.replace(&to, None).is_some() {
+                tracing::info!("sync batches are delivered again");
+            }
+        }
+        Err(error) => {
+            let reason = explain(&error);
+            if trouble.replace(&to, Some(reason.clone())).as_ref() != Some(&reason) {
+                tracing::warn!("a sync batch waits in the spool: {reason}");
+            }
+            resting.failed(&to);
+        }
+    }
+    Ok(true)
 }
 
 /// Delivers the oldest batch; false when there is none.
@@ -70,12 +119,19 @@ pub async fn run(room: SyncRoom, sink: Arc<dyn Sink>, trouble: DeliveryTrouble, 
 /// # Errors
 /// The sink did not take it, or the store failed.
 pub async fn deliver_next(room: &SyncRoom, sink: &dyn Sink) -> Result<bool, DeliveryError> {
-    let Some(batch) = room.ledger.next_batch().await.map_err(SyncError::from)? else {
-        return Ok(false);
-    };
+    let next = room.ledger.next_batches().await.map_err(SyncError::from)?;
+    let Some(batch) = next.into_iter().next() else { return Ok(false) };
+    deliver(room, sink, batch).await?;
+    Ok(true)
+}
+
+async fn deliver(room: &SyncRoom, sink: &dyn Sink, batch: BatchRow) -> Result<(), DeliveryError> {
     let file = room.spool.path_of(&batch);
-    sink.deliver(&batch, &file, &room.faults).await?;
-    room.ledger.delivered(batch.clone()).await.map_err(SyncError::from)?;
+    let event = match sink.deliver(&batch, &file, &room.faults).await? {
+        Told::Master => None,
+        Told::Nobody(place) => Some(with_place(&batch.event, place)?),
+    };
+    room.ledger.delivered(batch.clone(), event).await.map_err(SyncError::from)?;
     room.faults.pass(Step::Freed)?;
     room.spool.remove(&batch)?;
     tracing::debug!(
@@ -86,6 +142,55 @@ pub async fn deliver_next(room: &SyncRoom, sink: &dyn Sink) -> Result<bool, Deli
         "batch delivered"
     );
     room.freed.notify_waiters();
+    Ok(())
+}
+
+/// The event of a batch that lies elsewhere than at the master.
+fn with_place(event: &str, place: String) -> Result<String, DeliveryError> {
+    let mut event: serde_json::Value = serde_json::from_str(event).map_err(SinkError::from)?;
+    if let Some(event) = event.as_object_mut() {
+        event.insert("path".to_owned(), place.into());
+    }
+    Ok(event.to_string())
+}
+
+/// Sends what masters have not heard, in order, until `cancel`.
+pub async fn announce(room: SyncRoom, cancel: CancellationToken) {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        // Made before the look, so that what is delivered meanwhile is not slept over.
+        let freed = room.freed.notified();
+        let heard = tokio::select! {
+            () = cancel.cancelled() => return,
+            heard = announce_next(&room) => heard,
+        };
+        let wait = match heard {
+            Ok(true) => {
+                pause = FIRST_PAUSE;
+                continue;
+            }
+            Ok(false) => LONGEST_PAUSE,
+            Err(reason) => {
+                tracing::debug!("an event of a batch waits for a master: {reason}");
+                pause = (pause * 2).min(LONGEST_PAUSE);
+                pause
+            }
+        };
+        tokio::select! {
+            () = cancel.cancelled() => return,
+            () = freed, if pause == FIRST_PAUSE => {}
+            () = tokio::time::sleep(wait) => {}
+        }
+    }
+}
+
+/// Sends the oldest event; false when there is none.
+async fn announce_next(room: &SyncRoom) -> Result<bool, String> {
+    let next = room.ledger.next_event().await.map_err(|error| error.to_string())?;
+    let Some((id, tag, data)) = next else { return Ok(false) };
+    let data = serde_json::from_str(&data).map_err(|error| error.to_string())?;
+    room.herald.fire(&tag, &data).await?;
+    room.ledger.event_sent(id).await.map_err(|error| error.to_string())?;
     Ok(true)
 }
 
@@ -100,11 +205,12 @@ pub enum DeliveryError {
     Sync(#[from] SyncError),
 }
 
-/// Until the pause is over, or until a batch is recorded when there is nothing to do.
+/// Until a resting sink is tried again, or a batch is recorded.
 async fn rest(room: &SyncRoom, pause: Option<Duration>) {
+    let recorded = room.recorded.notified();
     match pause {
-        Some(pause) => tokio::time::sleep(pause).await,
-        None => room.recorded.notified().await,
+        Some(pause) => drop(tokio::time::timeout(pause, recorded).await),
+        None => recorded.await,
     }
 }
 

@@ -122,6 +122,9 @@ pub enum SyncError {
          datetime column with a sweep"
     )]
     JoinsNotTracked,
+    /// The sink is none, or cannot do what is asked of it.
+    #[error(transparent)]
+    Sink(#[from] super::sink::BadSink),
     /// A mask that makes no sense.
     #[error("column {column} of {table} is not masked so: {why} masked")]
     Mask {
@@ -332,6 +335,7 @@ impl SyncError {
             | Self::SchemaChanged { .. }
             | Self::WentBack { .. }
             | Self::KeyNotTracked { .. }
+            | Self::Sink(_)
             | Self::KeyRepeats { .. }
             | Self::JoinName { .. }
             | Self::JoinedCursor { .. }

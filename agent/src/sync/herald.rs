@@ -31,6 +31,15 @@ impl Herald {
         Self(Some((link, tasks)))
     }
 
+    /// Sends one event and waits until a master has it.
+    ///
+    /// # Errors
+    /// Why none has.
+    pub async fn fire(&self, tag: &str, data: &serde_json::Value) -> Result<(), String> {
+        let Some((link, _)) = &self.0 else { return Err("there is no master".to_owned()) };
+        link.fire_event(tag, proto::to_value(data)).await.map_err(|error| error.to_string())
+    }
+
     /// Says what is new between two notes of a job.
     pub fn tell(&self, job: &JobName, before: Option<&Note>, after: &Note) {
         let Some((link, tasks)) = &self.0 else { return };

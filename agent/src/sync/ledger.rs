@@ -272,12 +272,28 @@ impl Ledger {
         Ok(self.store.run(move |tx| table::put_note(tx, &job, &text)).await?)
     }
 
-    /// The batch to deliver next.
+    /// The batch to deliver next by each sink, the oldest first.
     ///
     /// # Errors
     /// The store failed.
-    pub async fn next_batch(&self) -> Result<Option<BatchRow>, StoreError> {
-        self.store.run(table::next_batch).await
+    pub async fn next_batches(&self) -> Result<Vec<BatchRow>, StoreError> {
+        self.store.run(table::next_batches).await
+    }
+
+    /// The oldest event that no master has heard: its number, tag and data.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn next_event(&self) -> Result<Option<(i64, String, String)>, StoreError> {
+        self.store.run(table::next_event).await
+    }
+
+    /// Takes an event off that a master has heard.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn event_sent(&self, id: i64) -> Result<(), StoreError> {
+        self.store.run(move |tx| table::event_sent(tx, id)).await
     }
 
     /// Every batch in the spool.
@@ -288,12 +304,18 @@ impl Ledger {
         self.store.run(table::batches).await
     }
 
-    /// Takes a delivered batch off the index.
+    /// Takes a delivered batch off the index; the event that a master is to hear of it is kept with that.
     ///
     /// # Errors
     /// The store failed.
-    pub async fn delivered(&self, batch: BatchRow) -> Result<(), StoreError> {
-        self.store.run(move |tx| table::batch_delivered(tx, &batch)).await
+    pub async fn delivered(&self, batch: BatchRow, event: Option<String>) -> Result<(), StoreError> {
+        let work = move |tx: &Transaction<'_>| -> Result<(), StoreError> {
+            if let Some(event) = event {
+                table::put_event(tx, &format!("agent/sync/{}/batch", batch.folder), &event)?;
+            }
+            table::batch_delivered(tx, &batch)
+        };
+        self.store.run(work).await
     }
 
     /// How much waits in the spool, of one job or of all.

@@ -238,6 +238,7 @@ pub(super) fn batch_row(state: &JobState, written: &WrittenFile, news: &News) ->
         epoch: id.epoch.get(),
         sequence: id.sequence,
         folder,
+        sink: spec.sink.clone(),
         file,
         bytes: written.bytes,
         rows: written.rows,

@@ -375,7 +375,7 @@ impl<'r> Pass<'r> {
     }
 }
 
-pub(super) fn unix_now() -> u64 {
+pub(in crate::sync) fn unix_now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 

@@ -20,6 +20,7 @@ use super::ledger::{Declared, JobState};
 use super::names::{Epoch, JobName};
 use super::note::Note;
 use super::pass::{Ending, PassReport, SyncRoom, Want, run_pass};
+use super::retention;
 use super::sink::Sink;
 use super::spec::{JobSpec, Timing};
 use crate::store::sync::SpoolDepth;
@@ -98,6 +99,10 @@ impl SyncScheduler {
         }
         let token = self.room.tasks.token();
         *lock(&self.started) = Some(token.clone());
+        let announce = deliver::announce(self.room.clone(), token.clone());
+        self.room.tasks.spawn("sync events", announce);
+        let retention = retention::run(self.room.clone(), Arc::clone(&sink), token.clone());
+        self.room.tasks.spawn("sync retention", retention);
         let delivery = deliver::run(self.room.clone(), sink, self.trouble.clone(), token);
         self.room.tasks.spawn("sync delivery", delivery);
         for job in self.room.ledger.jobs().await? {
@@ -175,7 +180,8 @@ impl SyncScheduler {
             let spool = self.room.ledger.depth(Some(&state.spec.name)).await?;
             let last = lock(&self.statuses).get(&state.spec.name).cloned().unwrap_or_default();
             let note = self.room.ledger.note(&state.spec.name).await?.unwrap_or_default();
-            jobs.push(JobStatus { state, spool, last, note, delivery_trouble: self.trouble.reason() });
+            let delivery_trouble = self.trouble.reason(state.spec.sink.as_deref());
+            jobs.push(JobStatus { state, spool, last, note, delivery_trouble });
         }
         Ok(jobs)
     }

@@ -6,6 +6,7 @@
 mod column;
 mod filter;
 mod join;
+mod retention;
 mod stored;
 mod timing;
 
@@ -27,6 +28,7 @@ pub use column::{Mask, SourceColumn};
 pub(crate) use filter::all;
 pub use filter::{Comparison, Condition, Test};
 pub use join::{Join, JoinKind, JoinedColumn, Match, Tables};
+pub use retention::Retention;
 pub(crate) use stored::StoredSpec;
 pub use timing::{QuietHours, TimeOfDay, Timing};
 
@@ -59,6 +61,10 @@ pub struct JobSpec {
     pub batch_rows: u32,
     /// For whom batches are sealed.
     pub seal: Seal,
+    /// Where batches go; where the agent's go when it names none.
+    pub sink: Option<String>,
+    /// How long the sink keeps what a newer epoch has replaced; for ever when none.
+    pub retention: Option<Retention>,
     /// Set for the rest of a pass that met a text it cannot read: texts are read as bytes. Never stored.
     pub code_pages: Option<CodePages>,
 }
@@ -175,6 +181,7 @@ impl JobSpec {
             || self.connection.database != other.connection.database
             || self.table != other.table
             || self.joins != other.joins
+            || self.sink != other.sink
             || !same_data(&self.columns, &other.columns, &self.key)
             || self.key != other.key
             || self.filter != other.filter

@@ -134,6 +134,7 @@ mod tests {
             epoch: 1,
             sequence: 1,
             folder: "j".into(),
+            sink: None,
             file: "1-0000000001.parquet.age".into(),
             bytes: 1,
             rows: 1,

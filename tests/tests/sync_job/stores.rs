@@ -17,11 +17,13 @@ use crate::life::{Agent, die_at, job};
 use crate::sim::Sim;
 
 const SECRET: &str = "secret-4711-of-the-store";
-fn sink_of(store: &S3Store, bucket: &str) -> ObjectStoreSink {
+/// The bucket as a sink.
+pub fn sink_of(store: &S3Store, bucket: &str) -> ObjectStoreSink {
     sink_at(store.port, bucket)
 }
 
-fn sink_at(port: u16, bucket: &str) -> ObjectStoreSink {
+/// The same through that port.
+pub fn sink_at(port: u16, bucket: &str) -> ObjectStoreSink {
     let options: Map = [
         ("url", Value::from(format!("s3://{bucket}/fleet"))),
         ("endpoint", format!("http://127.0.0.1:{port}").into()),
@@ -35,12 +37,13 @@ fn sink_at(port: u16, bucket: &str) -> ObjectStoreSink {
     ObjectStoreSink::open(&settings, Tasks::new()).unwrap()
 }
 
-fn store_or_skip(name: &str) -> Option<S3Store> {
+/// A store, unless there is none here.
+pub fn store_or_skip(name: &str) -> Option<S3Store> {
     S3Store::start_or_skip(name).unwrap()
 }
 
 /// Runs a pass and delivers, in a new process that dies where the hook says.
-async fn live(agent: &Agent, store: &S3Store, faults: Faults) -> Result<(), String> {
+pub async fn live(agent: &Agent, store: &S3Store, faults: Faults) -> Result<(), String> {
     let room = agent.room(faults);
     let known = room.ledger.batches().await.map_err(|error| explain(&error))?;
     room.spool.clean(&known).map_err(|error| explain(&error))?;
@@ -89,12 +92,13 @@ async fn every_batch_lies_in_the_bucket_once_whatever_dies() {
 }
 
 /// A batch as it lies in the spool.
-struct Spooled {
+pub struct Spooled {
     folder: tempfile::TempDir,
-    row: BatchRow,
+    pub row: BatchRow,
 }
 
-fn spooled(sequence: u64, content: &[u8]) -> Spooled {
+/// A batch of that content.
+pub fn spooled(sequence: u64, content: &[u8]) -> Spooled {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("batch"), content).unwrap();
     let sha256 = hex(ring::digest::digest(&ring::digest::SHA256, content).as_ref()).to_lowercase();
@@ -104,6 +108,7 @@ fn spooled(sequence: u64, content: &[u8]) -> Spooled {
         epoch: 7,
         sequence,
         folder: "j".into(),
+        sink: None,
         file: format!("7-{sequence:010}.parquet.age"),
         bytes: content.len() as u64,
         rows: 1,
@@ -112,10 +117,11 @@ fn spooled(sequence: u64, content: &[u8]) -> Spooled {
     Spooled { folder, row }
 }
 
-async fn deliver(sink: &ObjectStoreSink, batch: &Spooled) -> Result<(), String> {
+/// Delivers it once.
+pub async fn deliver(sink: &ObjectStoreSink, batch: &Spooled) -> Result<(), String> {
     let file = batch.folder.path().join("batch");
     let delivered = sink.deliver(&batch.row, &file, &Faults::default()).await;
-    delivered.map_err(|error| error.to_string())
+    delivered.map(drop).map_err(|error| error.to_string())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

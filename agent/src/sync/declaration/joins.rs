@@ -1,4 +1,5 @@
-//! `joins`: a list of tables, each with what joins it and what is taken of it.
+//! `joins`: a list of tables, each with what joins it and what is taken of it. What joins it is not called `on`, which is
+//! `True` in YAML.
 
 use states::{Map, Value};
 
@@ -33,7 +34,7 @@ fn join(given: &Value) -> Result<JoinRequest, SyncError> {
         Some("inner") => JoinKind::Inner,
         Some(_) => return Err(wrong("joins", "of kind left or inner")),
     };
-    let Some(Value::Map(on)) = map.get("on") else { return Err(expected()) };
+    let Some(Value::Map(on)) = map.get("match") else { return Err(expected()) };
     let on: Option<Vec<(String, String)>> = on.iter().map(pair).collect();
     let on = on.filter(|on| !on.is_empty()).ok_or_else(expected)?;
     let alias = text("as").map_or_else(|| table.name.as_str().to_owned(), str::to_owned);
@@ -65,7 +66,7 @@ fn pair((key, value): (&Value, &Value)) -> Option<(String, String)> {
 }
 
 fn expected() -> SyncError {
-    wrong("joins", "a list of {table, on: {its column: column}, columns, kind, as}")
+    wrong("joins", "a list of {table, match: {its column: column}, columns, kind, as}")
 }
 
-const KNOWN: &[&str] = &["table", "on", "columns", "kind", "as"];
+const KNOWN: &[&str] = &["table", "match", "columns", "kind", "as"];

@@ -108,8 +108,8 @@ fn a_misspelt_argument_is_named() {
 fn joined_tables_are_data_and_need_a_key() {
     let yaml = "key: [AppointmentID]\n\
                 joins:\n\
-                - {table: Patient, on: {ID: PatientID}, columns: [Name, {Born: BirthDate}]}\n\
-                - {table: ref.Town, as: Home, kind: inner, on: {Zip: Patient.Zip}, columns: {Name: Town}}";
+                - {table: Patient, match: {ID: PatientID}, columns: [Name, {Born: BirthDate}]}\n\
+                - {table: ref.Town, as: Home, kind: inner, match: {Zip: Patient.Zip}, columns: {Name: Town}}";
     let args = states::yaml::load(yaml).unwrap();
     let arg = |name: &'static str| (name, args.get(name).cloned().unwrap());
     let asked = read(&[arg("key"), arg("joins")]).unwrap();
@@ -126,7 +126,7 @@ fn joined_tables_are_data_and_need_a_key() {
     );
     let keyless = read(&[arg("joins")]).unwrap_err().to_string();
     assert!(keyless.contains("the argument key must be given"), "{keyless}");
-    let odd = states::yaml::load("[{table: Patient, on: {ID: PatientID}, where: x}]").unwrap();
+    let odd = states::yaml::load("[{table: Patient, match: {ID: PatientID}, where: x}]").unwrap();
     let odd = read(&[arg("key"), ("joins", odd)]).unwrap_err().to_string();
     assert!(odd.contains("without 'where'"), "{odd}");
 }

@@ -10,7 +10,7 @@ use crate::store::sync::BatchRow;
 use crate::sync::cursor::Progress;
 use crate::sync::faults::Faults;
 use crate::sync::ledger::Ledger;
-use crate::sync::sink::SinkError;
+use crate::sync::sink::{Replaced, SinkError, Told};
 use crate::sync::spec::tests::spec;
 use crate::sync::spool::Spool;
 use crate::tasks::Tasks;
@@ -25,13 +25,17 @@ impl Sink for Notes {
         batch: &'a BatchRow,
         file: &'a Path,
         _: &'a Faults,
-    ) -> BoxFuture<'a, Result<(), SinkError>> {
+    ) -> BoxFuture<'a, Result<Told, SinkError>> {
         Box::pin(async move {
             let content = std::fs::read_to_string(file)
                 .map_err(|source| SinkError::Read { path: file.into(), source })?;
             lock(&self.0).push(format!("{}: {content}", batch.file));
-            Ok(())
+            Ok(Told::Master)
         })
+    }
+
+    fn prune<'a>(&'a self, _: &'a Replaced) -> BoxFuture<'a, Result<usize, SinkError>> {
+        Box::pin(async { Ok(0) })
     }
 }
 
@@ -106,6 +110,7 @@ async fn a_start_delivers_what_is_recorded_and_removes_what_is_not() {
         epoch: state.epoch.get(),
         sequence: 1,
         folder: "f".into(),
+        sink: None,
         file: "known".into(),
         bytes: 1,
         rows: 4,

@@ -16,9 +16,10 @@ use ring::digest::{Context, SHA256};
 use crate::store::sync::BatchRow;
 use crate::sync::batch::hex;
 use crate::sync::faults::{Faults, Step};
+use crate::sync::pass::unix_now;
 use crate::tasks::Tasks;
 
-use super::{Sink, SinkError};
+use super::{Replaced, Sink, SinkError, Told};
 
 /// Delivers into a folder.
 pub struct FolderSink {
@@ -39,15 +40,43 @@ impl Sink for FolderSink {
         batch: &'a BatchRow,
         file: &'a Path,
         faults: &'a Faults,
-    ) -> BoxFuture<'a, Result<(), SinkError>> {
+    ) -> BoxFuture<'a, Result<Told, SinkError>> {
         Box::pin(async move {
             let (folder, batch, file) = (self.folder.join(&batch.folder), batch.clone(), file.to_owned());
+            let place = folder.join(&batch.file).to_string_lossy().into_owned();
             let put = self.tasks.blocking(move || put(&folder, &batch, &file)).await;
             put.map_err(|_| SinkError::Stopped)??;
             faults.pass(Step::FileSent)?;
-            Ok(faults.pass(Step::EventSent)?)
+            faults.pass(Step::EventSent)?;
+            Ok(Told::Nobody(place))
         })
     }
+
+    fn prune<'a>(&'a self, replaced: &'a Replaced) -> BoxFuture<'a, Result<usize, SinkError>> {
+        Box::pin(async move {
+            let (folder, replaced) = (self.folder.join(&replaced.folder), replaced.clone());
+            let pruned = self.tasks.blocking(move || prune(&folder, &replaced)).await;
+            pruned.map_err(|_| SinkError::Stopped)?
+        })
+    }
+}
+
+fn prune(folder: &Path, replaced: &Replaced) -> Result<usize, SinkError> {
+    let failed = |path: &Path, source| SinkError::Folder { path: path.to_owned(), source };
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(0),
+        Err(source) => return Err(failed(folder, source)),
+    };
+    let names = entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
+    let names: Vec<String> = names.collect::<Result<_, _>>().map_err(|source| failed(folder, source))?;
+    let there: Vec<&str> = names.iter().map(String::as_str).collect();
+    let gone = replaced.outlived(&there, unix_now());
+    for name in &gone {
+        let path = folder.join(name);
+        std::fs::remove_file(&path).map_err(|source| failed(&path, source))?;
+    }
+    Ok(gone.len())
 }
 
 fn put(folder: &Path, batch: &BatchRow, file: &Path) -> Result<(), SinkError> {
@@ -135,6 +164,7 @@ mod tests {
             epoch: 7,
             sequence,
             folder: "j".into(),
+            sink: None,
             file: format!("7-{sequence:010}.parquet.age"),
             bytes: content.len() as u64,
             rows: 1,
@@ -158,7 +188,7 @@ mod tests {
             let file = self.folder.path().join("spooled");
             std::fs::write(&file, content).unwrap();
             let delivered = self.sink.deliver(batch, &file, &Faults::default()).await;
-            delivered.map_err(|error| error.to_string())
+            delivered.map(drop).map_err(|error| error.to_string())
         }
 
         fn names(&self) -> Vec<String> {
@@ -189,6 +219,23 @@ mod tests {
         assert!(changed.contains("was changed since it was written"), "{changed}");
         let other = scene.deliver(&batch(1, b"another"), b"another").await.unwrap_err();
         assert!(other.contains("holds something else"), "{other}");
+    }
+
+    #[tokio::test]
+    async fn replaced_epochs_go_and_the_rest_stays() {
+        let scene = Scene::set();
+        scene.deliver(&batch(1, b"one"), b"one").await.unwrap();
+        let next = BatchRow { epoch: 9, file: "9-0000000001.parquet.age".into(), ..batch(1, b"one") };
+        scene.deliver(&next, b"one").await.unwrap();
+        std::fs::write(scene.folder.path().join("sink/j/theirs.txt"), "x").unwrap();
+        let retention = crate::sync::spec::Retention { epochs: Some(0), days: None };
+        let replaced = |whole| Replaced { sink: None, folder: "j".into(), whole, retention };
+        assert_eq!(scene.sink.prune(&replaced(7)).await.unwrap(), 0, "9 is not whole yet");
+        assert_eq!(scene.sink.prune(&replaced(9)).await.unwrap(), 2);
+        assert_eq!(
+            scene.names(),
+            ["9-0000000001.parquet.age", "9-0000000001.parquet.age.json", "theirs.txt"]
+        );
     }
 
     #[tokio::test]

@@ -19,7 +19,7 @@ use crate::store::sync::BatchRow;
 use crate::sync::batch::hex;
 use crate::sync::faults::{Faults, Step};
 
-use super::{Sink, SinkError};
+use super::{BadSink, Replaced, Sink, SinkError, Told};
 
 /// Delivers to the connected master.
 pub struct MasterSink {
@@ -87,13 +87,18 @@ impl Sink for MasterSink {
         batch: &'a BatchRow,
         file: &'a Path,
         faults: &'a Faults,
-    ) -> BoxFuture<'a, Result<(), SinkError>> {
+    ) -> BoxFuture<'a, Result<Told, SinkError>> {
         Box::pin(async move {
             self.send_file(batch, file, faults).await?;
             faults.pass(Step::FileSent)?;
             self.send_event(batch).await?;
-            Ok(faults.pass(Step::EventSent)?)
+            faults.pass(Step::EventSent)?;
+            Ok(Told::Master)
         })
+    }
+
+    fn prune<'a>(&'a self, _: &'a Replaced) -> BoxFuture<'a, Result<usize, SinkError>> {
+        Box::pin(async { Err(BadSink::KeepsAll.into()) })
     }
 }
 

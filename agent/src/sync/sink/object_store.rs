@@ -3,7 +3,8 @@
 //! A batch is the object `<prefix>/<minion>/<job>/<file>`, its event the object `<file>.json` beside it, written first: a
 //! batch that is there has its facts. The batch is put under the condition that nothing is there (`If-None-Match: *`);
 //! what is there already counts as delivered when its content has the recorded digest and is never overwritten
-//! otherwise. A batch above [`PART_ABOVE`] goes up in parts, after a look that nothing is there. A sequence whose
+//! otherwise. A batch above [`PART_ABOVE`] goes up in parts, after a look that nothing is there, and is completed under the same
+//! condition (`http`). A sequence whose
 //! predecessor is not there is refused, unless a consumer took it away and says so in `<epoch>.taken`, as with `folder`.
 //!
 //! Options, below pillar or option `agent:sync:object_store`: `url` (`s3://bucket/prefix` or `file:///folder`), `endpoint`
@@ -18,6 +19,7 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
+use futures_util::TryStreamExt;
 use futures_util::future::BoxFuture;
 use object_store::aws::{AmazonS3, AmazonS3Builder, S3ConditionalPut};
 use object_store::path::Path as Key;
@@ -27,10 +29,11 @@ use ring::digest::{Context, SHA256};
 use crate::store::sync::BatchRow;
 use crate::sync::batch::hex;
 use crate::sync::faults::{Faults, Step};
+use crate::sync::pass::unix_now;
 use crate::tasks::Tasks;
 
 use super::folder::predecessor;
-use super::{Sink, SinkError};
+use super::{Replaced, Sink, SinkError, Told};
 use http::{UreqConnector, retries};
 
 pub use http::reason as store_reason;
@@ -145,8 +148,12 @@ impl ObjectStoreSink {
     }
 
     fn key(&self, batch: &BatchRow, name: &str) -> Result<Key, SinkError> {
-        let path = [self.prefix.as_str(), batch.folder.as_str(), name];
-        let path: Vec<&str> = path.into_iter().filter(|part| !part.is_empty()).collect();
+        self.below(&batch.folder, Some(name))
+    }
+
+    fn below(&self, folder: &str, name: Option<&str>) -> Result<Key, SinkError> {
+        let path = [self.prefix.as_str(), folder].into_iter().chain(name);
+        let path: Vec<&str> = path.filter(|part| !part.is_empty()).collect();
         Key::parse(path.join("/")).map_err(|error| failed(&self.place, &error.into()))
     }
 
@@ -166,12 +173,29 @@ impl Sink for ObjectStoreSink {
         batch: &'a BatchRow,
         file: &'a Path,
         faults: &'a Faults,
-    ) -> BoxFuture<'a, Result<(), SinkError>> {
+    ) -> BoxFuture<'a, Result<Told, SinkError>> {
         Box::pin(async move {
             self.put(batch, file, faults).await?;
             self.note(batch);
             faults.pass(Step::FileSent)?;
-            Ok(faults.pass(Step::EventSent)?)
+            faults.pass(Step::EventSent)?;
+            let place = self.shown(&self.key(batch, &batch.file)?);
+            Ok(Told::Nobody(place.to_string_lossy().into_owned()))
+        })
+    }
+
+    fn prune<'a>(&'a self, replaced: &'a Replaced) -> BoxFuture<'a, Result<usize, SinkError>> {
+        Box::pin(async move {
+            let folder = self.below(&replaced.folder, None)?;
+            let listed: Result<Vec<_>, _> = self.store.list(Some(&folder)).try_collect().await;
+            let listed = listed.map_err(|error| self.failed(&folder, &error))?;
+            let names: Vec<&str> = listed.iter().filter_map(|object| object.location.filename()).collect();
+            let gone = replaced.outlived(&names, unix_now());
+            for name in &gone {
+                let key = self.below(&replaced.folder, Some(name))?;
+                self.store.delete(&key).await.map_err(|error| self.failed(&key, &error))?;
+            }
+            Ok(gone.len())
         })
     }
 }

@@ -12,7 +12,7 @@ use crate::sync::SyncError;
 use crate::sync::names::JobName;
 
 use super::column::ColumnV1;
-use super::{Condition, Cursor, JobSpec, Join, Seal, SourceColumn, Test, Timing};
+use super::{Condition, Cursor, JobSpec, Join, Retention, Seal, SourceColumn, Test, Timing};
 
 /// The declaration as it is stored.
 #[derive(Debug, Serialize, Deserialize)]
@@ -46,6 +46,10 @@ pub(crate) struct SpecV1 {
     timing: Timing,
     batch_rows: u32,
     seal: Seal,
+    #[serde(default)]
+    sink: Option<String>,
+    #[serde(default)]
+    retention: Option<Retention>,
 }
 
 /// A condition with the column it was checked against.
@@ -77,6 +81,8 @@ impl From<&JobSpec> for StoredSpec {
             timing: spec.timing.clone(),
             batch_rows: spec.batch_rows,
             seal: spec.seal.clone(),
+            sink: spec.sink.clone(),
+            retention: spec.retention,
         }))
     }
 }
@@ -107,6 +113,8 @@ impl StoredSpec {
             timing: stored.timing,
             batch_rows: stored.batch_rows,
             seal: stored.seal,
+            sink: stored.sink,
+            retention: stored.retention,
             code_pages: None,
         })
     }

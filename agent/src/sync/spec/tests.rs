@@ -32,6 +32,8 @@ pub(crate) fn spec(key: &[&str]) -> JobSpec {
         timing: Timing::every(Duration::from_secs(600)),
         batch_rows: 1000,
         seal: Seal::Plain,
+        sink: None,
+        retention: None,
         code_pages: None,
     }
 }

@@ -78,6 +78,7 @@ fn batch(content: &[u8]) -> (tempfile::NamedTempFile, BatchRow) {
         epoch: 7,
         sequence: 1,
         folder: "j%201".into(),
+        sink: None,
         file: "7-0000000001.parquet.age".into(),
         bytes: content.len() as u64,
         rows: 3,
@@ -88,7 +89,7 @@ fn batch(content: &[u8]) -> (tempfile::NamedTempFile, BatchRow) {
 
 async fn deliver(master: &Arc<Master>, row: &BatchRow, path: &Path) -> Result<(), SinkError> {
     let sink = MasterSink::new(Arc::clone(master) as Arc<dyn MasterLink>);
-    sink.deliver(row, path, &Faults::default()).await
+    sink.deliver(row, path, &Faults::default()).await.map(drop)
 }
 
 const STORED: &str = "agent/sync/j%201/7-0000000001.parquet.age";

@@ -17,7 +17,9 @@ use object_store::client::{
     HttpService,
 };
 use object_store::{BackoffConfig, ClientOptions, Error, RetryConfig};
-use ureq::http::{Request, Response};
+use ureq::http::header::{HeaderValue, IF_NONE_MATCH};
+use ureq::http::request::Parts;
+use ureq::http::{Method, Request, Response};
 
 use crate::http::agent_without_redirects;
 use crate::tasks::Tasks;
@@ -47,12 +49,21 @@ impl HttpConnector for UreqConnector {
 #[async_trait]
 impl HttpService for Service {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
+        if completes_parts(&parts) {
+            parts.headers.insert(IF_NONE_MATCH, HeaderValue::from_static("*"));
+        }
         let body = body.collect().await?.to_bytes();
         let agent = self.agent.clone();
         let asked = self.tasks.blocking(move || ask(&agent, Request::from_parts(parts, body))).await;
         asked.map_err(|gone| HttpError::new(HttpErrorKind::Interrupted, gone))?
     }
+}
+
+/// Whether the request makes an object of its parts. The crate completes them whatever is there meanwhile; the condition
+/// may be added to the signed request, because only `host` and `x-amz-*` must be signed.
+fn completes_parts(parts: &Parts) -> bool {
+    parts.method == Method::POST && parts.uri.query().is_some_and(|query| query.contains("uploadId="))
 }
 
 fn ask(agent: &ureq::Agent, request: Request<bytes::Bytes>) -> Result<HttpResponse, HttpError> {
