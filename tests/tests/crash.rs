@@ -1,15 +1,18 @@
 //! The crash suite: agent, master and SQL Server die at random moments while a front desk works; nothing is lost, nothing
-//! comes twice.
+//! comes twice, and every write that was submitted meanwhile landed once.
 //!
 //! Agent and master are killed with SIGKILL and started again; the simulated SQL Server breaks every connection, rolls back
 //! what is open and refuses clients for a moment. One job of each cursor kind reads the same table. After every few deaths
-//! the desk rests and each job's data must become the table's. `CRASH_ROUNDS` says how many deaths (12 when it says nothing),
+//! the desk rests and each job's data must become the table's. A clerk submits writes through the master all the time, each
+//! under one request id until it is decided; its row must be there once, and the id must give the same answer for ever. `CRASH_ROUNDS` says how many deaths (12 when it says nothing),
 //! `CRASH_SEED` repeats a run; `tests/crash-suite 1000` is the long form.
 
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails it by panicking")]
 
 #[path = "sync_job/batches.rs"]
 mod batches;
+#[path = "crash/clerk.rs"]
+mod clerk;
 #[path = "crash/desk.rs"]
 mod desk;
 #[path = "crash/master.rs"]
@@ -29,6 +32,7 @@ use tests::minion::{Minion, Sut};
 use tests::wait::{PATIENCE, wait_for};
 
 use crate::batches::source;
+use crate::clerk::{Accepted, Clerk};
 use crate::desk::Desk;
 use crate::master::Master;
 use crate::replica::Replica;
@@ -48,6 +52,7 @@ struct Scene {
     agent: Minion,
     identity: age::x25519::Identity,
     replicas: BTreeMap<&'static str, Replica>,
+    accepted: Accepted,
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -62,17 +67,21 @@ async fn whatever_dies_delivered_is_the_source() {
     let mut round = 0;
     while round < rounds {
         let desk = Desk::open(&scene.sim, random.r#gen());
+        let clerk = Clerk::open(scene.master.path(""), scene.accepted.len());
         for _ in 0..ROUNDS_AT_ONCE.min(rounds - round) {
             // The moment of a death is the point of the suite; it is drawn from the seed.
             tokio::time::sleep(Duration::from_millis(random.gen_range(20..600))).await;
             *deaths.entry(scene.kill(&mut random).await).or_default() += 1;
             round += 1;
         }
+        let accepted = tokio::task::spawn_blocking(|| clerk.close()).await.unwrap();
         desk.close().await;
-        scene.check(&format!("seed {seed}, after {round} deaths")).await;
+        let what = format!("seed {seed}, after {round} deaths");
+        scene.check(&what).await;
+        scene.check_writes(accepted, &what, &mut random).await;
     }
     scene.look_for_canaries();
-    say(&format!("{round} deaths: {deaths:?}"));
+    say(&format!("{round} deaths: {deaths:?}; {} writes, each landed once", scene.accepted.len()));
 }
 
 impl Scene {
@@ -81,6 +90,9 @@ impl Scene {
         sim.batch("ALTER DATABASE Clinic SET CHANGE_TRACKING = ON").await;
         sim.batch("ALTER TABLE dbo.Visit ENABLE CHANGE_TRACKING").await;
         sim.book(1, 60).await;
+        for statement in clerk::TABLES {
+            sim.batch(statement).await;
+        }
         let master = Master::start().unwrap();
         let agent = Minion::start_as(Sut::Agent, master.ret_port(), ID, json!({})).unwrap();
         master.accept(ID).unwrap();
@@ -94,8 +106,8 @@ impl Scene {
                 "database": "Clinic", "recipients": [identity.to_public().to_string()],
             })
         );
-        master.apply(&format!("{defaults}{jobs}")).unwrap();
-        Self { sim, master, agent, identity, replicas: BTreeMap::new() }
+        master.apply(&format!("{defaults}{jobs}{}", clerk::states())).unwrap();
+        Self { sim, master, agent, identity, replicas: BTreeMap::new(), accepted: Accepted::new() }
     }
 
     /// Kills one of the three and starts it again.
@@ -133,6 +145,26 @@ impl Scene {
                 replica.compare(&table)
             })
             .unwrap();
+        }
+    }
+
+    /// Each accepted write is in its table once, and its request id still gives the same answer.
+    async fn check_writes(&mut self, accepted: Accepted, what: &str, random: &mut StdRng) {
+        self.accepted.extend(accepted);
+        for (write, table) in clerk::WRITES {
+            let rows = self.sim.batch(&format!("SELECT Request FROM {table}")).await.remove(0);
+            let mut found: Vec<&str> = rows.iter().map(|row| row.get::<&str, _>(0).unwrap()).collect();
+            let mut wanted: Vec<&str> =
+                self.accepted.iter().filter(|(_, (of, _))| *of == write).map(|(id, _)| &**id).collect();
+            found.sort_unstable();
+            wanted.sort_unstable();
+            assert_eq!(found, wanted, "{what}: {table} does not hold each accepted write once");
+        }
+        let all: Vec<_> = self.accepted.iter().collect();
+        for _ in 0..5.min(all.len()) {
+            let (request, (write, key)) = all[random.gen_range(0..all.len())];
+            let again = clerk::insist(&self.master.path(""), write, request);
+            assert_eq!(again, *key, "{what}: {request} was answered differently");
         }
     }
 
