@@ -48,6 +48,7 @@ pub(super) const MIGRATIONS: &[Step] = &[
     Step::adds(
         "
     ALTER TABLE sync_batch ADD COLUMN sink TEXT;         -- the job's own; none where it has none
+    CREATE INDEX sync_batch_sink ON sync_batch (sink, id);
     CREATE TABLE sync_event (
         id        INTEGER PRIMARY KEY AUTOINCREMENT,  -- in order of delivery
         tag       TEXT NOT NULL,
@@ -213,7 +214,15 @@ pub fn move_progress(
     Ok(moved > 0)
 }
 
-/// The batch to deliver next by each sink, the oldest first.
+/// The oldest batch.
+///
+/// # Errors
+/// SQLite refused a statement.
+pub fn next_batch(tx: &Transaction<'_>) -> Result<Option<BatchRow>, StoreError> {
+    Ok(tx.query_row(&format!("{BATCHES} ORDER BY id LIMIT 1"), [], batch_row).optional()?)
+}
+
+/// The batch to deliver next by each sink, the oldest first. Looks through the whole index.
 ///
 /// # Errors
 /// SQLite refused a statement.
@@ -423,6 +432,7 @@ mod tests {
             assert!(store.with(|tx| record_batch(tx, &row, &[1])).unwrap());
         }
         let next = store.with(next_batches).unwrap();
+        assert_eq!(store.with(next_batch).unwrap().as_ref(), next.first());
         assert_eq!(next.iter().map(|batch| batch.sequence).collect::<Vec<_>>(), [1, 3]);
     }
 

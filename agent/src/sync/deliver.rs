@@ -93,8 +93,12 @@ async fn step(
     resting: &mut Resting,
     trouble: &DeliveryTrouble,
 ) -> Result<bool, SyncError> {
-    let next = room.ledger.next_batches().await?;
-    let Some(batch) = next.into_iter().find(|batch| !resting.rests(&batch.sink)) else { return Ok(false) };
+    let mut next = room.ledger.next_batch().await?;
+    if next.as_ref().is_some_and(|batch| resting.rests(&batch.sink)) {
+        let first = room.ledger.next_batches().await?;
+        next = first.into_iter().find(|batch| !resting.rests(&batch.sink));
+    }
+    let Some(batch) = next else { return Ok(false) };
     let to = batch.sink.clone();
     match deliver(room, sink, batch).await {
         Ok(()) => {
@@ -119,8 +123,7 @@ async fn step(
 /// # Errors
 /// The sink did not take it, or the store failed.
 pub async fn deliver_next(room: &SyncRoom, sink: &dyn Sink) -> Result<bool, DeliveryError> {
-    let next = room.ledger.next_batches().await.map_err(SyncError::from)?;
-    let Some(batch) = next.into_iter().next() else { return Ok(false) };
+    let Some(batch) = room.ledger.next_batch().await.map_err(SyncError::from)? else { return Ok(false) };
     deliver(room, sink, batch).await?;
     Ok(true)
 }

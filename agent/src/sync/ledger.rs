@@ -272,6 +272,14 @@ impl Ledger {
         Ok(self.store.run(move |tx| table::put_note(tx, &job, &text)).await?)
     }
 
+    /// The oldest batch.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn next_batch(&self) -> Result<Option<BatchRow>, StoreError> {
+        self.store.run(table::next_batch).await
+    }
+
     /// The batch to deliver next by each sink, the oldest first.
     ///
     /// # Errors

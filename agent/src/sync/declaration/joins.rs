@@ -1,5 +1,6 @@
-//! `joins`: a list of tables, each with what joins it and what is taken of it. What joins it is not called `on`, which is
-//! `True` in YAML.
+//! `joins`: a list of tables, each with what joins it and what is taken of it.
+//!
+//! What joins it is not called `on`, which is `True` in YAML. There is no place for SQL text.
 
 use states::{Map, Value};
 
@@ -50,9 +51,10 @@ fn columns(given: Option<&Value>) -> Option<Vec<(String, String)>> {
         Some(Value::List(items)) => {
             let mut all = Vec::new();
             for item in items {
-                match item {
-                    Value::Map(map) => all.extend(map.iter().map(pair).collect::<Option<Vec<_>>>()?),
-                    name => all.push((name.as_str()?.to_owned(), name.as_str()?.to_owned())),
+                if let Value::Map(map) = item {
+                    all.extend(map.iter().map(pair).collect::<Option<Vec<_>>>()?);
+                } else {
+                    all.push((item.as_str()?.to_owned(), item.as_str()?.to_owned()));
                 }
             }
             Some(all)

@@ -27,8 +27,12 @@ pub struct ChosenSink {
     pillar: CurrentPillar,
     link: Arc<dyn MasterLink>,
     tasks: Tasks,
-    open: Mutex<HashMap<Option<String>, (Choice, Arc<dyn Sink>)>>,
+    /// By the name that jobs give, the agent's own under none.
+    open: Mutex<HashMap<Option<String>, Open>>,
 }
+
+/// An open sink and what was asked for when it was opened.
+type Open = (Choice, Arc<dyn Sink>);
 
 /// Where it is said which sink takes what.
 #[derive(Debug, Clone, Copy)]
