@@ -16,6 +16,7 @@ use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::schema::types::ColumnPath;
 use ring::digest::{Context, SHA256};
 use tokio::sync::mpsc::Receiver;
 
@@ -39,6 +40,8 @@ pub struct BatchFile {
     pub path: PathBuf,
     /// Its columns.
     pub schema: SchemaRef,
+    /// Those of them that hold no value twice.
+    pub distinct: Vec<String>,
     /// For whom it is sealed.
     pub seal: Seal,
     /// What the Parquet footer says about it.
@@ -116,7 +119,11 @@ impl BatchFile {
     fn properties(&self) -> WriterProperties {
         let footer =
             self.footer.iter().map(|(key, value)| KeyValue::new(key.clone(), value.clone())).collect();
-        WriterProperties::builder()
+        // A dictionary of values that come once is looked up for nothing and then thrown away.
+        let distinct = self.distinct.iter().fold(WriterProperties::builder(), |properties, column| {
+            properties.set_column_dictionary_enabled(ColumnPath::from(column.as_str()), false)
+        });
+        distinct
             .set_compression(Compression::ZSTD(ZstdLevel::default()))
             .set_statistics_enabled(EnabledStatistics::Chunk)
             .set_key_value_metadata(Some(footer))

@@ -18,13 +18,14 @@ use crate::write::kind::Kind;
 
 use super::SyncError;
 use super::batch::{BatchFile, Feed, WrittenFile};
+use super::cells::CellKind;
 use super::columns::RowBuffer;
 use super::cursor::Phase;
 use super::ledger::JobState;
 use super::names::BatchId;
 use super::pass::SyncRoom;
 use super::row_digest::mask;
-use super::spec::{Mask, Seal};
+use super::spec::{JobSpec, Mask, Seal, SourceColumn};
 
 /// A batch that is not whole yet. Dropping it removes its file.
 pub(super) struct OpenBatch {
@@ -75,6 +76,7 @@ impl OpenBatch {
                 .spool
                 .path(&spec.name.path_component(), &batch_id(state).file_name(is_sealed(&spec.seal))),
             schema: spec.schema(),
+            distinct: distinct(spec),
             seal: spec.seal.clone(),
             footer: footer(state, phase),
             faults: room.faults.clone(),
@@ -209,6 +211,13 @@ fn footer_of(bad: &[BadCellFact]) -> Result<Option<(String, String)>, SyncError>
 
 fn batch_id(state: &JobState) -> BatchId {
     BatchId { job: state.spec.name.clone(), epoch: state.epoch, sequence: state.sequence }
+}
+
+/// The columns of which no two rows have the same value: a key of one column, and a rowversion.
+fn distinct(spec: &JobSpec) -> Vec<String> {
+    let is_key = |column: &SourceColumn| spec.key.len() == 1 && spec.key.contains(&column.name);
+    let columns = spec.columns.iter().filter(|column| is_key(column) || column.kind == CellKind::Rowversion);
+    columns.map(|column| column.delivered_as.clone()).collect()
 }
 
 /// The index row of a written batch, its event included.

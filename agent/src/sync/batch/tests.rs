@@ -21,7 +21,8 @@ fn rows() -> RecordBatch {
 
 fn file(path: &Path, seal: Seal) -> BatchFile {
     let footer = vec![("job".to_owned(), "j".to_owned())];
-    BatchFile { path: path.into(), schema: rows().schema(), seal, footer, faults: Faults::default() }
+    let (path, schema, distinct) = (path.into(), rows().schema(), Vec::new());
+    BatchFile { path, schema, distinct, seal, footer, faults: Faults::default() }
 }
 
 fn feed(items: Vec<Feed>) -> Receiver<Feed> {
