@@ -28,6 +28,7 @@ pub(crate) mod cmd;
 mod config;
 mod cp;
 mod data;
+mod defaults;
 mod environ;
 pub mod error;
 mod event;
@@ -35,6 +36,8 @@ mod file;
 #[cfg(any(windows, test))]
 pub mod firewall;
 mod grains;
+mod hashutil;
+mod http;
 pub mod lookup;
 mod matching;
 mod mine;
@@ -51,6 +54,7 @@ mod schedule;
 #[cfg(not(windows))]
 mod service;
 pub mod signature;
+mod slsutil;
 mod state;
 mod status;
 mod sys;
@@ -165,12 +169,15 @@ pub fn built_in() -> Vec<Box<dyn Module>> {
         Box::new(config::Config),
         Box::new(cp::Cp),
         Box::new(data::Data),
+        Box::new(defaults::Defaults),
         Box::new(environ::Environ),
         Box::new(event::Event),
         Box::new(file::File),
         #[cfg(windows)]
         Box::new(firewall::Firewall),
         Box::new(grains::Grains),
+        Box::new(hashutil::Hashutil),
+        Box::new(http::Http),
         Box::new(matching::Match),
         Box::new(mine::Mine),
         Box::new(mssql::Mssql),
@@ -187,6 +194,7 @@ pub fn built_in() -> Vec<Box<dyn Module>> {
         Box::new(service::Service),
         #[cfg(windows)]
         Box::new(win_service::WinService(Arc::new(crate::win_service::System))),
+        Box::new(slsutil::Slsutil),
         Box::new(state::State),
         Box::new(status::Status),
         Box::new(sys::Sys),

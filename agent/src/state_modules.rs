@@ -42,6 +42,8 @@ pub mod win_defender;
 #[cfg(any(windows, test))]
 pub mod win_firewall;
 
+pub use file::Accumulators;
+
 /// Whether a state may change anything.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum RunMode {
@@ -100,6 +102,8 @@ pub struct StateContext {
     pub grains: Arc<Value>,
     /// Every chunk of the run.
     pub low: Arc<Vec<LowChunk>>,
+    /// What `file.accumulated` gathered in the run.
+    pub accumulators: Arc<Accumulators>,
     /// Cancelled when the job is killed or the process ends.
     pub cancel: CancellationToken,
 }

@@ -36,6 +36,8 @@ pub use bridge::{FileBridge, FunctionBridge, matcher};
 pub struct Settings {
     /// The saltenv, when one was named.
     pub saltenv: Option<String>,
+    /// The saltenv that templates see in `opts`, when it is another: single SLS files fall back to `base`.
+    pub shown_saltenv: Option<String>,
     /// The pillarenv, when one was named.
     pub pillarenv: Option<String>,
     /// Values over the pillar.
@@ -99,7 +101,7 @@ pub async fn prepare(call: &CallContext, settings: Settings) -> Result<Prepared,
     let every_state = settings.events.unwrap_or(wanted || services.config.bool_opt("state_events", false));
     let test = settings.test.unwrap_or_else(|| services.config.bool_opt("test", false));
     opts.insert("test", test);
-    opts.insert("saltenv", settings.saltenv.clone());
+    opts.insert("saltenv", settings.shown_saltenv.or_else(|| settings.saltenv.clone()));
     let grains = services.grains_ready().await;
     let context = RenderContext {
         grains: (*grains).clone(),
@@ -172,6 +174,7 @@ impl Prepared {
             pillar: Arc::new(self.context.pillar.clone()),
             grains: Arc::new(self.context.grains.clone()),
             low: chunks,
+            accumulators: Arc::default(),
             cancel: self.cancel.clone(),
         };
         let most = self.context.opts.get("state_max_parallel").and_then(Value::as_int);

@@ -4,6 +4,7 @@
 //! writing and policy are the callers'. Behaviour: Salt's `salt/modules/file.py` and `salt/states/file.py`.
 
 mod block;
+mod comment;
 pub mod diff;
 mod keyvalue;
 mod line;
@@ -11,6 +12,7 @@ mod replace;
 mod search;
 
 pub use block::{Block, Place};
+pub use comment::comment_lines;
 pub use keyvalue::{KeyValue, KeyValueEdit};
 pub use line::{LineEdit, Location};
 pub use replace::{NotFound, Replacement, flags};

@@ -83,7 +83,9 @@ struct Run<'a> {
 
 impl Run<'_> {
     fn environment(&mut self, env: &str, pillar: &mut Map) {
-        let Some(top) = self.render(env, "", "top.sls") else { return };
+        let nameless =
+            Entry { name: String::new(), key: None, defaults: Map::new(), missing: Missing::Error };
+        let Some(top) = self.render(env, &nameless, "top.sls") else { return };
         let mut done = BTreeSet::new();
         for entry in self.matched(env, &top) {
             if let Some(found) = self.sls(env, &entry, &mut done) {
@@ -141,7 +143,7 @@ impl Run<'_> {
         let paths = [format!("{stem}.sls"), format!("{stem}/init.sls")];
         let path = paths.iter().find(|path| self.exists(env, path))?;
         done.insert(entry.name.clone());
-        let Some(Value::Map(mut own)) = self.render(env, &entry.name, path) else { return Some(Map::new()) };
+        let Some(Value::Map(mut own)) = self.render(env, entry, path) else { return Some(Map::new()) };
         let mut pillar = Map::new();
         if let Some(Value::List(included)) = own.remove("include") {
             for item in included.iter().flat_map(|item| Entry::of(item, Missing::Error)) {
@@ -163,7 +165,8 @@ impl Run<'_> {
         self.compiler.files.read(env, path).is_ok_and(|found| found.is_some())
     }
 
-    fn render(&mut self, env: &str, sls: &str, path: &str) -> Option<Value> {
+    fn render(&mut self, env: &str, entry: &Entry, path: &str) -> Option<Value> {
+        let sls = entry.name.as_str();
         let bytes = match self.compiler.files.read(env, path) {
             Ok(bytes) => bytes?,
             Err(error) => {
@@ -172,7 +175,7 @@ impl Run<'_> {
             }
         };
         let file = SlsFile { saltenv: env, sls, path, bytes: &bytes };
-        match states::render_sls(&self.jinja, &file, "jinja|yaml") {
+        match states::render_sls_with(&self.jinja, &file, "jinja|yaml", &entry.defaults) {
             Ok(value) => Some(value),
             Err(error) => {
                 let name = if sls.is_empty() { "top" } else { sls };
@@ -201,6 +204,8 @@ enum Missing {
 struct Entry {
     name: String,
     key: Option<String>,
+    /// Variables for its template.
+    defaults: Map,
     missing: Missing,
 }
 
@@ -208,14 +213,15 @@ impl Entry {
     /// A name, or a map of a name to options; `match` and `ignore_missing` are no names.
     fn of(item: &Value, missing: Missing) -> Vec<Self> {
         if let Some(name) = item.as_str() {
-            return vec![Self { name: name.to_owned(), key: None, missing }];
+            return vec![Self { name: name.to_owned(), key: None, defaults: Map::new(), missing }];
         }
         let Some(map) = item.as_map() else { return Vec::new() };
         let named = map.iter().filter_map(|(name, options)| Some((name.as_str()?, options)));
         let named = named.filter(|(name, _)| !["match", "ignore_missing"].contains(name));
         let entry = |(name, options): (&str, &Value)| {
             let key = options.get("key").and_then(Value::as_str).map(str::to_owned);
-            Self { name: name.to_owned(), key, missing }
+            let defaults = options.get("defaults").and_then(Value::as_map).cloned().unwrap_or_default();
+            Self { name: name.to_owned(), key, defaults, missing }
         };
         named.map(entry).collect()
     }

@@ -16,6 +16,8 @@ use crate::{Map, RenderContext, Sources, Value};
 mod cycles;
 mod error;
 mod filters;
+mod imports;
+mod macros;
 mod methods;
 mod objects;
 mod print;
@@ -72,7 +74,12 @@ impl Jinja {
         for (name, value) in &spec.variables {
             env.add_global(name.to_string(), to_jinja(value));
         }
-        let source = tags::rewrite(&text);
+        let key = if spec.sls.is_some() { "jinja_sls_env" } else { "jinja_env" };
+        let prefix = own_options.get("line_comment_prefix").or_else(|| {
+            self.context.opts.get(key).and_then(|configured| configured.get("line_comment_prefix"))
+        });
+        let uncommented = prefix.and_then(Value::as_str).map(|prefix| tags::without_comments(&text, prefix));
+        let source = tags::rewrite(uncommented.as_deref().unwrap_or(&text));
         let name = if spec.path.is_empty() { "template" } else { spec.path };
         let rendered = env
             .template_from_named_str(name, &source)
@@ -108,12 +115,15 @@ impl Jinja {
         env.set_syntax(self.syntax(spec, own)?);
         env.set_formatter(format_value);
         env.set_unknown_method_callback(methods::unknown_method);
-        env.set_path_join_callback(join);
+        env.set_path_join_callback(imports::join);
         env.set_loader(self.loader(spec.saltenv));
         filters::install(&mut env, Arc::clone(&self.sources.functions), &self.context);
         env.add_function("__list", make_list);
         env.add_function("__dict", make_dict);
         env.add_function("__own", objects::own);
+        env.add_function("__alone", imports::alone);
+        env.add_function("__nothing", || Template::UNDEFINED);
+        env.add_function("__takes_more", macros::takes_more);
         env.add_function("cycler", cycles::cycler);
         env.add_function("joiner", cycles::joiner);
         env.add_function("dict", make_dict);
@@ -135,7 +145,8 @@ impl Jinja {
     ) -> impl Fn(&str) -> Result<Option<String>, Error> + Send + Sync + 'static + use<> {
         let files = Arc::clone(&self.sources.files);
         let saltenv = saltenv.to_owned();
-        move |name| {
+        move |marked| {
+            let name = imports::unmarked(marked);
             let read = files.read(&saltenv, name);
             let bytes = read.map_err(|error| {
                 Error::new(ErrorKind::TemplateNotFound, error.to_string()).with_source(error)
@@ -143,7 +154,7 @@ impl Jinja {
             let Some(bytes) = bytes else { return Ok(None) };
             let text = String::from_utf8(bytes)
                 .map_err(|_| Error::new(ErrorKind::InvalidOperation, format!("{name} is not UTF-8 text")))?;
-            Ok(Some(format!("{}{}", own_location(name), tags::rewrite(&text))))
+            Ok(Some(format!("{}{}", imports::prefix(marked), tags::rewrite(&text))))
         }
     }
 
@@ -161,9 +172,6 @@ impl Jinja {
         builder.lstrip_blocks(is_on("lstrip_blocks") || legacy("jinja_lstrip_blocks"));
         if let Some(prefix) = text("line_statement_prefix") {
             builder.line_statement_prefix(prefix);
-        }
-        if let Some(prefix) = text("line_comment_prefix") {
-            builder.line_comment_prefix(prefix);
         }
         builder.build()
     }
@@ -191,37 +199,6 @@ fn format_value(out: &mut Output, state: &mut State, value: &Template) -> Result
         Some(text) => out.write_str(&text).map_err(|_| Error::from(ErrorKind::WriteFailure)),
         None => minijinja::escape_formatter(out, state, value),
     }
-}
-
-/// A name as written in a template, relative to the importing one when it starts with a dot.
-fn join<'s>(name: &'s str, parent: &'s str) -> Cow<'s, str> {
-    if !name.starts_with("./") && !name.starts_with("../") {
-        return Cow::Borrowed(name);
-    }
-    let mut parts: Vec<&str> = parent.split('/').collect();
-    parts.pop();
-    for part in name.split('/') {
-        match part {
-            "." | "" => {}
-            // Above the root nothing is found; the name says so in the error.
-            ".." if parts.pop().is_none() => return Cow::Borrowed(name),
-            ".." => {}
-            part => parts.push(part),
-        }
-    }
-    Cow::Owned(parts.join("/"))
-}
-
-/// An imported template knows its own place; an included one believes itself at its includer's.
-fn own_location(path: &str) -> String {
-    let dir = path.rsplit_once('/').map_or("", |(dir, _)| dir);
-    let quote = |text: &str| crate::value::text_repr(text);
-    format!(
-        "{{% if __included is not defined %}}{{% set tplfile={} %}}{{% set tpldir={} %}}{{% set tpldot={} %}}{{% endif %}}",
-        quote(path),
-        quote(if dir.is_empty() { "." } else { dir }),
-        quote(&dir.replace('/', "."))
-    )
 }
 
 /// What an SLS or a file template knows of its own place.

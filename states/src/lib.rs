@@ -22,7 +22,7 @@ pub mod yaml;
 pub use compile::{Compiler, HighState, compile, fnmatch};
 pub use jinja::{Jinja, RenderError, TESTS, TemplateSpec, filter_names};
 pub use low::{LowChunk, LowState, Order, Requisite, RequisiteKind, Target};
-pub use render::{SlsFile, render_sls};
+pub use render::{SlsFile, render_sls, render_sls_with};
 pub use ret::{StateReturn, Timing};
 pub use run::{
     Answer, Call, Finished, Parallel, ParallelStep, Question, Run, RunOptions, StateFunctions, Step,

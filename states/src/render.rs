@@ -20,6 +20,16 @@ pub struct SlsFile<'a> {
 /// `renderer`). A renderer nobody knows makes nothing of the file, as with Salt; one
 /// that Salt has and this minion lacks is an error.
 pub fn render_sls(jinja: &Jinja, file: &SlsFile<'_>, default: &str) -> Result<Value, RenderError> {
+    render_sls_with(jinja, file, default, &Map::new())
+}
+
+/// [`render_sls`] with further variables for the template, as an include of a pillar can name them.
+pub fn render_sls_with(
+    jinja: &Jinja,
+    file: &SlsFile<'_>,
+    default: &str,
+    variables: &Map,
+) -> Result<Value, RenderError> {
     let text = std::str::from_utf8(file.bytes)
         .map_err(|_| RenderError::plain(format!("salt://{} is not UTF-8 text", file.path)))?;
     if text.trim().is_empty() {
@@ -35,7 +45,10 @@ pub fn render_sls(jinja: &Jinja, file: &SlsFile<'_>, default: &str) -> Result<Va
     let Some(pipe) = pipe(text, default) else { return Ok(Value::Map(Map::new())) };
     let mut stage = Stage::Text(text.to_owned());
     for renderer in pipe {
-        stage = step(renderer, stage, jinja, file)?;
+        stage = match stage {
+            Stage::Text(text) => step(renderer, &text, jinja, (file, variables))?,
+            Stage::Data(data) => Stage::Data(data),
+        };
     }
     let data = match stage {
         Stage::Data(data) => data,
@@ -55,7 +68,6 @@ enum Renderer {
     Jinja,
     Yaml,
     Json,
-    Text,
 }
 
 fn pipe(text: &str, default: &str) -> Option<Vec<Renderer>> {
@@ -101,25 +113,25 @@ fn renderer(name: &str) -> Option<Renderer> {
         "jinja" => Some(Renderer::Jinja),
         "yaml" | "yamlex" => Some(Renderer::Yaml),
         "json" => Some(Renderer::Json),
-        "text" => Some(Renderer::Text),
         _ => None,
     }
 }
 
-fn step(renderer: Renderer, stage: Stage, jinja: &Jinja, file: &SlsFile<'_>) -> Result<Stage, RenderError> {
-    let text = match stage {
-        Stage::Text(text) => text,
-        Stage::Data(data) => return Ok(Stage::Data(data)),
-    };
+fn step(
+    renderer: Renderer,
+    text: &str,
+    jinja: &Jinja,
+    (file, variables): (&SlsFile<'_>, &Map),
+) -> Result<Stage, RenderError> {
     match renderer {
         Renderer::Jinja => {
             let sls = (!file.sls.is_empty()).then_some(file.sls);
-            let spec = TemplateSpec { path: file.path, sls, saltenv: file.saltenv, variables: Map::new() };
-            jinja.render(&text, &spec).map(Stage::Text)
+            let variables = variables.clone();
+            let spec = TemplateSpec { path: file.path, sls, saltenv: file.saltenv, variables };
+            jinja.render(text, &spec).map(Stage::Text)
         }
-        Renderer::Yaml => from_yaml(&text, file).map(Stage::Data),
-        Renderer::Json => from_json(&text, file).map(Stage::Data),
-        Renderer::Text => Ok(Stage::Text(text)),
+        Renderer::Yaml => from_yaml(text, file).map(Stage::Data),
+        Renderer::Json => from_json(text, file).map(Stage::Data),
     }
 }
 

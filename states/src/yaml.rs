@@ -14,6 +14,7 @@ use crate::Value;
 
 mod construct;
 mod dump;
+mod indent;
 mod resolve;
 
 pub(crate) use dump::quoted;
@@ -151,11 +152,28 @@ struct Composer {
 }
 
 fn compose(text: &str) -> Result<Option<Rc<Node>>, YamlError> {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut text = indent::Text::new(text.strip_prefix('\u{feff}').unwrap_or(text));
+    loop {
+        match composed(text.as_str()) {
+            Err(Refusal::Scan(error)) if text.deepen(&error) => {}
+            Err(Refusal::Scan(error)) => return Err(text.located(locate(error, text.as_str()))),
+            Err(Refusal::Data(error)) => return Err(text.located(error)),
+            Ok(root) => return Ok(root),
+        }
+    }
+}
+
+/// What composing broke off with: the parser's refusal, or ours.
+enum Refusal {
+    Scan(ScanError),
+    Data(YamlError),
+}
+
+fn composed(text: &str) -> Result<Option<Rc<Node>>, Refusal> {
     let mut composer = Composer::default();
     for event in Parser::new_from_str(text) {
-        let (event, span) = event.map_err(|error| locate(error, text))?;
-        composer.take(event, span)?;
+        let (event, span) = event.map_err(Refusal::Scan)?;
+        composer.take(event, span).map_err(Refusal::Data)?;
     }
     Ok(composer.root)
 }

@@ -127,6 +127,11 @@ pub(crate) fn request(cmd: &Value, options: &Map, merged: bool, shell: bool) -> 
         Some(Value::List(maps)) => maps.iter().filter_map(Value::as_map).for_each(add),
         _ => {}
     }
+    if !cfg!(windows) && options.get("reset_system_locale").is_none_or(Value::is_truthy) {
+        for name in LOCALE {
+            env.entry(name.to_owned()).or_insert_with(|| "C".to_owned());
+        }
+    }
     let clean_env = given("clean_env").is_some();
     if let Some(first) = given("prepend_path") {
         let own = if clean_env { None } else { std::env::var("PATH").ok() };
@@ -167,6 +172,23 @@ fn shells() -> Vec<Value> {
 
 /// Options that would change what runs and are not honoured: a command that has one is refused.
 const UNSUPPORTED: [&str; 5] = ["group", "template", "use_vt", "bg", "encoded_cmd"];
+
+/// What commands speak by, so that what they say reads the same on every minion; `LC_ALL` is the caller's.
+const LOCALE: [&str; 13] = [
+    "LC_CTYPE",
+    "LC_NUMERIC",
+    "LC_TIME",
+    "LC_COLLATE",
+    "LC_MONETARY",
+    "LC_MESSAGES",
+    "LC_PAPER",
+    "LC_NAME",
+    "LC_ADDRESS",
+    "LC_TELEPHONE",
+    "LC_MEASUREMENT",
+    "LC_IDENTIFICATION",
+    "LANGUAGE",
+];
 
 const RUN_ARGS: &str = "cmd, cwd=None, stdin=None, runas=None, group=None, shell=DEFAULT_SHELL, python_shell=None, env=None, clean_env=False, template=None, rstrip=True, umask=None, output_encoding=None, output_loglevel='debug', log_callback=None, hide_output=False, timeout=None, reset_system_locale=True, ignore_retcode=False, saltenv=None, use_vt=False, redirect_stderr=True, bg=False, password=None, encoded_cmd=False, raise_err=False, prepend_path=None, success_retcodes=None, success_stdout=None, success_stderr=None, **kwargs";
 const ALL_ARGS: &str = "cmd, cwd=None, stdin=None, runas=None, group=None, shell=DEFAULT_SHELL, python_shell=None, env=None, clean_env=False, template=None, rstrip=True, umask=None, output_encoding=None, output_loglevel='debug', log_callback=None, hide_output=False, timeout=None, reset_system_locale=True, ignore_retcode=False, saltenv=None, use_vt=False, redirect_stderr=False, password=None, encoded_cmd=False, prepend_path=None, success_retcodes=None, success_stdout=None, success_stderr=None, **kwargs";

@@ -275,7 +275,9 @@ fn settings(fun: &str, args: &Arguments, call: &CallContext) -> Result<Settings,
     };
     let saltenv = text("saltenv").or_else(|| call.services.config.str_opt("saltenv"));
     let events = args.keyword("state_events").filter(|value| !value.is_nil()).map(Value::is_truthy);
-    Ok(Settings { saltenv, pillarenv: text("pillarenv"), pillar, test, events })
+    let is_sls = args.keyword("mods").is_some_and(Value::is_truthy);
+    let shown_saltenv = is_sls.then(|| saltenv.clone().unwrap_or_else(|| "base".to_owned()));
+    Ok(Settings { saltenv, shown_saltenv, pillarenv: text("pillarenv"), pillar, test, events })
 }
 
 /// Shows a step of the compilation; nothing runs, so nothing waits for another run.

@@ -6,7 +6,7 @@
 use std::{collections::HashSet, sync::Arc};
 
 use states::{
-    Compiler, Functions, Jinja, Map, RenderContext, SlsFile, Sources, StateFunctions, Value, render_sls,
+    Compiler, Functions, Jinja, Map, RenderContext, SlsFile, Sources, StateFunctions, Value, render_sls_with,
 };
 
 use super::{PillarError, PillarRequest};
@@ -90,7 +90,8 @@ impl Compilation<'_> {
             let env = env.to_string();
             let mut seen = HashSet::new();
             for name in names.as_list().unwrap_or_default() {
-                self.add(&mut pillar, &env, &name.to_string(), &mut seen);
+                let added = self.sls(&env, &name.to_string(), Map::new(), &mut seen);
+                pillar = over(pillar, added);
             }
         }
         if !self.errors.is_empty() {
@@ -99,22 +100,33 @@ impl Compilation<'_> {
         pillar
     }
 
-    /// Merges one SLS and what it includes into the pillar, each once.
-    fn add(&mut self, pillar: &mut Map, env: &str, name: &str, seen: &mut HashSet<String>) {
+    /// What one SLS gives with what it includes below it, each once. An include may name variables for its template
+    /// (`defaults`) and a key that its data goes under (`key`).
+    fn sls(&mut self, env: &str, name: &str, defaults: Map, seen: &mut HashSet<String>) -> Map {
         if !seen.insert(name.to_owned()) {
-            return;
+            return Map::new();
         }
-        let Some(mut data) = self.render(env, name) else { return };
+        let Some(mut data) = self.render(env, name, defaults) else { return Map::new() };
+        let mut whole = Map::new();
         for included in data.remove("include").as_ref().and_then(Value::as_list).unwrap_or_default() {
-            let named = included.as_map().and_then(Map::first).map_or(included, |(name, _)| name).to_string();
-            self.add(pillar, env, &relative(name, &named), seen);
+            let (named, options) = match included.as_map().and_then(Map::first) {
+                Some((named, options)) => (named.to_string(), Some(options)),
+                None => (included.to_string(), None),
+            };
+            let option = |key: &str| options.and_then(|options| options.get(key));
+            let defaults = option("defaults").and_then(Value::as_map).cloned().unwrap_or_default();
+            let mut added = self.sls(env, &relative(name, &named), defaults, seen);
+            if let Some(key) = option("key").filter(|key| key.is_truthy()).map(ToString::to_string) {
+                for part in key.split(':').rev() {
+                    added = [(part, added)].into_iter().collect();
+                }
+            }
+            whole = over(whole, added);
         }
-        if let Value::Map(merged) = merge_maps(std::mem::take(pillar), data.into()) {
-            *pillar = merged;
-        }
+        over(whole, data)
     }
 
-    fn render(&mut self, env: &str, name: &str) -> Option<Map> {
+    fn render(&mut self, env: &str, name: &str, defaults: Map) -> Option<Map> {
         let base = name.replace('.', "/");
         let found = [format!("{base}.sls"), format!("{base}/init.sls")]
             .into_iter()
@@ -127,7 +139,7 @@ impl Compilation<'_> {
         };
         let file = SlsFile { saltenv: env, sls: name, path: &path, bytes: &bytes };
         let renderer = self.context.opts.get("renderer").and_then(Value::as_str).unwrap_or("jinja|yaml");
-        match render_sls(&self.jinja, &file, renderer) {
+        match render_sls_with(&self.jinja, &file, renderer, &defaults) {
             Ok(Value::Map(data)) => Some(data),
             Ok(Value::Nil) => None,
             Ok(_) => {
@@ -140,6 +152,10 @@ impl Compilation<'_> {
             }
         }
     }
+}
+
+fn over(under: Map, over: Map) -> Map {
+    merge_maps(under, over.into()).as_map().cloned().unwrap_or_default()
 }
 
 /// `.name` is a sibling of the including SLS.

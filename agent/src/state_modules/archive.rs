@@ -1,7 +1,8 @@
 //! Salt's `archive` state module: `extracted`, for tar, tar.gz and zip.
 //!
 //! What is missing decides whether anything is extracted. Members that would leave the folder are refused, and
-//! everything is read from the archive by this program itself, no other program is started.
+//! everything is read from the archive by this program itself; only `options` for a tar, which are a command line of
+//! `tar`, need that program, and a local policy that allows it.
 
 use std::{
     collections::BTreeSet,
@@ -22,6 +23,10 @@ use crate::{
         file::{self, Owner},
     },
 };
+
+mod tar_options;
+
+use tar_options::TarOptions;
 
 /// The module.
 pub struct Archive;
@@ -73,10 +78,12 @@ struct Job {
     format: Format,
     members: Vec<Member>,
     owner: Owner,
+    /// For the system's own `tar`.
+    options: Option<TarOptions>,
 }
 
 async fn extracted(args: &StateArgs, run: &StateContext) -> Result<StateReturn, String> {
-    for key in ["options", "password", "use_cmd_unzip", "list_options", "source_hash_update", "signature"] {
+    for key in ["password", "use_cmd_unzip", "list_options", "source_hash_update", "signature"] {
         if args.flag(key, false) {
             return Err(format!("The '{key}' option of archive.extracted is not supported by this minion"));
         }
@@ -95,6 +102,16 @@ async fn extracted(args: &StateArgs, run: &StateContext) -> Result<StateReturn, 
     }
     let owner = owner(args)?;
     let (source, format) = source(args)?;
+    let options = args.text("options").filter(|options| !options.is_empty());
+    let options = match (options, format) {
+        (Some(options), Format::Tar) => Some(TarOptions::parse(&options)?),
+        (Some(_), Format::Zip) => {
+            return Err(
+                "The 'options' of archive.extracted are supported by this minion for tar alone".to_owned()
+            );
+        }
+        (None, _) => None,
+    };
     let shown = redacted(&source);
     let is_local = Path::new(source.strip_prefix("file://").unwrap_or(&source)).is_absolute();
     if !is_local && run.mode == RunMode::Test {
@@ -107,7 +124,11 @@ async fn extracted(args: &StateArgs, run: &StateContext) -> Result<StateReturn, 
     let listed = archive.clone();
     let members = run.services.tasks.blocking(move || members(&listed, format)).await;
     let members = members.map_err(|error| error.to_string())?.map_err(|error| format!("{shown}: {error}"))?;
-    let job = Job { folder, archive, format, members, owner };
+    let members = match &options {
+        Some(options) => options.stripped(members),
+        None => members,
+    };
+    let job = Job { folder, archive, format, members, owner, options };
     job.check_top(args)?;
     work(job, args, run, &shown).await
 }
@@ -180,13 +201,22 @@ async fn work(job: Job, args: &StateArgs, run: &StateContext, shown: &str) -> Re
         if !job.folder.is_dir() {
             changes.insert("directories_created", vec![Value::from(name.as_str())]);
         }
-        let extraction = job.clone();
-        let done = run.services.tasks.blocking(move || extraction.extract()).await;
-        let files = done.map_err(|error| error.to_string())?.map_err(|error| format!("{shown}: {error}"))?;
-        if files.is_empty() {
-            return Err(format!("No files were extracted from {shown}"));
+        if let Some(options) = &job.options {
+            fs::create_dir_all(&job.folder).map_err(|error| error.to_string())?;
+            match options.extract(&job.archive, &job.folder, run).await? {
+                Ok(said) => drop(changes.insert("extracted_files", said)),
+                Err(failed) => return Ok(StateReturn { changes: failed.into(), ..StateReturn::failed("") }),
+            }
+        } else {
+            let extraction = job.clone();
+            let done = run.services.tasks.blocking(move || extraction.extract()).await;
+            let files =
+                done.map_err(|error| error.to_string())?.map_err(|error| format!("{shown}: {error}"))?;
+            if files.is_empty() {
+                return Err(format!("No files were extracted from {shown}"));
+            }
+            changes.insert("extracted_files", files.into_iter().map(Value::from).collect::<Vec<_>>());
         }
-        changes.insert("extracted_files", files.into_iter().map(Value::from).collect::<Vec<_>>());
         comment = format!("{shown} extracted to {name}{absence}");
     }
     if job.enforce_owner().map_err(|error| error.to_string())? {
@@ -410,6 +440,7 @@ mod tests {
             format: Format::Tar,
             members,
             owner: Owner::default(),
+            options: None,
         };
         assert_eq!(job.state_of_members(), (true, Vec::new()));
         assert_eq!(job.extract().unwrap(), ["top/a.txt"]);

@@ -91,8 +91,14 @@ async fn script(args: &StateArgs, run: &StateContext) -> Result<StateReturn, Str
         let path = source.split_whitespace().next().unwrap_or_default();
         return Err(format!("Path '{path}' is not absolute"));
     }
-    let missing = |_| format!("Unable to cache script {source} from saltenv '{}'", args.saltenv);
-    let text = file::script(args, run).await.map_err(missing)?;
+    let Ok(text) = file::script(args, &source, run).await else {
+        let comment = format!("Unable to cache script {source} from saltenv '{}'", args.saltenv);
+        let changes =
+            [("pid", Value::Int(0)), ("retcode", 1.into()), ("stdout", "".into()), ("stderr", "".into())];
+        let mut changes: Map = changes.into_iter().collect();
+        changes.insert("cache_error", true);
+        return Ok(StateReturn { changes: changes.into(), ..StateReturn::failed(comment) });
+    };
     let place = kept(&text, &source, run).map_err(|error| format!("the script cannot be kept: {error}"))?;
     let given = args.text("args").or_else(|| name.split_once(' ').map(|(_, args)| args.to_owned()));
     let line = format!("{} {}", place.display(), given.unwrap_or_default());

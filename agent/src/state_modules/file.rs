@@ -16,11 +16,14 @@ use crate::{
     state_modules::{RunMode, StateArgs, StateContext, StateModule},
 };
 
+mod accumulated;
 mod append;
+mod comment;
 mod content;
 mod directory;
 mod disk;
 mod edit;
+mod hardlink;
 mod links;
 mod moves;
 mod options;
@@ -28,6 +31,7 @@ mod plan;
 mod recurse;
 mod serialize;
 
+pub use accumulated::Accumulators;
 pub(super) use disk::{Owner, is_there, remove, walk};
 use options::{Options, Source};
 use plan::Plan;
@@ -43,11 +47,14 @@ impl StateModule for File {
     fn functions(&self) -> &'static [&'static str] {
         &[
             "absent",
+            "accumulated",
             "append",
             "blockreplace",
+            "comment",
             "copy",
             "directory",
             "exists",
+            "hardlink",
             "keyvalue",
             "line",
             "managed",
@@ -61,6 +68,7 @@ impl StateModule for File {
             "serialize",
             "symlink",
             "touch",
+            "uncomment",
         ]
     }
 
@@ -77,11 +85,14 @@ impl StateModule for File {
             }
             let done = match fun {
                 "absent" => absent(args, run),
+                "accumulated" => accumulated::accumulated(args, run),
                 "append" => append::append(args, run).await,
                 "blockreplace" => edit::blockreplace(args, run).await,
+                "comment" => comment::comment(args, run),
                 "copy" => moves::copy(args, run),
                 "directory" => directory::directory(args, run).await,
                 "exists" | "missing" => presence(fun, args),
+                "hardlink" => hardlink::hardlink(args, run),
                 "keyvalue" => edit::keyvalue(args, run),
                 "line" => edit::line(args, run),
                 "managed" => managed(args, run).await,
@@ -92,6 +103,7 @@ impl StateModule for File {
                 "serialize" => serialize::serialize(args, run),
                 "symlink" => links::symlink(args, run),
                 "touch" => moves::touch(args, run),
+                "uncomment" => comment::uncomment(args, run),
                 _ => Err(format!("State 'file.{fun}' was not found")),
             };
             let mut ret = done.unwrap_or_else(StateReturn::failed);
@@ -125,6 +137,9 @@ const IGNORED_GROUP: &str = "The 'group' option has been ignored as this is a Wi
 
 async fn managed(args: &StateArgs, run: &StateContext) -> Result<StateReturn, String> {
     let mut options = Options::read(args)?;
+    if let Some(gathered) = run.accumulators.of(&args.name) {
+        options.variables.insert("accumulator", gathered);
+    }
     if !options.create && !expanded(&args.name).is_file() {
         return Ok(StateReturn::ok(format!("File {} is not present and is not set for creation", args.name)));
     }
@@ -217,12 +232,9 @@ pub(super) async fn cached_source(args: &StateArgs, run: &StateContext) -> Resul
 }
 
 /// The text of a script that a state of another module names: `source` or the name, rendered when it is a template.
-pub(super) async fn script(args: &StateArgs, run: &StateContext) -> Result<Vec<u8>, String> {
+pub(super) async fn script(args: &StateArgs, source: &str, run: &StateContext) -> Result<Vec<u8>, String> {
     let mut own = args.clone();
-    if own.given("source").is_none() {
-        let name = args.name.split_whitespace().next().unwrap_or_default();
-        own.args.insert("source", name);
-    }
+    own.args.insert("source", source);
     match own.text("template").as_deref() {
         Some("jinja") => Ok(content::templated(&own, run).await?.concat().into_bytes()),
         Some(other) => Err(format!("Specified template format {other} is not supported")),

@@ -141,7 +141,8 @@ impl Verdict {
     fn text(&mut self, wanted: &str, kind: &str, text: &str) {
         let (found, word) = match kind {
             "pcre" => (finds(wanted, text), "pattern"),
-            _ => (text.contains(wanted), "text"),
+            "" | "string" => (text.contains(wanted), "text"),
+            _ => return,
         };
         self.result = Some(found);
         let not = if found { "" } else { "not " };

@@ -78,6 +78,10 @@ async fn all(keys: &[String], args: &StateArgs, run: &StateContext) -> StateRetu
     for key in keys {
         let fun = key.split(':').next().unwrap_or_default();
         let (positional, keywords) = arguments(args.args.get(key));
+        if let Some(missing) = missing(fun, positional.len(), &keywords, run) {
+            failures.push(format!("'{key}' failed: Missing arguments: {}", missing.join(", ")));
+            continue;
+        }
         match run.execute(fun, positional, keywords).await {
             Ok(value) if worked(&value) => {
                 let shown = match &value {
@@ -101,6 +105,17 @@ async fn all(keys: &[String], args: &StateArgs, run: &StateContext) -> StateRetu
     let result = failures.is_empty();
     let comment = failures.into_iter().chain(successes).collect::<Vec<_>>().join(", ");
     StateReturn { result: Some(result), ..StateReturn::changed(comment, changes) }
+}
+
+/// The parameters without a default that a call leaves out.
+fn missing(fun: &str, positional: usize, keywords: &Map, run: &StateContext) -> Option<Vec<String>> {
+    let (_, spec) = run.services.modules.find(fun)?;
+    let needed = Signature::parse(spec.signature).params.into_iter().skip(positional);
+    let missing: Vec<String> = needed
+        .filter(|param| param.default.is_none() && !keywords.contains_key(param.name))
+        .map(|param| param.name.to_string())
+        .collect();
+    (!missing.is_empty()).then_some(missing)
 }
 
 /// A list's plain items are positional, its single maps keywords.

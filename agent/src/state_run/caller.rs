@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::slots;
 use crate::{
     services::Services,
-    state_modules::{RunMode, StateArgs, StateContext},
+    state_modules::{Accumulators, RunMode, StateArgs, StateContext},
 };
 
 /// What every call of one run shares.
@@ -18,6 +18,7 @@ pub(super) struct Caller {
     pub(super) pillar: Arc<Value>,
     pub(super) grains: Arc<Value>,
     pub(super) low: Arc<Vec<LowChunk>>,
+    pub(super) accumulators: Arc<Accumulators>,
     pub(super) cancel: CancellationToken,
 }
 
@@ -41,6 +42,7 @@ impl Caller {
             pillar: Arc::clone(&self.pillar),
             grains: Arc::clone(&self.grains),
             low: Arc::clone(&self.low),
+            accumulators: Arc::clone(&self.accumulators),
             cancel: self.cancel.clone(),
         };
         let require = chunk.targets(RequisiteKind::Require);

@@ -8,7 +8,8 @@ use std::fmt;
 
 use minijinja::{Error, ErrorKind};
 
-use super::TemplateSpec;
+use super::imports::{PREFIX_END, unmarked};
+use super::{TemplateSpec, tags::is_conditional};
 use crate::{FunctionError, Series};
 
 /// Why rendering failed. Displays as Salt prints it after "Rendering SLS 'base:x' failed: ".
@@ -69,10 +70,10 @@ impl RenderError {
         let error = innermost(error);
         let line = error.line().unwrap_or(0);
         let message = message(error, words);
-        let elsewhere = error.name().filter(|name| *name != spec.path && *name != "template");
+        let elsewhere = error.name().map(unmarked).filter(|name| *name != spec.path && *name != "template");
         let source = match (elsewhere, error.template_source()) {
             // What imported templates are prefixed with is on their first line.
-            (Some(_), Some(source)) => source.split_once("{% endif %}").map_or(source, |(_, rest)| rest),
+            (Some(_), Some(source)) => source.split_once(PREFIX_END).map_or(source, |(_, rest)| rest),
             (_, _) => text,
         };
         let excerpt = if line > 0 { excerpt(source, line) } else { String::new() };
@@ -81,20 +82,6 @@ impl RenderError {
 }
 
 /// The lines around a line, five either side, with Salt's arrow at the line.
-/// Whether a place lies in the condition or the body of an `if`: what is missing there Jinja finds when it comes to it, and says
-/// so in other words.
-fn is_conditional(source: &str, place: usize) -> bool {
-    let before = source.get(..place).unwrap_or_default();
-    let tags = before.split("{%").skip(1).map(|tag| tag.trim_start_matches(['-', '+']).trim_start());
-    let depth = tags.fold(0_i32, |depth, tag| match tag.split_whitespace().next() {
-        Some("if") => depth + 1,
-        Some("endif" | "endif%}" | "endif-%}") => depth - 1,
-        Some(_) | None => depth,
-    });
-    let here = &before[before.rfind("{{").unwrap_or(before.len())..];
-    depth > 0 || (!here.contains("}}") && here.contains(" if "))
-}
-
 fn excerpt(text: &str, line: usize) -> String {
     let lines: Vec<&str> = text.lines().collect();
     if line == 0 || line > lines.len() {
@@ -167,7 +154,7 @@ fn message(error: &Error, words: &Words<'_>) -> String {
         }
         ErrorKind::TemplateNotFound => {
             let name = detail.split(['"', '\'']).nth(1).unwrap_or(detail);
-            format!("Jinja error: {name}")
+            format!("Jinja error: {}", unmarked(name))
         }
         ErrorKind::UnknownFunction => {
             let name = detail.strip_suffix(" is unknown").unwrap_or(detail);

@@ -15,6 +15,7 @@ use crate::{Functions, Map, RenderContext, Series, Value};
 mod builtin;
 mod chance;
 mod data;
+mod html;
 mod iterate;
 mod keys;
 mod lists;
@@ -46,10 +47,11 @@ type Outcome = Result<Value, String>;
 type FilterFn = fn(&Args<'_>) -> Outcome;
 
 /// The tables, one per kind of data.
-const TABLES: [&[(&str, FilterFn)]; 9] = [
+const TABLES: [&[(&str, FilterFn)]; 10] = [
     builtin::TABLE,
     chance::TABLE,
     data::TABLE,
+    html::TABLE,
     iterate::TABLE,
     keys::TABLE,
     lists::TABLE,
@@ -96,7 +98,10 @@ pub(super) fn install(
         use minijinja::value::ValueKind as Kind;
         matches!(value.kind(), Kind::Seq | Kind::Map | Kind::String)
     });
-    env.add_test("callable", |value: Jinja| value.kind() == minijinja::value::ValueKind::Plain);
+    // A macro is a mapping of its name and arguments to the engine.
+    env.add_test("callable", |value: Jinja| {
+        value.kind() == minijinja::value::ValueKind::Plain || value.to_string().starts_with("<macro ")
+    });
 }
 
 /// Gives a result the parentheses that Python prints.

@@ -26,7 +26,11 @@ fn of_text(text: &str, method: &str, args: &[Jinja]) -> Result<Option<Jinja>, Er
             partition(text, method, &separator)
         }
         "swapcase" => Jinja::from(text.chars().map(swap).collect::<String>()),
-        "casefold" => Jinja::from(text.to_lowercase()),
+        "casefold" => Jinja::from(text.to_lowercase().replace('ß', "ss")),
+        "expandtabs" => {
+            let (size,): (Option<usize>,) = from_args(args)?;
+            Jinja::from(expanded(text, size.unwrap_or(8).min(MAX_WIDTH)))
+        }
         "ljust" | "rjust" | "center" => {
             let (width, fill): (usize, Option<String>) = from_args(args)?;
             let fill = fill.and_then(|fill| fill.chars().next()).unwrap_or(' ');
@@ -83,6 +87,21 @@ pub(super) fn padded(text: &str, method: &str, width: usize, fill: char) -> Stri
     };
     let run = |count: usize| std::iter::repeat_n(fill, count).collect::<String>();
     format!("{}{text}{}", run(before), run(missing - before))
+}
+
+fn expanded(text: &str, size: usize) -> String {
+    let (mut out, mut column) = (String::new(), 0);
+    for letter in text.chars() {
+        if letter == '\t' {
+            let blanks = if size == 0 { 0 } else { size - column % size };
+            out.extend(std::iter::repeat_n(' ', blanks));
+            column += blanks;
+        } else {
+            out.push(letter);
+            column = if matches!(letter, '\n' | '\r') { 0 } else { column + 1 };
+        }
+    }
+    out
 }
 
 fn zero_filled(text: &str, width: usize) -> String {

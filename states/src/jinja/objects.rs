@@ -74,6 +74,16 @@ pub(super) fn dict(pairs: impl IntoIterator<Item = (Jinja, Jinja)>) -> Jinja {
     Jinja::from_object(Dict(Mutex::new(pairs.into_iter().collect())))
 }
 
+/// Gives a template's dict the content of a mapping; whether it is such a dict.
+pub(super) fn replace(dict: &Jinja, content: &Value) -> bool {
+    let (Some(dict), Value::Map(content)) = (dict.downcast_object_ref::<Dict>(), content) else {
+        return false;
+    };
+    let pairs = content.iter().map(|(key, value)| (to_jinja(key), to_jinja(value))).collect();
+    *dict.lock() = pairs;
+    true
+}
+
 impl List {
     fn lock(&self) -> MutexGuard<'_, Vec<Jinja>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use minijinja::value::{Kwargs, Object, ObjectRepr, Value as Jinja};
 use minijinja::{Error, ErrorKind, State};
 
-use super::objects::{from_jinja, to_jinja};
+use super::objects::{self, from_jinja, to_jinja};
 use crate::{FunctionError, Functions, Map, Value};
 
 /// The execution modules of the minion.
@@ -80,12 +80,20 @@ fn function(functions: &Arc<dyn Functions>, name: &str) -> Option<Jinja> {
 }
 
 fn call(functions: &dyn Functions, name: &str, args: &[Jinja]) -> Result<Jinja, Error> {
-    let (args, kwargs) = split(args)?;
-    let result = functions.call(name, args, kwargs);
+    let (values, kwargs) = split(args)?;
+    let in_place = IN_PLACE.contains(&name) && kwargs.get("in_place").is_none_or(Value::is_truthy);
+    let result = functions.call(name, values, kwargs);
+    let first = args.first().filter(|_| in_place);
     result
-        .map(|value| to_jinja(&value))
+        .map(|value| match first {
+            Some(first) if objects::replace(first, &value) => first.clone(),
+            Some(_) | None => to_jinja(&value),
+        })
         .map_err(|error| Error::new(ErrorKind::InvalidOperation, error.to_string()).with_source(error))
 }
+
+/// Functions that change the mapping they are given first, and return it.
+const IN_PLACE: [&str; 3] = ["defaults.merge", "defaults.update", "slsutil.update"];
 
 /// Positional and keyword arguments of a template's call.
 pub(super) fn split(args: &[Jinja]) -> Result<(Vec<Value>, Map), Error> {

@@ -1,25 +1,52 @@
 //! Rewrites template source, line by line the same, into what minijinja takes:
 //! Salt's own tags (`import_yaml`, `load_yaml`, `profile` …), list and dict literals that templates
-//! can change in place, and includes that cannot leak variables.
+//! can change in place, includes that cannot leak variables, imports without context that see none
+//! of the importer's variables, and macros that take more arguments than they name.
 //!
 //! Only the inside of `{% %}` and `{{ }}` is touched; text, comments and raw blocks stay as they are.
 
+mod walk;
+
+pub(super) use walk::is_conditional;
+
+/// A source without the line comments that a prefix begins. The engine would take the line breaks with them, which Jinja
+/// leaves.
+pub(super) fn without_comments(source: &str, prefix: &str) -> String {
+    let bare = |line: &str| match line.find(prefix).filter(|_| !prefix.is_empty()) {
+        Some(at) => line[..at].trim_end().to_owned(),
+        None => line.to_owned(),
+    };
+    source.split('\n').map(bare).collect::<Vec<_>>().join("\n")
+}
+
 /// The source as minijinja takes it. Line numbers stay the same.
 pub(super) fn rewrite(source: &str) -> String {
-    let mut out = String::with_capacity(source.len() + source.len() / 8);
+    let mut out = Rewriting {
+        text: String::with_capacity(source.len() + source.len() / 8),
+        names: if source.contains("import") { walk::set_names(source) } else { String::new() },
+        macros: Vec::new(),
+    };
     let mut rest = source;
     while let Some(at) = find_tag(rest) {
-        out.push_str(&rest[..at]);
+        out.text.push_str(&rest[..at]);
         rest = &rest[at..];
         let taken = match &rest[..2] {
-            "{#" => copy_comment(rest, &mut out),
-            "{{" => copy_expression(rest, &mut out),
-            _ => copy_statement(rest, &mut out),
+            "{#" => copy_comment(rest, &mut out.text),
+            "{{" => copy_expression(rest, &mut out.text),
+            _ => out.statement(rest),
         };
         rest = &rest[taken..];
     }
-    out.push_str(rest);
-    out
+    out.text.push_str(rest);
+    out.text
+}
+
+struct Rewriting {
+    text: String,
+    /// What the template sets, with commas between.
+    names: String,
+    /// The open macros; those that take more arguments than they name with their names.
+    macros: Vec<Option<String>>,
 }
 
 fn find_tag(text: &str) -> Option<usize> {
@@ -45,19 +72,55 @@ fn copy_expression(text: &str, out: &mut String) -> usize {
     end + 2
 }
 
-fn copy_statement(text: &str, out: &mut String) -> usize {
-    let Some(end) = find_end(text, "%}") else {
-        out.push_str(text);
-        return text.len();
-    };
-    let tag = Tag::split(&text[2..end]);
-    if tag.word == "raw" {
-        let (length, close) = raw_block(&text[end + 2..]);
-        out.push_str(&text[..end + 2 + length + close]);
-        return end + 2 + length + close;
+impl Rewriting {
+    fn statement(&mut self, text: &str) -> usize {
+        let Some(end) = find_end(text, "%}") else {
+            self.text.push_str(text);
+            return text.len();
+        };
+        let tag = Tag::split(&text[2..end]);
+        if tag.word == "raw" {
+            let (length, close) = raw_block(&text[end + 2..]);
+            self.text.push_str(&text[..end + 2 + length + close]);
+            return end + 2 + length + close;
+        }
+        let rewritten = match tag.word {
+            "macro" => self.open_macro(&tag, &text[end + 2..]),
+            "endmacro" => self.close_macro(&tag),
+            "import" | "from" => tag.import_alone(&self.names),
+            _ => None,
+        };
+        self.text.push_str(&rewritten.unwrap_or_else(|| tag.rewritten(&self.names)));
+        end + 2
     }
-    out.push_str(&tag.rewritten());
-    end + 2
+
+    /// A macro whose body asks for `varargs` or `kwargs` gets them as arguments, from the object that takes its name.
+    fn open_macro(&mut self, tag: &Tag, body: &str) -> Option<String> {
+        let asks = walk::macro_body(body)
+            .is_some_and(|body| ["varargs", "kwargs"].iter().any(|name| body.contains(name)));
+        let (lead, rest) = tag.rest();
+        let parts =
+            rest.split_once('(').and_then(|(name, rest)| Some((name.trim(), rest.rsplit_once(')')?.0)));
+        let Some((name, parameters)) = parts.filter(|_| asks) else {
+            self.macros.push(None);
+            return None;
+        };
+        self.macros.push(Some(name.to_owned()));
+        let comma = if parameters.trim().is_empty() { "" } else { ", " };
+        Some(format!(
+            "{{%{}{lead}macro __more_{name}({parameters}{comma}varargs=__list([]), kwargs=__dict({{}})) {}%}}",
+            tag.before, tag.after
+        ))
+    }
+
+    fn close_macro(&mut self, tag: &Tag) -> Option<String> {
+        let name = self.macros.pop().flatten()?;
+        let (lead, _) = tag.rest();
+        Some(format!(
+            "{{%{}{lead}endmacro %}}{{% set {name} = __takes_more(__more_{name}, '{name}') {}%}}",
+            tag.before, tag.after
+        ))
+    }
 }
 
 /// Length of a raw block's content and of its closing tag.
@@ -130,11 +193,25 @@ impl<'a> Tag<'a> {
         (&self.body[..start], &self.body[start + self.word.len()..])
     }
 
-    fn rewritten(&self) -> String {
+    /// An import that does not say `with context`: its file learns which names it must not see.
+    fn import_alone(&self, names: &str) -> Option<String> {
+        let body = self.body.trim_end();
+        let body = match body.strip_suffix("context").map(str::trim_end) {
+            Some(rest) => rest.strip_suffix("without")?,
+            None => body,
+        };
+        let (lead, rest) = self.rest();
+        let rest = &rest[..rest.len() - (self.body.len() - body.len())];
+        let at = if self.word == "import" { rest.rfind(" as ")? } else { rest.find(" import ")? };
+        let (before, word, after) = (self.before, self.word, self.after);
+        Some(format!("{{%{before}{lead}{word} __alone({}, '{names}'){} {after}%}}", &rest[..at], &rest[at..]))
+    }
+
+    fn rewritten(&self, names: &str) -> String {
         let (before, after) = (self.before, self.after);
         let (lead, rest) = self.rest();
         match self.word {
-            "import_yaml" | "import_json" | "import_text" => self.import(lead, rest),
+            "import_yaml" | "import_json" | "import_text" => self.import(lead, rest, names),
             "load_yaml" | "load_json" | "load_text" => {
                 let target = after_as(rest).map_or(rest, |(_, target)| target);
                 format!("{{%{before}{lead}set {} | {} {after}%}}", target.trim_end(), self.word)
@@ -143,9 +220,7 @@ impl<'a> Tag<'a> {
             "profile" => format!("{{%{before}{lead}if true {}{after}%}}", newlines(rest)),
             "endprofile" => format!("{{%{before}{lead}endif {rest}{after}%}}"),
             "include" => {
-                format!(
-                    "{{%{before}{lead}with __included=true %}}{{% include{rest} %}}{{% endwith {after}%}}"
-                )
+                format!("{{%{before}{lead}with %}}{{% include{rest} %}}{{% endwith {after}%}}")
             }
             "set" => match assignment(rest) {
                 Some((target, value)) => {
@@ -161,20 +236,22 @@ impl<'a> Tag<'a> {
     }
 
     /// `import_yaml "x" as y` renders the file and loads what comes out.
-    fn import(&self, lead: &str, rest: &str) -> String {
+    fn import(&self, lead: &str, rest: &str, names: &str) -> String {
         let (before, after) = (self.before, self.after);
         let Some((file, target)) = after_as(rest) else {
             return format!("{{%{before}{}{after}%}}", self.body);
         };
         let target = target.trim();
-        let target = ["with context", "without context"]
-            .iter()
-            .find_map(|suffix| target.strip_suffix(suffix))
-            .unwrap_or(target)
-            .trim();
+        let (target, file) = match target.strip_suffix("with context") {
+            Some(target) => (target.trim(), file.trim().to_owned()),
+            None => (
+                target.strip_suffix("without context").unwrap_or(target).trim(),
+                format!("__alone({}, '{names}')", file.trim()),
+            ),
+        };
         let loader = self.word.replace("import_", "load_");
         format!(
-            "{{%{before}{lead}set {target} | {loader} %}}{{% with __included=true %}}{{% include{file} %}}{{% endwith %}}{{% endset {after}%}}"
+            "{{%{before}{lead}set {target} | {loader} %}}{{% with %}}{{% include {file} %}}{{% endwith %}}{{% endset {after}%}}"
         )
     }
 }
@@ -355,13 +432,31 @@ mod tests {
     fn rewrites_salts_tags_on_their_own_lines() {
         assert_eq!(
             rewrite("{%- import_yaml 'a/b.yaml' as m with context -%}"),
-            "{%- set m | load_yaml %}{% with __included=true %}{% include 'a/b.yaml' %}{% endwith %}{% endset -%}"
+            "{%- set m | load_yaml %}{% with %}{% include 'a/b.yaml' %}{% endwith %}{% endset -%}"
+        );
+        assert_eq!(
+            rewrite("{% set x, y = 1, 2 %}{% from 'l' import a as b, c %}"),
+            "{% set x, y = __own(( 1, 2 ))%}{% from __alone( 'l', 'b,c,x,y') import a as b, c %}"
+        );
+        assert_eq!(
+            rewrite("{% import 'l' as l without context -%}{% from 'm' import n with context %}"),
+            "{% import __alone( 'l', 'l,n') as l  -%}{% from 'm' import n with context %}"
         );
         assert_eq!(
             rewrite("{% load_json as x -%}\n{}\n{%- endload %}"),
             "{% set x | load_json -%}\n{}\n{%- endset  %}"
         );
         assert_eq!(rewrite("{% profile as 'p' %}a{% endprofile %}"), "{% if true %}a{% endif  %}");
+    }
+
+    #[test]
+    fn macros_take_what_they_do_not_name() {
+        assert_eq!(
+            rewrite("{% macro m(a=1) -%}{{ varargs }}{%- endmacro %}"),
+            "{% macro __more_m(a=1, varargs=__list([]), kwargs=__dict({})) -%}{{ varargs }}\
+             {%- endmacro %}{% set m = __takes_more(__more_m, 'm') %}"
+        );
+        assert_eq!(rewrite("{% macro m() %}x{% endmacro %}"), "{% macro m() %}x{% endmacro %}");
     }
 
     #[test]

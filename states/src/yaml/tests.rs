@@ -99,3 +99,20 @@ fn refuses_nesting_without_bound() {
     let text = "- ".repeat(5_000);
     assert!(load(&text).is_err());
 }
+
+#[test]
+fn lists_and_quotes_go_on_further_left_than_their_block() {
+    let text = "a:\n    b:\n      - c: ['one',\n  it's, # no 'quote\n\n  {d: 'two\n\nlines', e:\n [1]}\n ]\n      - f: \"x\n  y\"\n";
+    let expected = load("a: {b: [{c: [one, it's, {d: \"two\\nlines\", e: [1]}]}, {f: x y}]}").unwrap();
+    assert_eq!(load(text).unwrap(), expected);
+    let broken = load("a:\n    b: [1,\n  2,\n  @x]\n").unwrap_err();
+    assert_eq!((broken.line, broken.column), (4, 3));
+}
+
+#[test]
+fn a_tab_may_stand_between_a_key_and_its_value() {
+    assert_eq!(
+        load("a:\n  - b:\t1\n  - c:\t\tx\ty\n").unwrap(),
+        load("a: [{b: 1}, {c: \"x\\ty\"}]").unwrap()
+    );
+}

@@ -15,7 +15,7 @@ use super::{may_write, path, uncaught};
 use crate::{
     config::Config,
     modules::{Arguments, ModuleError},
-    text_edit::{Block, LineEdit, Location, NotFound, Place, Replacement, diff, flags},
+    text_edit::{Block, LineEdit, Location, NotFound, Place, Replacement, comment_lines, diff, flags},
 };
 
 pub(super) fn answer(fun: &str, args: &Arguments, config: &Config) -> Result<Option<Value>, ModuleError> {
@@ -185,31 +185,15 @@ fn block(args: &Arguments, config: &Config) -> Result<Value, ModuleError> {
 
 /// Puts a sign before the lines that a regular expression matches, or takes it away.
 fn comment(args: &Arguments, config: &Config, on: bool) -> Result<Value, ModuleError> {
-    let (given, sign) = (args.text("regex")?, args.text("char")?);
-    let end = if given.ends_with('$') { "$" } else { "" };
-    let bare = given.trim_start_matches('^').trim_end_matches('$');
-    let start = if given.starts_with('^') { "^" } else { "" };
-    let pattern = if on { format!("^(?:{start}({bare}){end})") } else { format!("^{sign}\\s*({bare}){end}") };
-    let regex = regex(&pattern)?;
     let edited = Edited::open(args, config)?;
-    let signs: Vec<char> = sign.chars().collect();
-    let (mut new, mut before, mut after) = (String::new(), String::new(), String::new());
-    for line in edited.old.split_inclusive('\n') {
-        if !regex.is_match(line.trim_end_matches('\n')).unwrap_or(false) {
-            new.push_str(line);
-            continue;
-        }
-        let changed =
-            if on { format!("{sign}{line}") } else { line.trim_start_matches(signs.as_slice()).to_owned() };
-        before.push_str(line);
-        after.push_str(&changed);
-        new.push_str(&changed);
-    }
-    if before.is_empty() {
-        return Ok(false.into());
-    }
+    let exception = |message| ModuleError::Exception { class: "re.error", message };
+    let new = comment_lines(&edited.old, &args.text("regex")?, &args.text("char")?, on).map_err(exception)?;
+    let Some(new) = new else { return Ok(false.into()) };
     edited.write(&new, backup(args).as_deref(), false)?;
-    Ok(diff::unified(before.as_bytes(), after.as_bytes()).into())
+    // The lines that changed alone, as Salt compares them.
+    let pairs = edited.old.split_inclusive('\n').zip(new.split_inclusive('\n'));
+    let (before, after): (Vec<&str>, Vec<&str>) = pairs.filter(|(old, new)| old != new).unzip();
+    Ok(diff::unified(before.concat().as_bytes(), after.concat().as_bytes()).into())
 }
 
 fn regex(pattern: &str) -> Result<Regex, ModuleError> {

@@ -119,9 +119,31 @@ async fn set(
             return Ok(answer(text, Map::new(), false));
         }
     }
+    if let Some(text) = in_the_way(grains, &key, &delimiter, args.truth("force")) {
+        return Ok(answer(text, Map::new(), false));
+    }
     let new = nested(grains, &key, &delimiter, Some(val).filter(|val| !(val.is_nil() && destructive)));
     let changes = store(new, destructive, call).await?;
     Ok(answer(String::new(), changes.as_map().cloned().unwrap_or_default(), true))
+}
+
+/// Salt's refusal to put a key below what is no mapping.
+fn in_the_way(grains: &Value, key: &str, delimiter: &str, force: bool) -> Option<String> {
+    let mut rest = key;
+    while let Some((holder, last)) = rest.rsplit_once(delimiter) {
+        match traverse(grains, holder, delimiter) {
+            None | Some(Value::Map(_) | Value::List(_)) => {}
+            Some(held) if force || held.as_str() == Some(last) => {}
+            Some(held) => {
+                return Some(format!(
+                    "The key '{holder}' value is '{held}', which is different from the provided key '{last}'. Use \
+                     'force=True' to overwrite."
+                ));
+            }
+        }
+        rest = holder;
+    }
+    None
 }
 
 /// The top grain that holds a nested value, with that value set or taken out.

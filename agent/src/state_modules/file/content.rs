@@ -21,7 +21,7 @@ use crate::{
     files::{SaltPath, SourceHash, hash_file, is_web},
     modules::lookup::traverse,
     policy,
-    state_modules::{StateArgs, StateContext},
+    state_modules::{RunMode, StateArgs, StateContext},
     state_run::{FileBridge, FunctionBridge, matcher, series},
 };
 
@@ -121,7 +121,10 @@ async fn fetched(
         if let Some(local) = local {
             policy::may_read(&run.services.config, Path::new(local)).map_err(|error| failed(&error))?;
             match tokio::fs::read(local).await {
-                Ok(content) => return Ok((content, disk::held_mode(Path::new(local)), local.to_owned())),
+                Ok(content) => {
+                    check_local(source, Path::new(local), options, args, run).await?;
+                    return Ok((content, disk::held_mode(Path::new(local)), local.to_owned()));
+                }
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound && sources.len() == 1 => {
                     return Err(failed(&format!("Local file source {local} does not exist")));
                 }
@@ -148,6 +151,33 @@ async fn fetched(
         [one] => Err(failed(&format!("Source file {one} not found in saltenv '{}'", args.saltenv))),
         _ => Err(failed(&"none of the specified sources were found")),
     }
+}
+
+/// Holds a source on this machine to the hash of the state.
+async fn check_local(
+    source: &str,
+    path: &Path,
+    options: &Options,
+    args: &StateArgs,
+    run: &StateContext,
+) -> Result<(), String> {
+    if options.source_hash.is_none() {
+        return Ok(());
+    }
+    let expected = expected(source, options, args, run).await;
+    let Some(wanted) = expected.map_err(|error| format!("Unable to manage file: {error}"))? else {
+        return Ok(());
+    };
+    let held = hash_file(path, wanted.kind()).map_err(|error| error.to_string())?.unwrap_or_default();
+    if held == wanted.hash() || run.mode == RunMode::Test {
+        return Ok(());
+    }
+    Err(format!(
+        "Specified {} checksum for {} ({}) does not match actual checksum ({held})",
+        wanted.kind(),
+        args.name,
+        wanted.hash()
+    ))
 }
 
 /// The hash that a web source must have; `None` when nobody asks for one.
@@ -327,7 +357,14 @@ async fn rendered(
         states: Arc::new(NoStates),
         matcher: matcher(&services, &context),
     };
-    let (path, saltenv, variables) = (path.to_owned(), args.saltenv.clone(), variables.clone());
+    // What Salt hands to a template beside its context.
+    let mut own: Map = ["source", "user", "group", "mode"]
+        .into_iter()
+        .map(|key| (key, args.args.get(key).cloned().unwrap_or_default()))
+        .collect();
+    own.insert("name", args.name.as_str());
+    own.extend(variables.clone());
+    let (path, saltenv, variables) = (path.to_owned(), args.saltenv.clone(), own);
     let work = move || {
         let spec = TemplateSpec { path: &path, sls: None, saltenv: &saltenv, variables };
         Jinja::new(&sources, &context).render(&template, &spec).map_err(|error| error.to_string())

@@ -225,7 +225,11 @@ impl Wanted {
     /// What `recurse` reaches, with what each must be.
     fn within(&self) -> Vec<(PathBuf, &Permissions)> {
         let Some(set) = &self.recurse else { return Vec::new() };
-        let found = disk::walk(&self.path, self.deepest);
+        // A depth of one is what lies in the folder itself.
+        let found = match self.deepest {
+            Some(0) => Vec::new(),
+            deepest => disk::walk(&self.path, deepest.map(|depth| depth - 1)),
+        };
         found
             .into_iter()
             .filter_map(|path| match path.is_dir() && !disk::is_link(&path) {
@@ -274,12 +278,11 @@ impl Wanted {
         }
         let mut comment = String::new();
         if !superfluous.is_empty() {
-            for path in &superfluous {
-                if disk::is_there(path) {
-                    disk::remove(path).map_err(failed)?;
-                }
+            let mut removed = Vec::new();
+            for path in superfluous.iter().filter(|path| disk::is_there(path)) {
+                disk::remove(path).map_err(failed)?;
+                removed.push(Value::from(shown(path)));
             }
-            let removed = superfluous.iter().map(|path| Value::from(shown(path))).collect::<Vec<_>>();
             changes.insert("removed", removed);
             comment = format!("Files cleaned from directory {}", shown(&self.path));
         }

@@ -10,16 +10,16 @@ use crate::{
 };
 
 /// A file that is about to be edited.
-struct Target<'a> {
-    args: &'a StateArgs,
-    run: &'a StateContext,
+pub(super) struct Target<'a> {
+    pub(super) args: &'a StateArgs,
+    pub(super) run: &'a StateContext,
     /// The file itself, links followed.
     path: PathBuf,
-    old: String,
+    pub(super) old: String,
 }
 
 impl<'a> Target<'a> {
-    fn open(args: &'a StateArgs, run: &'a StateContext) -> Result<Self, String> {
+    pub(super) fn open(args: &'a StateArgs, run: &'a StateContext) -> Result<Self, String> {
         let path = existing(&args.name)?;
         let path = std::fs::canonicalize(&path).unwrap_or(path);
         let bytes = std::fs::read(&path)
@@ -52,14 +52,14 @@ impl<'a> Target<'a> {
         Ok(StateReturn::changed("Changes were made", changes))
     }
 
-    fn write(&self, new: &str) -> Result<(), String> {
+    pub(super) fn write(&self, new: &str) -> Result<(), String> {
         allowed(self.run, &self.path)?;
         disk::replace(&self.path, new.as_bytes(), None)
             .map_err(|error| format!("Unable to write file '{}'. Exception: {error}", self.path.display()))
     }
 
     /// A copy beside the file, with an ending.
-    fn keep_copy(&self, ending: &str) -> Result<(), String> {
+    pub(super) fn keep_copy(&self, ending: &str) -> Result<(), String> {
         if self.dry() {
             return Ok(());
         }
@@ -81,7 +81,7 @@ fn existing(name: &str) -> Result<PathBuf, String> {
 }
 
 /// `backup`, which is an ending, or false.
-fn ending(args: &StateArgs) -> Option<String> {
+pub(super) fn ending(args: &StateArgs) -> Option<String> {
     match args.args.get("backup") {
         None => Some(".bak".to_owned()),
         Some(Value::Bool(true)) => Some("True".to_owned()),
@@ -178,6 +178,12 @@ pub(super) async fn blockreplace(args: &StateArgs, run: &StateContext) -> Result
     for part in content::templated(args, run).await? {
         text.push_str(&part);
     }
+    for line in run.accumulators.for_state(&args.name, &args.id) {
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        text.push_str(&line.to_string());
+    }
     let wishes = [
         args.flag("append_if_not_found", false).then_some(Place::End),
         args.flag("prepend_if_not_found", false).then_some(Place::Start),
@@ -241,9 +247,6 @@ pub(super) fn keyvalue(args: &StateArgs, run: &StateContext) -> Result<StateRetu
 
 fn wanted(args: &StateArgs) -> Result<KeyValue, String> {
     let pairs = match (args.given("key"), args.given("value"), args.given("key_values")) {
-        (Some(_), Some(_), Some(Value::Map(_))) => {
-            return Err("file.keyvalue can not combine key_values with key and value".to_owned());
-        }
         (Some(key), Some(value), _) => [(key.to_string(), value.clone())].into_iter().collect(),
         (_, _, Some(Value::Map(pairs))) if !pairs.is_empty() => pairs.clone(),
         (_, _, given) => {

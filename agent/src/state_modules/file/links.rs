@@ -26,15 +26,7 @@ impl Link {
         let target = args.text("target").ok_or("Missing parameter target for state file.symlink")?;
         let user = args.text("user").unwrap_or_else(disk::own_user);
         let group = args.text("group").unwrap_or_else(|| disk::group_of(&user));
-        let mut errors = Vec::new();
-        if !cfg!(windows) {
-            if disk::Owner::of(Some(&user), None).is_err() {
-                errors.push(format!("User {user} does not exist"));
-            }
-            if disk::Owner::of(None, Some(&group)).is_err() {
-                errors.push(format!("Group {group} does not exist"));
-            }
-        }
+        let mut errors = missing_owners(args);
         let path = expanded(&args.name);
         if !path.is_absolute() {
             errors.push(format!("Specified file {} is not an absolute path", args.name));
@@ -104,6 +96,23 @@ impl Link {
         };
         format!("{}:{}", named(held.user, "/etc/passwd"), named(held.group, "/etc/group"))
     }
+}
+
+/// What is to be said of an owner that is not there.
+pub(super) fn missing_owners(args: &StateArgs) -> Vec<String> {
+    if cfg!(windows) {
+        return Vec::new();
+    }
+    let user = args.text("user").unwrap_or_else(disk::own_user);
+    let group = args.text("group").unwrap_or_else(|| disk::group_of(&user));
+    let mut errors = Vec::new();
+    if disk::Owner::of(Some(&user), None).is_err() {
+        errors.push(format!("User {user} does not exist"));
+    }
+    if disk::Owner::of(None, Some(&group)).is_err() {
+        errors.push(format!("Group {group} does not exist"));
+    }
+    errors
 }
 
 pub(super) fn symlink(args: &StateArgs, run: &StateContext) -> Result<StateReturn, String> {

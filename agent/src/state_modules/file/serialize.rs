@@ -108,7 +108,8 @@ fn read(path: &std::path::Path, serializer: &str) -> Result<Value, String> {
 fn written(data: &Value, serializer: &str, args: &StateArgs) -> String {
     let options = args.given("serializer_opts").map(joined).unwrap_or_default();
     if serializer == "yaml" {
-        let text = yaml::dump(data, Style::Block);
+        let flow = options.get("default_flow_style").is_some_and(Value::is_truthy);
+        let text = yaml::dump(data, if flow { Style::Flow } else { Style::Block });
         let text = text.strip_suffix("\n...\n").unwrap_or(&text);
         return format!("{}\n", text.strip_suffix('\n').unwrap_or(text));
     }

@@ -19,6 +19,16 @@ pub(super) const TABLE: &[(&str, FilterFn)] = &[
     ("float", |args| Ok(Value::Float(number(args.value()).unwrap_or_else(|| default_number(args))))),
     ("forceescape", |args| Ok(Value::from(escaped(&args.value().to_string())))),
     ("int", int),
+    ("replace", |args| {
+        let (text, old) = (args.value().to_string(), args.required(1, "old")?.to_string());
+        let new = args.required(2, "new")?.to_string();
+        let count =
+            args.get(3, "count").and_then(Value::as_int).and_then(|count| usize::try_from(count).ok());
+        Ok(Value::from(match count {
+            Some(count) => text.replacen(&old, &new, count),
+            None => text.replace(&old, &new),
+        }))
+    }),
     ("pprint", |args| Ok(Value::from(args.value().repr()))),
     ("striptags", striptags),
     ("truncate", truncate),
@@ -90,7 +100,7 @@ fn filesizeformat(args: &Args) -> Outcome {
     Ok(Value::Nil)
 }
 
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     let pairs = [("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("'", "&#39;"), ("\"", "&#34;")];
     pairs.iter().fold(text.to_owned(), |text, (from, to)| text.replace(from, to))
 }
@@ -153,7 +163,9 @@ fn url_encoded(value: &Value) -> String {
     match value {
         Value::Map(map) => {
             let pair = |(key, value): (&Value, &Value)| {
-                format!("{}={}", url_quote(&key.to_string(), ""), url_quote(&value.to_string(), ""))
+                // A query has plus signs for blanks.
+                let part = |value: &Value| url_quote(&value.to_string(), "").replace("%20", "+");
+                format!("{}={}", part(key), part(value))
             };
             map.iter().map(pair).collect::<Vec<_>>().join("&")
         }

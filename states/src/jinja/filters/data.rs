@@ -113,7 +113,22 @@ fn path_join(args: &Args) -> Outcome {
             joined.push_str(&part);
         }
     }
-    Ok(Value::from(joined))
+    Ok(Value::from(normal(&joined)))
+}
+
+/// Python's `os.path.normpath`.
+fn normal(path: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/').filter(|part| !part.is_empty() && *part != ".") {
+        match parts.last() {
+            Some(last) if part == ".." && *last != ".." => drop(parts.pop()),
+            None if part == ".." && path.starts_with('/') => {}
+            _ => parts.push(part),
+        }
+    }
+    let start = if path.starts_with('/') { "/" } else { "" };
+    let whole = format!("{start}{}", parts.join("/"));
+    if whole.is_empty() { ".".to_owned() } else { whole }
 }
 
 fn to_entries(args: &Args) -> Outcome {

@@ -14,7 +14,10 @@ pub(super) const TABLE: &[(&str, FilterFn)] = &[
     ("difference", |args| combine(args, |item, _, second| !second.contains(item))),
     ("exactly_n_true", |args| exactly(args, args.get(1, "amount").and_then(Value::as_int).unwrap_or(1))),
     ("exactly_one_true", |args| exactly(args, 1)),
-    ("flatten", |args| Ok(Value::List(flatten(args.value(), args.get(1, "levels").and_then(Value::as_int))))),
+    ("flatten", |args| {
+        let levels = args.get(1, "levels").and_then(Value::as_int);
+        Ok(Value::List(flatten(args.value(), levels, args.is_set(2, "preserve_nulls"))))
+    }),
     ("intersect", |args| combine(args, |item, _, second| second.contains(item))),
     ("is_iter", |args| Ok(Value::Bool(matches!(args.value(), Value::List(_) | Value::Map(_))))),
     ("is_list", |args| Ok(Value::Bool(matches!(args.value(), Value::List(_))))),
@@ -120,14 +123,14 @@ fn exactly(args: &Args, amount: i64) -> Outcome {
     Ok(Value::Bool(i64::try_from(truths) == Ok(amount)))
 }
 
-fn flatten(value: &Value, levels: Option<i64>) -> Vec<Value> {
+fn flatten(value: &Value, levels: Option<i64>, nulls: bool) -> Vec<Value> {
     let Value::List(items) = value else { return vec![value.clone()] };
     let deeper = levels.map(|levels| levels - 1);
     let mut flat = Vec::new();
     for item in items {
         match item {
-            Value::Nil => {}
-            Value::List(_) if levels != Some(0) => flat.extend(flatten(item, deeper)),
+            Value::Nil if !nulls => {}
+            Value::List(_) if levels != Some(0) => flat.extend(flatten(item, deeper, nulls)),
             other => flat.push(other.clone()),
         }
     }

@@ -13,16 +13,74 @@ use crate::Value;
 pub(super) const TABLE: &[(&str, FilterFn)] = &[
     ("filter_by_networks", filter_by_networks),
     ("ip_host", |args| over(args, ip_host)),
-    ("ipaddr", |args| over(args, |text| parse(text).map(|_| text.to_owned()))),
-    ("ipv4", |args| over(args, |text| parse(text).filter(|(ip, _)| ip.is_ipv4()).map(|_| text.to_owned()))),
-    ("ipv6", |args| over(args, |text| parse(text).filter(|(ip, _)| ip.is_ipv6()).map(|_| text.to_owned()))),
+    ("ipaddr", |args| addresses(args, |_| true)),
+    ("ipv4", |args| addresses(args, IpAddr::is_ipv4)),
+    ("ipv6", |args| addresses(args, IpAddr::is_ipv6)),
     ("ipwrap", ipwrap),
-    ("is_ip", |args| Ok(Value::Bool(parses::<IpAddr>(args.value())))),
-    ("is_ipv4", |args| Ok(Value::Bool(parses::<Ipv4Addr>(args.value())))),
-    ("is_ipv6", |args| Ok(Value::Bool(parses::<Ipv6Addr>(args.value())))),
+    ("is_ip", |args| Ok(Value::Bool(parses::<IpAddr>(args.value()) && fits_value(args)))),
+    ("is_ipv4", |args| Ok(Value::Bool(parses::<Ipv4Addr>(args.value()) && fits_value(args)))),
+    ("is_ipv6", |args| Ok(Value::Bool(parses::<Ipv6Addr>(args.value()) && fits_value(args)))),
     ("network_hosts", network_hosts),
     ("network_size", network_size),
 ];
+
+fn addresses(args: &Args, kind: fn(&IpAddr) -> bool) -> Outcome {
+    let options = args.get(1, "options").map(ToString::to_string).unwrap_or_default();
+    over(args, |text| {
+        let found = parse(text).filter(|(address, _)| kind(address) && fits(*address, &options));
+        found.map(|_| text.to_owned())
+    })
+}
+
+fn fits_value(args: &Args) -> bool {
+    let options = args.get(1, "options").map(ToString::to_string).unwrap_or_default();
+    args.value().as_str().and_then(parse).is_some_and(|(address, _)| fits(address, &options))
+}
+
+/// Whether an address is all that is asked of it, as Python's `ipaddress` names the kinds.
+fn fits(address: IpAddr, options: &str) -> bool {
+    options.split(',').map(str::trim).all(|option| match option {
+        "global" | "public" => !is_private(address),
+        "private" => is_private(address),
+        "loopback" => address.is_loopback(),
+        "multicast" => address.is_multicast(),
+        "unspecified" => address.is_unspecified(),
+        "link-local" => is_within(address, &["169.254.0.0/16", "fe80::/10"]),
+        "reserved" => is_within(address, &["240.0.0.0/4", "::/8", "4000::/2"]),
+        "site-local" => is_within(address, &["fec0::/10"]),
+        _ => true,
+    })
+}
+
+fn is_private(address: IpAddr) -> bool {
+    is_within(
+        address,
+        &[
+            "0.0.0.0/8",
+            "10.0.0.0/8",
+            "127.0.0.0/8",
+            "169.254.0.0/16",
+            "172.16.0.0/12",
+            "192.0.0.0/29",
+            "192.0.2.0/24",
+            "192.168.0.0/16",
+            "198.18.0.0/15",
+            "198.51.100.0/24",
+            "203.0.113.0/24",
+            "240.0.0.0/4",
+            "::/127",
+            "2001:db8::/32",
+            "fc00::/7",
+            "fe80::/10",
+        ],
+    )
+}
+
+fn is_within(address: IpAddr, networks: &[&str]) -> bool {
+    networks.iter().filter_map(|text| network(text)).any(|(network, first, size)| {
+        network.is_ipv4() == address.is_ipv4() && (first..first.saturating_add(size)).contains(&bits(address))
+    })
+}
 
 fn parses<T: std::str::FromStr>(value: &Value) -> bool {
     value.as_str().is_some_and(|text| text.trim().parse::<T>().is_ok())
@@ -70,12 +128,12 @@ fn network(text: &str) -> Option<(IpAddr, u128, u128)> {
 }
 
 fn network_size(args: &Args) -> Outcome {
-    let found = network(args.text()?).ok_or("not a network")?;
+    let Some(found) = network(args.text()?) else { return Ok(Value::Nil) };
     Ok(i64::try_from(found.2).map_or(Value::Float(found.2 as f64), Value::Int))
 }
 
 fn network_hosts(args: &Args) -> Outcome {
-    let (address, first, size) = network(args.text()?).ok_or("not a network")?;
+    let Some((address, first, size)) = network(args.text()?) else { return Ok(Value::Nil) };
     if size > MAX_HOSTS {
         return Err(format!("a network of {size} addresses; at most {MAX_HOSTS} are listed"));
     }
