@@ -197,7 +197,7 @@ mod tests {
     #[test]
     fn a_sink_that_is_none_says_what_is_missing() {
         let said = |minion| chosen(minion, "{}").unwrap_err();
-        assert!(said("{sync: {sink: ftp}}").contains("it must be master, folder or object_store"));
+        assert!(said("{sync: {sink: ftp}}").contains("it must be master, folder, object_store, or"));
         assert!(said("{sync: {sink: folder}}").contains("agent:sync:folder"));
         assert!(said("{sync: {sink: object_store}}").contains("agent:sync:object_store:url"));
         let keyless =
