@@ -2,6 +2,7 @@
 //! the SQL side is said where Salt's users look.
 
 use std::fs;
+use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
@@ -53,6 +54,9 @@ fn the_dolphin_tree_brings_rows_to_the_master_cache(master: &SaltMaster) -> Resu
     runtime.block_on(source.execute("GRANT DELETE ON dbo.Appointment TO nexhealth_sync"))?;
     drift_is_told_and_mended(master, &practice)?;
     a_long_pass_tells_of_itself_and_can_be_killed(master, &practice)?;
+    a_batch_that_lies_elsewhere_is_told(master, &practice)?;
+    runtime.block_on(source.execute("ALTER TABLE dbo.Appointment ALTER COLUMN Reason nvarchar(160) NULL"))?;
+    an_upgrade_is_told_and_approved(master, &practice)?;
     practice.minion.finish()
 }
 
@@ -75,6 +79,52 @@ fn a_long_pass_tells_of_itself_and_can_be_killed(master: &SaltMaster, practice: 
     let again = master.cmd(id, "mssql_sync.audit", &json!([job]), json!({}))?;
     ensure!(again[id]["ret"]["ending"] == "caught up", "{again}");
     Ok(())
+}
+
+/// A job with a sink of its own: its batches lie there, the bus hears where, and what cannot be removed is not promised.
+fn a_batch_that_lies_elsewhere_is_told(master: &SaltMaster, practice: &Practice<'_>) -> Result<()> {
+    let declare = |name: &str, more: Value| {
+        let mut kwarg = json!({ "database": "Main_OMS", "table": "dbo.Payment", "interval": 3600 });
+        for (key, value) in more.as_object().into_iter().flatten() {
+            kwarg[key] = value.clone();
+        }
+        practice.single("mssql_sync.present", name, kwarg)
+    };
+    let refused = declare("elsewhere", json!({ "retention": { "epochs": 1 } }))?;
+    ensure!(refused["retcode"] == 2, "{refused}");
+    ensure!(refused.to_string().contains("a Salt master has no request that removes a file"), "{refused}");
+    let unknown = declare("elsewhere", json!({ "sink": "nowhere" }))?;
+    ensure!(unknown.to_string().contains("the sink is 'nowhere'"), "{unknown}");
+    let declared = declare("elsewhere", json!({ "sink": "archive", "retention": { "epochs": 1 } }))?;
+    ensure!(declared["retcode"] == 0, "{declared}");
+    let event = master.wait_for_event("agent/sync/elsewhere/batch")?;
+    let path = event.pointer("/data/data/path").and_then(Value::as_str).unwrap_or_default();
+    ensure!(PathBuf::from(path).starts_with(practice.archive()), "{event}");
+    ensure!(fs::metadata(path)?.len() == event["data"]["data"]["bytes"], "{event}");
+    let removed = practice.single("mssql_sync.absent", "elsewhere", json!({}))?;
+    ensure!(removed["retcode"] == 0, "{removed}");
+    Ok(())
+}
+
+/// An upgrade of the EHR: the bus hears exactly what differs, and hears of its approval.
+fn an_upgrade_is_told_and_approved(master: &SaltMaster, practice: &Practice<'_>) -> Result<()> {
+    let (id, job) = (&practice.minion.id, "main_oms.Appointment");
+    let tag = format!("agent/sync/{job}/schema");
+    let event = master.wait_for_event(&tag)?;
+    let told = &event["data"]["data"];
+    let difference = "column Reason of dbo.Appointment was nvarchar(100), is nvarchar(160)";
+    ensure!(told["changed"] == json!([difference]), "{event}");
+    ensure!(told["writes"].as_str().is_some_and(|writes| writes.starts_with("stopped")), "{event}");
+    let status = master.cmd(id, "mssql_sync.status", &json!([job]), json!({}))?;
+    ensure!(status[id]["ret"][job]["error"].is_null(), "reading goes on: {status}");
+    let given = json!({ "kwarg": { "fingerprint": told["fingerprint"] } });
+    let approved = master.cmd(id, "mssql_schema.fingerprint", &json!([job]), given)?;
+    ensure!(approved[id]["retcode"] == 0, "{approved}");
+    wait_for("the event of the approval", PATIENCE, || {
+        let events = master.events(&tag);
+        let told = events.iter().any(|event| event["data"]["data"]["writes"] == "go on");
+        if told { Ok(()) } else { Err(format!("{events:?}")) }
+    })
 }
 
 /// Someone granted more: the master's bus hears of it, and the same push takes it away.
@@ -159,7 +209,10 @@ impl<'a> Practice<'a> {
             "mssql.server": "127.0.0.1", "mssql.port": sim.port, "mssql.user": "sa",
             "mssql.password": EhrSim::SA_PASSWORD, "mssql.trust_server_certificate": true,
             "dolphin": { "login": "nexhealth_sync", "password": Self::SYNC_PASSWORD, "interval": 1 },
-            "agent": { "sync": { "recipients": [identity.to_public().to_string()] } },
+            "agent": { "sync": {
+                "recipients": [identity.to_public().to_string()],
+                "sinks": { "archive": { "sink": "folder", "folder": archive(master, id) } },
+            } },
         });
         if let (Some(secrets), Value::Object(pillar)) = (secrets.as_object_mut(), pillar) {
             secrets.extend(pillar);
@@ -167,6 +220,11 @@ impl<'a> Practice<'a> {
         fs::write(master.path("pillar").join(format!("{id}.sls")), serde_json::to_string_pretty(&secrets)?)?;
         let minion = Minion::accepted(master, id, json!({}))?;
         Ok(Some(Self { master, minion, sim, identity }))
+    }
+
+    /// Where the sink `archive` is.
+    fn archive(&self) -> PathBuf {
+        archive(self.master, &self.minion.id)
     }
 
     fn apply(&self, arg: Value, kwarg: Value) -> Result<Value> {
@@ -216,6 +274,10 @@ impl<'a> Practice<'a> {
             status.map_or_else(|error| format!("{error:#}"), |status| status.to_string()),
         )
     }
+}
+
+fn archive(master: &SaltMaster, id: &str) -> PathBuf {
+    master.path(&format!("archive-{id}"))
 }
 
 fn chunks(ret: &Value) -> impl Iterator<Item = (&String, &Value)> {
