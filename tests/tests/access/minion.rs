@@ -58,6 +58,7 @@ impl Minion {
         let args =
             StateArgs { name, id, sls: "test".into(), saltenv: "base".into(), args, require: Vec::new() };
         let context = StateContext {
+            accumulators: Arc::default(),
             services: Arc::clone(&self.services),
             mode,
             pillar: Arc::new(Value::Map(Map::new())),

@@ -185,6 +185,7 @@ impl Practice {
         let (args, sls) = (map(args), "test".into());
         let args = StateArgs { name, id, sls, saltenv: "base".into(), args, require: Vec::new() };
         let context = StateContext {
+            accumulators: Arc::default(),
             services: Arc::clone(&services),
             mode,
             pillar: Arc::new(Value::Map(Map::new())),

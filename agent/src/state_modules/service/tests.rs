@@ -38,6 +38,7 @@ impl Machine {
 
     async fn state(&self, fun: &str, name: &str, args: &str, mode: RunMode) -> StateReturn {
         let run = StateContext {
+            accumulators: Arc::default(),
             services: Arc::clone(&self.services),
             mode,
             pillar: Arc::default(),
