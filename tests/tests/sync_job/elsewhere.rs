@@ -3,7 +3,7 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use agent::sync::check::JobRequest;
@@ -27,7 +27,7 @@ async fn parts_are_put_together_only_where_nothing_is() {
     let batch = spooled(1, &content);
     // Somebody puts another content there after the look and before the parts are put together.
     let store = Arc::new(store);
-    let port = meddle(Arc::clone(&store), batch.row.file.clone());
+    let port = meddle(Arc::downgrade(&store), batch.row.file.clone());
     let sink = sink_at(port, S3Store::BUCKET).with_parts_above(1 << 20);
     let told = deliver(&sink, &batch).await.unwrap_err();
     assert!(told.contains("holds something else"), "{told}");
@@ -36,13 +36,15 @@ async fn parts_are_put_together_only_where_nothing_is() {
 }
 
 /// Passes requests on to the store, one connection each, and puts an object of its own there before parts are put together.
-fn meddle(store: Arc<S3Store>, file: String) -> u16 {
+/// The store ends with its owner: the thread outlives the case and must not keep it.
+fn meddle(store: Weak<S3Store>, file: String) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     std::thread::spawn(move || {
         for client in listener.incoming() {
             let Ok(mut client) = client else { return };
             let (head, body) = request(&mut client);
+            let Some(store) = store.upgrade() else { return };
             if head.starts_with("POST ") && head.contains("uploadId=") {
                 store.put(&format!("fleet/smile-dental/j/{file}"), b"theirs").unwrap();
             }
