@@ -168,7 +168,8 @@ impl Downloader {
         }
         let (begun, from) = (Instant::now(), at);
         if at == target.length {
-            return Ok(());
+            // It may have come whole just before the power failed.
+            return file.sync_all().map_err(|source| disk(part, source));
         }
         if let Some(found) = space::of(part).filter(|found| found.free < target.length - at + self.kept_free)
         {
