@@ -1,7 +1,7 @@
-//! One batch file: record batches in, sealed and synced Parquet out.
+//! One batch file: rows in, sealed and synced Parquet out.
 //!
 //! Everything streams: Parquet (zstd) into age into a digest into the file, so no clear byte reaches the disk and memory
-//! holds one row group. The file has a temporary name until it is whole and synced; then it is renamed and its folder
+//! holds one row group, encoded and compressed. The file has a temporary name until it is whole and synced; then it is renamed and its folder
 //! synced. Runs on a blocking thread, fed through a bounded channel; a channel that closes without [`Feed::End`] means
 //! the reader gave up, and the file is removed.
 
@@ -9,26 +9,29 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
 
-use arrow_array::RecordBatch;
-use arrow_schema::SchemaRef;
-use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
-use parquet::schema::types::ColumnPath;
+use parquet::file::writer::SerializedFileWriter;
+use parquet::schema::types::{ColumnPath, TypePtr};
 use ring::digest::{Context, SHA256};
 use tokio::sync::mpsc::Receiver;
 
 use super::SyncError;
+use super::columns::Chunk;
 use super::faults::{Faults, Step};
 use super::spec::Seal;
+use row_group::RowGroup;
+
+mod row_group;
 
 /// What goes to the writing thread.
 #[derive(Debug)]
 pub enum Feed {
     /// More rows.
-    Rows(RecordBatch),
+    Rows(Chunk),
     /// The batch is complete; the footer tells this as well.
     End(Option<(String, String)>),
 }
@@ -39,7 +42,7 @@ pub struct BatchFile {
     /// Its final name.
     pub path: PathBuf,
     /// Its columns.
-    pub schema: SchemaRef,
+    pub schema: TypePtr,
     /// Those of them that hold no value twice.
     pub distinct: Vec<String>,
     /// For whom it is sealed.
@@ -88,16 +91,16 @@ impl BatchFile {
             bytes: 0,
         };
         let mut rows = 0;
-        let mut writer = ArrowWriter::try_new(
-            Sealing::new(digesting, &self.seal)?,
-            self.schema.clone(),
-            Some(self.properties()),
-        )?;
+        let properties = Arc::new(self.properties());
+        let sealing = Sealing::new(digesting, &self.seal)?;
+        let mut writer =
+            SerializedFileWriter::new(sealing, Arc::clone(&self.schema), Arc::clone(&properties))?;
+        let mut group = RowGroup::new(writer.schema_descr(), &properties);
         loop {
             match feed.blocking_recv() {
-                Some(Feed::Rows(batch)) => {
-                    rows += batch.num_rows() as u64;
-                    writer.write(&batch)?;
+                Some(Feed::Rows(chunk)) => {
+                    rows += chunk.rows as u64;
+                    group.write(&chunk)?;
                 }
                 Some(Feed::End(more)) => {
                     if let Some((key, value)) = more {
@@ -107,6 +110,9 @@ impl BatchFile {
                 }
                 None => return Err(SyncError::Stopped),
             }
+        }
+        if rows > 0 {
+            group.append_to(&mut writer)?;
         }
         let done = writer.into_inner()?.finish().map_err(|source| failed(part, "written", source))?;
         let Digesting { inner, digest, bytes } = done;

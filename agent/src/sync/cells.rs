@@ -1,18 +1,20 @@
-//! SQL Server types to Arrow, without loss. The table in `docs` of [`CellKind`] is the contract with readers of the files.
+//! SQL Server types to Parquet, without loss. The table in `docs` of [`CellKind`] is the contract with readers of the files.
 //!
-//! Owns which expression is selected, which Arrow type a column gets and how one cell becomes one Arrow value. Refuses
-//! types that cannot be kept exactly (`sql_variant`, CLR types). A cell that does not fit is an error that names the
-//! column and never the value.
+//! Owns which expression is selected and which Parquet type a column gets. Refuses types that cannot be kept exactly
+//! (`sql_variant`, CLR types).
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow_schema::{DataType, Field, TimeUnit};
+use parquet::basic::{LogicalType, Repetition, TimeUnit, Type as Physical};
+use parquet::errors::ParquetError;
+use parquet::schema::types::{Type, TypePtr};
 
 use crate::mssql::catalog::ColumnInfo;
 use crate::mssql::quote::SqlName;
 
 /// How a column travels.
+///
+/// Parquet's logical types, named as an Arrow reader shows them:
 ///
 /// | SQL Server | Arrow / Parquet | note |
 /// |---|---|---|
@@ -129,44 +131,139 @@ impl CellKind {
         }
     }
 
-    /// The Arrow field; its metadata `sql_type` keeps the exact source type.
-    pub fn field(self, name: &str, sql_type: &str) -> Field {
-        let metadata = HashMap::from([("sql_type".to_owned(), sql_type.to_owned())]);
-        Field::new(name, self.data_type(), true).with_metadata(metadata)
+    /// How Parquet stores it.
+    pub(super) fn physical(self) -> Physical {
+        match self {
+            Self::Bit => Physical::BOOLEAN,
+            Self::TinyInt | Self::SmallInt | Self::Int | Self::Date => Physical::INT32,
+            Self::BigInt | Self::Time(_) | Self::DateTime | Self::SmallDateTime => Physical::INT64,
+            Self::DateTime2(scale) if scale <= MICROSECOND_SCALE => Physical::INT64,
+            Self::Real => Physical::FLOAT,
+            Self::Float => Physical::DOUBLE,
+            Self::Decimal(precision, _) | Self::Money(precision) => match precision {
+                ..=9 => Physical::INT32,
+                10..=18 => Physical::INT64,
+                19.. => Physical::FIXED_LEN_BYTE_ARRAY,
+            },
+            Self::Rowversion => Physical::FIXED_LEN_BYTE_ARRAY,
+            Self::Text | Self::Guid | Self::DateTimeOffset(_) | Self::DateTime2(_) | Self::Binary => {
+                Physical::BYTE_ARRAY
+            }
+        }
     }
 
-    /// The Arrow type.
-    pub fn data_type(self) -> DataType {
+    /// What Parquet's readers take it for; none for plain bytes and numbers.
+    fn logical(self) -> Option<LogicalType> {
+        let decimal =
+            |precision: u8, scale: u8| Some(LogicalType::decimal(i32::from(scale), i32::from(precision)));
         match self {
-            Self::Bit => DataType::Boolean,
-            Self::TinyInt => DataType::UInt8,
-            Self::SmallInt => DataType::Int16,
-            Self::Int => DataType::Int32,
-            Self::BigInt => DataType::Int64,
-            Self::Real => DataType::Float32,
-            Self::Float => DataType::Float64,
-            Self::Decimal(precision, scale) => DataType::Decimal128(precision, scale.cast_signed()),
-            Self::Money(precision) => DataType::Decimal128(precision, 4),
-            Self::Text | Self::Guid | Self::DateTimeOffset(_) => DataType::Utf8,
-            Self::DateTime2(scale) if scale > MICROSECOND_SCALE => DataType::Utf8,
-            Self::Binary => DataType::Binary,
-            Self::Rowversion => DataType::FixedSizeBinary(8),
-            Self::Date => DataType::Date32,
-            Self::Time(scale) if scale > MICROSECOND_SCALE => DataType::Time64(TimeUnit::Nanosecond),
-            Self::Time(_) => DataType::Time64(TimeUnit::Microsecond),
-            Self::DateTime | Self::SmallDateTime => DataType::Timestamp(TimeUnit::Millisecond, None),
+            Self::TinyInt => Some(LogicalType::integer(8, false)),
+            Self::SmallInt => Some(LogicalType::integer(16, true)),
+            Self::Decimal(precision, scale) => decimal(precision, scale),
+            Self::Money(precision) => decimal(precision, 4),
+            Self::Text | Self::Guid | Self::DateTimeOffset(_) => Some(LogicalType::String),
+            Self::DateTime2(scale) if scale > MICROSECOND_SCALE => Some(LogicalType::String),
+            Self::Date => Some(LogicalType::Date),
+            Self::Time(scale) if scale > MICROSECOND_SCALE => Some(LogicalType::time(false, TimeUnit::NANOS)),
+            Self::Time(_) => Some(LogicalType::time(false, TimeUnit::MICROS)),
             Self::DateTime2(scale) if scale > MILLISECOND_SCALE => {
-                DataType::Timestamp(TimeUnit::Microsecond, None)
+                Some(LogicalType::timestamp(false, TimeUnit::MICROS))
             }
-            Self::DateTime2(_) => DataType::Timestamp(TimeUnit::Millisecond, None),
+            Self::DateTime | Self::SmallDateTime | Self::DateTime2(_) => {
+                Some(LogicalType::timestamp(false, TimeUnit::MILLIS))
+            }
+            Self::Bit
+            | Self::Int
+            | Self::BigInt
+            | Self::Real
+            | Self::Float
+            | Self::Binary
+            | Self::Rowversion => None,
+        }
+    }
+
+    /// Bytes of a value of fixed length.
+    pub(super) fn length(self) -> usize {
+        match self {
+            Self::Rowversion => 8,
+            Self::Decimal(precision, _) | Self::Money(precision) => decimal_bytes(precision),
+            Self::Bit
+            | Self::TinyInt
+            | Self::SmallInt
+            | Self::Int
+            | Self::BigInt
+            | Self::Real
+            | Self::Float
+            | Self::Text
+            | Self::Binary
+            | Self::Guid
+            | Self::Date
+            | Self::Time(_)
+            | Self::DateTime
+            | Self::SmallDateTime
+            | Self::DateTime2(_)
+            | Self::DateTimeOffset(_) => 0,
+        }
+    }
+
+    /// The column of that name, which may hold NULL.
+    fn column(self, name: &str) -> Result<Type, ParquetError> {
+        let column = Type::primitive_type_builder(name, self.physical())
+            .with_repetition(Repetition::OPTIONAL)
+            .with_logical_type(self.logical());
+        let column = match self {
+            Self::Decimal(precision, scale) => {
+                column.with_precision(i32::from(precision)).with_scale(i32::from(scale))
+            }
+            Self::Money(precision) => column.with_precision(i32::from(precision)).with_scale(4),
+            Self::Bit
+            | Self::TinyInt
+            | Self::SmallInt
+            | Self::Int
+            | Self::BigInt
+            | Self::Real
+            | Self::Float
+            | Self::Text
+            | Self::Binary
+            | Self::Rowversion
+            | Self::Guid
+            | Self::Date
+            | Self::Time(_)
+            | Self::DateTime
+            | Self::SmallDateTime
+            | Self::DateTime2(_)
+            | Self::DateTimeOffset(_) => column,
+        };
+        match self.physical() {
+            Physical::FIXED_LEN_BYTE_ARRAY => {
+                column.with_length(i32::try_from(self.length()).unwrap_or(0)).build()
+            }
+            Physical::BOOLEAN
+            | Physical::INT32
+            | Physical::INT64
+            | Physical::INT96
+            | Physical::FLOAT
+            | Physical::DOUBLE
+            | Physical::BYTE_ARRAY => column.build(),
         }
     }
 }
 
-/// The Arrow schema of these columns.
-pub fn schema<'c>(columns: impl Iterator<Item = (&'c str, &'c str, CellKind)>) -> arrow_schema::SchemaRef {
-    let fields: Vec<Field> = columns.map(|(name, sql_type, kind)| kind.field(name, sql_type)).collect();
-    Arc::new(arrow_schema::Schema::new(fields))
+/// The Parquet schema of these columns.
+///
+/// # Errors
+/// Parquet knows no such decimal.
+pub fn schema<'c>(columns: impl Iterator<Item = (&'c str, CellKind)>) -> Result<TypePtr, ParquetError> {
+    let columns = columns.map(|(name, kind)| kind.column(name).map(Arc::new));
+    let group = Type::group_type_builder("rows").with_fields(columns.collect::<Result<_, _>>()?);
+    group.build().map(Arc::new)
+}
+
+/// The fewest bytes that hold every decimal of that many digits, with its sign.
+fn decimal_bytes(precision: u8) -> usize {
+    let most = 10_u128.checked_pow(u32::from(precision)).map_or(u128::MAX, |power| power - 1);
+    let bits = u128::BITS - most.leading_zeros() + 1;
+    bits.div_ceil(8) as usize
 }
 
 pub(super) const MILLISECOND_SCALE: u8 = 3;

@@ -1,18 +1,11 @@
-//! Rows into Arrow columns: one builder per column, one record batch at a time.
+//! Rows into the columns of Parquet: values and, per cell, whether there is one.
 //!
-//! [`RowBuffer`] takes the cells of a row by value and hands out a record batch when asked. A cell of another type than
-//! its column's is an error naming the column: the server and the catalog disagree. A value that its type does not have (a
-//! date in year 20000, half a surrogate pair: SQL Server does not check what is on its pages) becomes NULL and a [`BadCell`].
+//! [`RowBuffer`] takes the cells of a row by value and hands out a [`Chunk`] when asked. A cell of another type than its
+//! column's is an error naming the column: the server and the catalog disagree. A value that its type does not have (a date in
+//! year 20000, half a surrogate pair: SQL Server does not check what is on its pages) becomes NULL and a [`BadCell`].
 
-use std::sync::Arc;
-
-use arrow_array::builder::{
-    BinaryBuilder, BooleanBuilder, Date32Builder, Decimal128Builder, FixedSizeBinaryBuilder, Float32Builder,
-    Float64Builder, Int16Builder, Int32Builder, Int64Builder, StringBuilder, Time64MicrosecondBuilder,
-    Time64NanosecondBuilder, TimestampMicrosecondBuilder, TimestampMillisecondBuilder, UInt8Builder,
-};
-use arrow_array::{ArrayRef, RecordBatch};
-use arrow_schema::SchemaRef;
+use parquet::basic::Type as Physical;
+use parquet::data_type::{ByteArray, FixedLenByteArray};
 use tiberius::ColumnData;
 
 use super::cells::{CellKind, MICROSECOND_SCALE, MILLISECOND_SCALE};
@@ -46,24 +39,57 @@ enum Unfit {
     Value(&'static str),
 }
 
-/// Rows on their way into a record batch.
+/// Rows on their way into a batch file.
 #[derive(Debug)]
 pub struct RowBuffer {
-    schema: SchemaRef,
-    columns: Vec<ColumnBuilder>,
-    rows: usize,
+    names: Vec<String>,
+    kinds: Vec<CellKind>,
+    chunk: Chunk,
     bytes: usize,
 }
 
+/// Some rows, column by column.
+#[derive(Debug)]
+pub struct Chunk {
+    /// The columns, in the order of the schema.
+    pub columns: Vec<Column>,
+    /// How many rows.
+    pub rows: usize,
+}
+
+/// The cells of one column.
+#[derive(Debug)]
+pub struct Column {
+    /// Those that are not NULL.
+    pub values: Values,
+    /// Per cell 1, or 0 for NULL: Parquet's definition levels.
+    pub levels: Vec<i16>,
+}
+
+/// Values as Parquet stores them.
+#[derive(Debug)]
+pub enum Values {
+    /// BOOLEAN.
+    Boolean(Vec<bool>),
+    /// INT32.
+    Int32(Vec<i32>),
+    /// INT64.
+    Int64(Vec<i64>),
+    /// FLOAT.
+    Float(Vec<f32>),
+    /// DOUBLE.
+    Double(Vec<f64>),
+    /// BYTE_ARRAY.
+    Bytes(Vec<ByteArray>),
+    /// FIXED_LEN_BYTE_ARRAY.
+    Fixed(Vec<FixedLenByteArray>),
+}
+
 impl RowBuffer {
-    /// Empty columns of the given kinds, which must be those `schema` was made from.
-    pub fn new(schema: SchemaRef, kinds: &[CellKind]) -> Self {
-        Self {
-            schema,
-            columns: kinds.iter().map(|kind| ColumnBuilder::new(*kind)).collect(),
-            rows: 0,
-            bytes: 0,
-        }
+    /// Empty columns of these names and kinds.
+    pub fn new(names: Vec<String>, kinds: Vec<CellKind>) -> Self {
+        let chunk = Chunk::empty(&kinds, 0);
+        Self { names, kinds, chunk, bytes: 0 }
     }
 
     /// Takes one row and gives the cells of it that are delivered as NULL because their type does not have their value.
@@ -76,38 +102,38 @@ impl RowBuffer {
         cells: impl Iterator<Item = Option<ColumnData<'static>>>,
     ) -> Result<Vec<BadCell>, CellError> {
         let (mut taken, mut bad) = (0, Vec::new());
-        for ((builder, cell), field) in self.columns.iter_mut().zip(cells).zip(self.schema.fields()) {
+        for ((column, kind), cell) in self.chunk.columns.iter_mut().zip(&self.kinds).zip(cells) {
             let appended = match cell {
-                Some(cell) => builder.append(cell),
-                None => Ok(builder.append_null()),
+                Some(cell) => column.append(*kind, cell),
+                None => Ok(column.append_null()),
             };
             self.bytes += match appended {
                 Ok(bytes) => bytes,
                 Err(Unfit::Value(reason)) => {
                     bad.push(BadCell { column: taken, reason });
-                    builder.append_null()
+                    column.append_null()
                 }
                 Err(Unfit::Type(expected)) => {
-                    return Err(CellError { column: field.name().clone(), expected });
+                    return Err(CellError { column: self.name(taken), expected });
                 }
             };
             taken += 1;
         }
-        if taken < self.columns.len() {
-            return Err(CellError { column: self.schema.field(taken).name().clone(), expected: "there" });
+        if taken < self.kinds.len() {
+            return Err(CellError { column: self.name(taken), expected: "there" });
         }
-        self.rows += 1;
+        self.chunk.rows += 1;
         Ok(bad)
     }
 
     /// The name of a column.
     pub fn name(&self, column: usize) -> String {
-        self.schema.field(column).name().clone()
+        self.names.get(column).cloned().unwrap_or_default()
     }
 
     /// Rows held.
     pub fn rows(&self) -> usize {
-        self.rows
+        self.chunk.rows
     }
 
     /// About how many bytes the rows take.
@@ -115,210 +141,173 @@ impl RowBuffer {
         self.bytes
     }
 
-    /// The rows as a record batch; the buffer is empty afterwards.
-    ///
-    /// # Errors
-    /// Arrow refuses the columns.
-    pub fn take(&mut self) -> Result<RecordBatch, arrow_schema::ArrowError> {
-        let columns = self.columns.iter_mut().map(ColumnBuilder::finish).collect();
-        self.rows = 0;
+    /// The rows; the buffer is empty afterwards.
+    pub fn take(&mut self) -> Chunk {
         self.bytes = 0;
-        RecordBatch::try_new(Arc::clone(&self.schema), columns)
+        let empty = Chunk::empty(&self.kinds, self.chunk.rows);
+        std::mem::replace(&mut self.chunk, empty)
     }
 }
 
-#[derive(Debug)]
-enum ColumnBuilder {
-    Bit(BooleanBuilder),
-    TinyInt(UInt8Builder),
-    SmallInt(Int16Builder),
-    Int(Int32Builder),
-    BigInt(Int64Builder),
-    Real(Float32Builder),
-    Float(Float64Builder),
-    Decimal(Decimal128Builder, (u8, u8)),
-    Text(StringBuilder),
-    Binary(BinaryBuilder),
-    Rowversion(FixedSizeBinaryBuilder),
-    Guid(StringBuilder),
-    Date(Date32Builder),
-    TimeMicro(Time64MicrosecondBuilder),
-    TimeNano(Time64NanosecondBuilder),
-    Millis(TimestampMillisecondBuilder),
-    Micros(TimestampMicrosecondBuilder),
-    Iso(StringBuilder, u8),
+impl Chunk {
+    fn empty(kinds: &[CellKind], room: usize) -> Self {
+        Self { columns: kinds.iter().map(|kind| Column::empty(*kind, room)).collect(), rows: 0 }
+    }
 }
 
-impl ColumnBuilder {
-    fn new(kind: CellKind) -> Self {
-        match kind {
-            CellKind::Bit => Self::Bit(BooleanBuilder::new()),
-            CellKind::TinyInt => Self::TinyInt(UInt8Builder::new()),
-            CellKind::SmallInt => Self::SmallInt(Int16Builder::new()),
-            CellKind::Int => Self::Int(Int32Builder::new()),
-            CellKind::BigInt => Self::BigInt(Int64Builder::new()),
-            CellKind::Real => Self::Real(Float32Builder::new()),
-            CellKind::Float => Self::Float(Float64Builder::new()),
-            CellKind::Decimal(precision, scale) => Self::decimal(kind, (precision, scale)),
-            CellKind::Money(precision) => Self::decimal(kind, (precision, 4)),
-            CellKind::Text => Self::Text(StringBuilder::new()),
-            CellKind::Binary => Self::Binary(BinaryBuilder::new()),
-            CellKind::Rowversion => Self::Rowversion(FixedSizeBinaryBuilder::new(8)),
-            CellKind::Guid => Self::Guid(StringBuilder::new()),
-            CellKind::Date => Self::Date(Date32Builder::new()),
-            CellKind::Time(scale) if scale > MICROSECOND_SCALE => {
-                Self::TimeNano(Time64NanosecondBuilder::new())
-            }
-            CellKind::Time(_) => Self::TimeMicro(Time64MicrosecondBuilder::new()),
-            CellKind::DateTime | CellKind::SmallDateTime => Self::Millis(TimestampMillisecondBuilder::new()),
-            CellKind::DateTime2(scale) if scale > MICROSECOND_SCALE => Self::Iso(StringBuilder::new(), scale),
-            CellKind::DateTime2(scale) if scale > MILLISECOND_SCALE => {
-                Self::Micros(TimestampMicrosecondBuilder::new())
-            }
-            CellKind::DateTime2(_) => Self::Millis(TimestampMillisecondBuilder::new()),
-            CellKind::DateTimeOffset(scale) => Self::Iso(StringBuilder::new(), scale),
-        }
-    }
-
-    fn decimal(kind: CellKind, digits: (u8, u8)) -> Self {
-        Self::Decimal(Decimal128Builder::new().with_data_type(kind.data_type()), digits)
+impl Column {
+    fn empty(kind: CellKind, room: usize) -> Self {
+        let values = match kind.physical() {
+            Physical::BOOLEAN => Values::Boolean(Vec::with_capacity(room)),
+            Physical::INT32 => Values::Int32(Vec::with_capacity(room)),
+            Physical::INT64 => Values::Int64(Vec::with_capacity(room)),
+            Physical::FLOAT => Values::Float(Vec::with_capacity(room)),
+            Physical::DOUBLE => Values::Double(Vec::with_capacity(room)),
+            Physical::BYTE_ARRAY | Physical::INT96 => Values::Bytes(Vec::with_capacity(room)),
+            Physical::FIXED_LEN_BYTE_ARRAY => Values::Fixed(Vec::with_capacity(room)),
+        };
+        Self { values, levels: Vec::with_capacity(room) }
     }
 
     /// Appends one cell and gives about how many bytes it takes; the error says what was expected.
-    fn append(&mut self, cell: ColumnData<'static>) -> Result<usize, Unfit> {
-        match (self, cell) {
-            (Self::Bit(b), ColumnData::Bit(v)) => b.append_option(v),
-            (Self::TinyInt(b), ColumnData::U8(v)) => b.append_option(v),
-            (Self::SmallInt(b), ColumnData::I16(v)) => b.append_option(v),
-            (Self::Int(b), ColumnData::I32(v)) => b.append_option(v),
-            (Self::BigInt(b), ColumnData::I64(v)) => b.append_option(v),
-            (Self::Real(b), ColumnData::F32(v)) => b.append_option(v),
-            (Self::Float(b), ColumnData::F64(v)) => b.append_option(v),
-            (Self::Decimal(b, (precision, scale)), ColumnData::Numeric(v)) => {
-                if v.is_some_and(|n| n.scale() != *scale) {
-                    return Err(Unfit::Type("a decimal of its declared scale"));
+    fn append(&mut self, kind: CellKind, cell: ColumnData<'static>) -> Result<usize, Unfit> {
+        let Self { values, levels } = self;
+        match (values, kind, cell) {
+            (Values::Boolean(to), CellKind::Bit, ColumnData::Bit(v)) => put(to, levels, v),
+            (Values::Int32(to), CellKind::TinyInt, ColumnData::U8(v)) => put(to, levels, v.map(i32::from)),
+            (Values::Int32(to), CellKind::SmallInt, ColumnData::I16(v)) => put(to, levels, v.map(i32::from)),
+            (Values::Int32(to), CellKind::Int, ColumnData::I32(v)) => put(to, levels, v),
+            (Values::Int64(to), CellKind::BigInt, ColumnData::I64(v)) => put(to, levels, v),
+            (Values::Float(to), CellKind::Real, ColumnData::F32(v)) => put(to, levels, v),
+            (Values::Double(to), CellKind::Float, ColumnData::F64(v)) => put(to, levels, v),
+            (Values::Bytes(to), CellKind::Text, cell) => put_bytes(to, levels, text(cell)?),
+            (Values::Bytes(to), CellKind::Binary, ColumnData::Binary(v)) => {
+                put_bytes(to, levels, v.map(std::borrow::Cow::into_owned))
+            }
+            (Values::Bytes(to), CellKind::Guid, ColumnData::Guid(v)) => {
+                let text = v.map(|guid| guid.hyphenated().encode_upper(&mut [0; 36]).as_bytes().to_vec());
+                put_bytes(to, levels, text)
+            }
+            (Values::Fixed(to), CellKind::Rowversion, ColumnData::Binary(v)) => {
+                if v.as_ref().is_some_and(|bytes| bytes.len() != kind.length()) {
+                    return Err(Unfit::Type("8 bytes"));
                 }
-                let most = 10_u128.pow(u32::from(*precision));
-                if v.is_some_and(|n| n.value().unsigned_abs() >= most) {
-                    return Err(Unfit::Value("a number of more digits than its type has"));
-                }
-                b.append_option(v.map(|n| n.value()));
+                put(to, levels, v.map(|bytes| bytes.into_owned().into()))
             }
-            (Self::Text(b), cell) => return append_text(b, cell),
-            (Self::Binary(b), ColumnData::Binary(v)) => {
-                let length = v.as_ref().map_or(0, |bytes| bytes.len());
-                b.append_option(v);
-                return Ok(length + 4);
+            (values, CellKind::Decimal(precision, scale), ColumnData::Numeric(v)) => {
+                put_decimal(values, levels, (precision, scale), v)
             }
-            (Self::Rowversion(b), ColumnData::Binary(v)) => match v {
-                Some(bytes) => b.append_value(bytes).map_err(|_| Unfit::Type("8 bytes"))?,
-                None => b.append_null(),
-            },
-            (Self::Guid(b), ColumnData::Guid(v)) => {
-                b.append_option(v.map(|guid| guid.hyphenated().encode_upper(&mut [0u8; 36]).to_owned()));
-                return Ok(36);
+            (values, CellKind::Money(precision), ColumnData::Numeric(v)) => {
+                put_decimal(values, levels, (precision, 4), v)
             }
-            (builder, cell) => builder.append_moment(&cell)?,
+            (values, kind, cell) => put_moment(values, levels, kind, &cell),
         }
-        Ok(8)
-    }
-
-    fn append_moment(&mut self, cell: &ColumnData<'static>) -> Result<(), Unfit> {
-        if !moments::is_in_range(cell) {
-            return Err(Unfit::Value("a date or time outside of what its type holds"));
-        }
-        match (self, cell) {
-            (Self::Date(b), ColumnData::Date(v)) => b.append_option(v.map(moments::date_days)),
-            (Self::TimeMicro(b), ColumnData::Time(v)) => {
-                b.append_option(v.map(|t| moments::hundred_nanos(t) / 10))
-            }
-            (Self::TimeNano(b), ColumnData::Time(v)) => {
-                b.append_option(v.map(|t| moments::hundred_nanos(t) * 100))
-            }
-            (Self::Millis(b), ColumnData::DateTime(v)) => b.append_option(v.map(moments::datetime_millis)),
-            (Self::Millis(b), ColumnData::SmallDateTime(v)) => {
-                b.append_option(v.map(moments::smalldatetime_millis))
-            }
-            (Self::Millis(b), ColumnData::DateTime2(v)) => {
-                b.append_option(v.map(|d| moments::datetime2_ticks(d).div_euclid(10_000)))
-            }
-            (Self::Micros(b), ColumnData::DateTime2(v)) => {
-                b.append_option(v.map(|d| moments::datetime2_ticks(d).div_euclid(10)))
-            }
-            (Self::Iso(b, scale), ColumnData::DateTime2(v)) => {
-                b.append_option(v.map(|d| moments::iso(d, *scale)))
-            }
-            (Self::Iso(b, scale), ColumnData::DateTimeOffset(v)) => {
-                b.append_option(v.map(|d| moments::iso_offset(d, *scale)))
-            }
-            (_, _) => return Err(Unfit::Type("of its column's type")),
-        }
-        Ok(())
     }
 
     /// Appends a NULL and gives about how many bytes it takes.
     fn append_null(&mut self) -> usize {
-        match self {
-            Self::Bit(b) => b.append_null(),
-            Self::TinyInt(b) => b.append_null(),
-            Self::SmallInt(b) => b.append_null(),
-            Self::Int(b) => b.append_null(),
-            Self::BigInt(b) => b.append_null(),
-            Self::Real(b) => b.append_null(),
-            Self::Float(b) => b.append_null(),
-            Self::Decimal(b, _) => b.append_null(),
-            Self::Text(b) | Self::Guid(b) | Self::Iso(b, _) => b.append_null(),
-            Self::Binary(b) => b.append_null(),
-            Self::Rowversion(b) => b.append_null(),
-            Self::Date(b) => b.append_null(),
-            Self::TimeMicro(b) => b.append_null(),
-            Self::TimeNano(b) => b.append_null(),
-            Self::Millis(b) => b.append_null(),
-            Self::Micros(b) => b.append_null(),
-        }
+        self.levels.push(0);
         1
     }
+}
 
-    fn finish(&mut self) -> ArrayRef {
-        match self {
-            Self::Bit(b) => Arc::new(b.finish()),
-            Self::TinyInt(b) => Arc::new(b.finish()),
-            Self::SmallInt(b) => Arc::new(b.finish()),
-            Self::Int(b) => Arc::new(b.finish()),
-            Self::BigInt(b) => Arc::new(b.finish()),
-            Self::Real(b) => Arc::new(b.finish()),
-            Self::Float(b) => Arc::new(b.finish()),
-            Self::Decimal(b, _) => Arc::new(b.finish()),
-            Self::Text(b) | Self::Guid(b) | Self::Iso(b, _) => Arc::new(b.finish()),
-            Self::Binary(b) => Arc::new(b.finish()),
-            Self::Rowversion(b) => Arc::new(b.finish()),
-            Self::Date(b) => Arc::new(b.finish()),
-            Self::TimeMicro(b) => Arc::new(b.finish()),
-            Self::TimeNano(b) => Arc::new(b.finish()),
-            Self::Millis(b) => Arc::new(b.finish()),
-            Self::Micros(b) => Arc::new(b.finish()),
-        }
+fn put<T>(values: &mut Vec<T>, levels: &mut Vec<i16>, value: Option<T>) -> Result<usize, Unfit> {
+    levels.push(value.is_some().into());
+    values.extend(value);
+    Ok(8)
+}
+
+fn put_bytes(
+    values: &mut Vec<ByteArray>,
+    levels: &mut Vec<i16>,
+    value: Option<Vec<u8>>,
+) -> Result<usize, Unfit> {
+    let length = value.as_ref().map_or(0, Vec::len);
+    put(values, levels, value.map(ByteArray::from))?;
+    Ok(length + 4)
+}
+
+fn put_decimal(
+    values: &mut Values,
+    levels: &mut Vec<i16>,
+    (precision, scale): (u8, u8),
+    number: Option<tiberius::numeric::Numeric>,
+) -> Result<usize, Unfit> {
+    if number.is_some_and(|number| number.scale() != scale) {
+        return Err(Unfit::Type("a decimal of its declared scale"));
+    }
+    let number = number.map(|number| number.value());
+    if number.is_some_and(|number| number.unsigned_abs() >= 10_u128.pow(u32::from(precision))) {
+        return Err(Unfit::Value("a number of more digits than its type has"));
+    }
+    // The digits are counted above: it fits.
+    if let Values::Int32(to) = values {
+        put(to, levels, number.and_then(|number| number.try_into().ok()))
+    } else if let Values::Int64(to) = values {
+        put(to, levels, number.and_then(|number| number.try_into().ok()))
+    } else if let Values::Fixed(to) = values {
+        let length = CellKind::Decimal(precision, scale).length();
+        put(to, levels, number.map(|number| number.to_be_bytes()[16 - length..].to_vec().into()))
+    } else {
+        Err(Unfit::Type(OTHER_TYPE))
     }
 }
 
-fn append_text(builder: &mut StringBuilder, cell: ColumnData<'static>) -> Result<usize, Unfit> {
-    let length = if let ColumnData::String(text) = cell {
-        let length = text.as_ref().map_or(0, |text| text.len());
-        builder.append_option(text);
-        length
+fn put_moment(
+    values: &mut Values,
+    levels: &mut Vec<i16>,
+    kind: CellKind,
+    cell: &ColumnData<'static>,
+) -> Result<usize, Unfit> {
+    if !moments::is_in_range(cell) {
+        return Err(Unfit::Value("a date or time outside of what its type holds"));
+    }
+    match (values, kind, cell) {
+        (Values::Int32(to), CellKind::Date, ColumnData::Date(v)) => {
+            put(to, levels, v.map(moments::date_days))
+        }
+        (Values::Int64(to), CellKind::Time(scale), ColumnData::Time(v)) => {
+            let ticks = v.map(moments::hundred_nanos);
+            let nanos = scale > MICROSECOND_SCALE;
+            put(to, levels, ticks.map(|ticks| if nanos { ticks * 100 } else { ticks / 10 }))
+        }
+        (Values::Int64(to), CellKind::DateTime, ColumnData::DateTime(v)) => {
+            put(to, levels, v.map(moments::datetime_millis))
+        }
+        (Values::Int64(to), CellKind::SmallDateTime, ColumnData::SmallDateTime(v)) => {
+            put(to, levels, v.map(moments::smalldatetime_millis))
+        }
+        (Values::Int64(to), CellKind::DateTime2(scale), ColumnData::DateTime2(v)) => {
+            let unit = if scale > MILLISECOND_SCALE { 10 } else { 10_000 };
+            put(to, levels, v.map(|moment| moments::datetime2_ticks(moment).div_euclid(unit)))
+        }
+        (Values::Bytes(to), CellKind::DateTime2(scale), ColumnData::DateTime2(v)) => {
+            put_bytes(to, levels, v.map(|moment| moments::iso(moment, scale).into_bytes()))?;
+            Ok(8)
+        }
+        (Values::Bytes(to), CellKind::DateTimeOffset(scale), ColumnData::DateTimeOffset(v)) => {
+            put_bytes(to, levels, v.map(|moment| moments::iso_offset(moment, scale).into_bytes()))?;
+            Ok(8)
+        }
+        _ => Err(Unfit::Type(OTHER_TYPE)),
+    }
+}
+
+/// The UTF-8 of a text cell.
+fn text(cell: ColumnData<'static>) -> Result<Option<Vec<u8>>, Unfit> {
+    if let ColumnData::String(text) = cell {
+        Ok(text.map(|text| text.into_owned().into_bytes()))
     } else if let ColumnData::Xml(xml) = cell {
-        let text = xml.map(|xml| xml.into_owned().into_string());
-        let length = text.as_ref().map_or(0, String::len);
-        builder.append_option(text);
-        length
+        Ok(xml.map(|xml| xml.into_owned().into_string().into_bytes()))
     } else if let ColumnData::Binary(Some(_)) = cell {
         // Only texts that were read as bytes come so, see `texts`.
-        return Err(Unfit::Value("a text that is not valid in the encoding of its column"));
+        Err(Unfit::Value("a text that is not valid in the encoding of its column"))
     } else {
-        return Err(Unfit::Type("a text"));
-    };
-    Ok(length + 4)
+        Err(Unfit::Type("a text"))
+    }
 }
+
+const OTHER_TYPE: &str = "of its column's type";
 
 #[cfg(test)]
 mod tests;

@@ -267,12 +267,9 @@ pub enum SyncError {
     /// A cell does not fit its column.
     #[error(transparent)]
     Cell(#[from] CellError),
-    /// Arrow or Parquet refused the columns.
+    /// Parquet refused the columns.
     #[error("the batch cannot be written as Parquet")]
     Parquet(#[from] parquet::errors::ParquetError),
-    /// Arrow refused the columns.
-    #[error("the rows do not form a record batch")]
-    Arrow(#[from] arrow_schema::ArrowError),
     /// A spool file cannot be written or read.
     #[error("the spool file {} cannot be {doing}", path.display())]
     File {
@@ -351,7 +348,6 @@ impl SyncError {
             | Self::Recipient { .. }
             | Self::Cell(_)
             | Self::Parquet(_)
-            | Self::Arrow(_)
             | Self::NoJob { .. } => false,
         }
     }

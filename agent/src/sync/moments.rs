@@ -1,7 +1,7 @@
 //! SQL Server's dates and times as numbers and as ISO 8601 text.
 //!
 //! `date` counts days from 0001-01-01, `datetime` days from 1900-01-01 and 1/300 s, `time` increments of 10^-scale s
-//! (MS-TDS 2.2.5.5.1). Arrow counts from 1970-01-01.
+//! (MS-TDS 2.2.5.5.1). Parquet counts from 1970-01-01.
 
 use std::ops::RangeInclusive;
 

@@ -1,6 +1,6 @@
 //! A batch being read and written: rows go in, a whole file and its index row come out.
 //!
-//! Rows travel to the writing thread in record batches through a bounded channel, so memory does not grow with the batch.
+//! Rows travel to the writing thread in chunks through a bounded channel, so memory does not grow with the batch.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -69,13 +69,16 @@ pub(super) struct News {
 
 impl OpenBatch {
     /// Opens the next batch of a job.
-    pub(super) fn new(room: &SyncRoom, state: &JobState, phase: Phase) -> Self {
+    ///
+    /// # Errors
+    /// Parquet has no such columns.
+    pub(super) fn new(room: &SyncRoom, state: &JobState, phase: Phase) -> Result<Self, SyncError> {
         let spec = &state.spec;
         let file = BatchFile {
             path: room
                 .spool
                 .path(&spec.name.path_component(), &batch_id(state).file_name(is_sealed(&spec.seal))),
-            schema: spec.schema(),
+            schema: spec.schema()?,
             distinct: distinct(spec),
             seal: spec.seal.clone(),
             footer: footer(state, phase),
@@ -86,8 +89,8 @@ impl OpenBatch {
         let work = async move { tasks.blocking(move || file.write(receiver)).await };
         let writer = room.tasks.spawn(format!("sync batch {}", spec.name), work);
         let masked = spec.columns.iter().enumerate().filter(|(_, column)| column.mask == Mask::Hash);
-        Self {
-            buffer: RowBuffer::new(spec.schema(), &spec.kinds()),
+        Ok(Self {
+            buffer: RowBuffer::new(spec.delivered_names(), spec.kinds()),
             hashed: masked.map(|(at, _)| at).collect(),
             mask_key: room.ledger.hash_key(),
             bytes: 0,
@@ -96,7 +99,7 @@ impl OpenBatch {
             bad: Vec::new(),
             feed,
             writer,
-        }
+        })
     }
 
     /// Takes one row with its key and what became of it; `None` cells are NULLs of whatever type their column has.
@@ -150,7 +153,7 @@ impl OpenBatch {
     }
 
     async fn flush(&mut self) -> Result<(), SyncError> {
-        let rows = self.buffer.take()?;
+        let rows = self.buffer.take();
         self.send(Feed::Rows(rows)).await
     }
 
@@ -257,6 +260,8 @@ pub(super) fn batch_row(state: &JobState, written: &WrittenFile, news: &News) ->
 
 /// What the Parquet footer tells a reader who has only the file.
 fn footer(state: &JobState, phase: Phase) -> Vec<(String, String)> {
+    let sql_types: BTreeMap<&str, &str> =
+        state.spec.columns.iter().map(|c| (c.delivered_as.as_str(), c.delivered_type())).collect();
     let pairs = [
         ("agent.job", state.spec.name.to_string()),
         ("agent.epoch", state.epoch.get().to_string()),
@@ -265,6 +270,7 @@ fn footer(state: &JobState, phase: Phase) -> Vec<(String, String)> {
         ("agent.database", state.spec.connection.database.clone()),
         ("agent.table", state.spec.table.to_string()),
         ("agent.key", state.spec.key_list("")),
+        ("agent.sql_types", json!(sql_types).to_string()),
     ];
     pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
 }
@@ -277,7 +283,7 @@ fn is_sealed(seal: &Seal) -> bool {
 pub(super) const UPSERT: &str = "upsert";
 /// What became of a row: it is gone, or passes the filter no more.
 pub(super) const DELETE: &str = "delete";
-/// Rows of one record batch on its way to the writer.
+/// Rows of one chunk on its way to the writer.
 const CHUNK_ROWS: usize = 4096;
 const CHUNK_BYTES: usize = 4 << 20;
 const FEED_DEPTH: usize = 2;

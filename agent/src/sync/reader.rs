@@ -261,8 +261,7 @@ impl<'r> Reader<'r> {
             let key = keys.seal(key)?;
             self.marks.push(Mark::Delivered { row: hash, digest, key });
         }
-        let room = self.room;
-        let batch = self.open.get_or_insert_with(|| OpenBatch::new(room, state, self.phase));
+        let batch = self.batch(state)?;
         batch.push_row(UPSERT, key, row.into_iter().map(Some)).await?;
         self.tally.rows += 1;
         Ok(())
@@ -274,13 +273,21 @@ impl<'r> Reader<'r> {
             let part = positions.iter().position(|position| *position == at).and_then(|part| key.get(part));
             part.map(|value| value.clone().into_sql())
         });
-        let room = self.room;
-        let batch = self.open.get_or_insert_with(|| OpenBatch::new(room, state, self.phase));
+        let batch = self.batch(state)?;
         batch.push_row(DELETE, key, cells).await?;
         self.deletes += 1;
         self.tally.deletes += 1;
         self.tally.rows += 1;
         Ok(())
+    }
+
+    /// The open batch.
+    fn batch(&mut self, state: &JobState) -> Result<&mut OpenBatch, SyncError> {
+        let batch = match self.open.take() {
+            Some(batch) => batch,
+            None => OpenBatch::new(self.room, state, self.phase)?,
+        };
+        Ok(self.open.insert(batch))
     }
 
     fn watermark(&self, spec: &JobSpec) -> Option<String> {

@@ -12,6 +12,8 @@ mod timing;
 
 use std::time::Duration;
 
+use parquet::errors::ParquetError;
+use parquet::schema::types::TypePtr;
 use serde::{Deserialize, Serialize};
 
 use crate::mssql::ConnectionOptions;
@@ -148,12 +150,19 @@ impl JobSpec {
         self.key.iter().map(|key| format!("{from}{}", key.quoted())).collect::<Vec<_>>().join(", ")
     }
 
-    /// The Arrow schema of the batches: what became of the row, then its columns.
-    pub fn schema(&self) -> arrow_schema::SchemaRef {
-        let operation = std::iter::once((OPERATION, "", CellKind::Text));
-        let columns =
-            self.columns.iter().map(|c| (c.delivered_as.as_str(), c.delivered_type(), c.delivered_kind()));
-        super::cells::schema(operation.chain(columns))
+    /// The Parquet schema of the batches: what became of the row, then its columns.
+    ///
+    /// # Errors
+    /// Parquet has no such column.
+    pub fn schema(&self) -> Result<TypePtr, ParquetError> {
+        let names = self.delivered_names();
+        super::cells::schema(names.iter().map(String::as_str).zip(self.kinds()))
+    }
+
+    /// What the columns are called there, in order.
+    pub fn delivered_names(&self) -> Vec<String> {
+        let columns = self.columns.iter().map(|column| column.delivered_as.clone());
+        std::iter::once(OPERATION.to_owned()).chain(columns).collect()
     }
 
     /// How the columns travel, in order.

@@ -26,7 +26,7 @@ impl Pass<'_> {
         }
         let (hash_key, query) = (self.room.ledger.hash_key(), whole(&self.state.spec));
         let mut epoch = NewEpoch::after(self.room, &self.state);
-        let mut batch = epoch.open();
+        let mut batch = epoch.open()?;
         let (mut content, mut rows) = (0u128, 0u64);
         let mut stream = self.session.stream(&query.sql, &query.params).await?;
         while let Some(some) = stream.next().await? {
@@ -38,7 +38,7 @@ impl Pass<'_> {
                 batch.push_row(UPSERT, &[], cells.into_iter().map(Some)).await?;
                 if batch.is_full() {
                     epoch.deliver(batch, None).await?;
-                    batch = epoch.open();
+                    batch = epoch.open()?;
                 }
             }
         }
@@ -76,7 +76,7 @@ impl<'r> NewEpoch<'r> {
         Self { room, former: former.clone(), state, tally: Tally::default() }
     }
 
-    fn open(&self) -> OpenBatch {
+    fn open(&self) -> Result<OpenBatch, SyncError> {
         OpenBatch::new(self.room, &self.state, Phase::Snapshot)
     }
 

@@ -1,27 +1,31 @@
 //! Batch files read back: sealed for the recipients, whole or absent.
 
-use std::io::Read;
-use std::sync::Arc;
-
-use arrow_array::{Int32Array, StringArray};
-use arrow_schema::{DataType, Field, Schema};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use std::io::Read;
+
+use tiberius::ColumnData;
 
 use super::*;
+use crate::sync::cells::{CellKind, schema};
+use crate::sync::columns::RowBuffer;
 
 const CANARY: &str = "Miller-4711";
 
-fn rows() -> RecordBatch {
-    let schema =
-        Schema::new(vec![Field::new("id", DataType::Int32, true), Field::new("name", DataType::Utf8, true)]);
-    let ids = Int32Array::from((0..1000).collect::<Vec<i32>>());
-    let names = StringArray::from(vec![CANARY; 1000]);
-    RecordBatch::try_new(Arc::new(schema), vec![Arc::new(ids), Arc::new(names)]).unwrap()
+const KINDS: [(&str, CellKind); 2] = [("id", CellKind::Int), ("name", CellKind::Text)];
+
+fn rows() -> Chunk {
+    let mut buffer =
+        RowBuffer::new(KINDS.map(|(name, _)| name.to_owned()).to_vec(), KINDS.map(|(_, kind)| kind).to_vec());
+    for id in 0..1000 {
+        let cells = [ColumnData::I32(Some(id)), ColumnData::String(Some(CANARY.into()))];
+        buffer.push(cells.into_iter().map(Some)).unwrap();
+    }
+    buffer.take()
 }
 
 fn file(path: &Path, seal: Seal) -> BatchFile {
     let footer = vec![("job".to_owned(), "j".to_owned())];
-    let (path, schema, distinct) = (path.into(), rows().schema(), Vec::new());
+    let (path, schema, distinct) = (path.into(), schema(KINDS.into_iter()).unwrap(), Vec::new());
     BatchFile { path, schema, distinct, seal, footer, faults: Faults::default() }
 }
 

@@ -1,5 +1,6 @@
-//! One cell of every kind through a record batch and back, at the ends of each type's range.
+//! One cell of every kind through a batch file and back, at the ends of each type's range.
 
+use arrow_array::ArrayRef;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
     Date32Type, Decimal128Type, Time64MicrosecondType, Time64NanosecondType, TimestampMicrosecondType,
@@ -11,15 +12,19 @@ use tiberius::{Uuid, numeric::Numeric};
 use proptest::prelude::*;
 
 use super::*;
-use crate::sync::cells::schema;
 
 mod back;
 
 fn one(kind: CellKind, cell: ColumnData<'static>) -> ArrayRef {
-    let mut buffer = RowBuffer::new(schema([("c", "", kind)].into_iter()), &[kind]);
+    let mut buffer = buffer(&[kind]);
     buffer.push([Some(cell)].into_iter()).unwrap();
     assert_eq!(buffer.rows(), 1);
-    buffer.take().unwrap().column(0).clone()
+    back::through_parquet(&[kind], buffer.take()).column(0).clone()
+}
+
+/// Columns `c0`, `c1`, ….
+fn buffer(kinds: &[CellKind]) -> RowBuffer {
+    RowBuffer::new(back::names(kinds), kinds.to_vec())
 }
 
 #[test]
@@ -32,8 +37,7 @@ fn decimals_keep_all_38_digits() {
 
 #[test]
 fn a_decimal_of_another_scale_is_refused_by_column() {
-    let kinds = [CellKind::Decimal(10, 2)];
-    let mut buffer = RowBuffer::new(schema([("Fee", "", kinds[0])].into_iter()), &kinds);
+    let mut buffer = RowBuffer::new(vec!["Fee".to_owned()], vec![CellKind::Decimal(10, 2)]);
     let cell = ColumnData::Numeric(Some(Numeric::new_with_scale(1, 3)));
     assert_eq!(buffer.push([Some(cell)].into_iter()).unwrap_err().column, "Fee");
 }
@@ -132,10 +136,8 @@ fn nulls_stay_nulls_in_every_kind() {
 
 #[test]
 fn a_row_that_is_too_short_is_refused() {
-    let kinds = [CellKind::Int, CellKind::Int];
-    let fields = schema([("a", "", kinds[0]), ("b", "", kinds[1])].into_iter());
-    let mut buffer = RowBuffer::new(fields, &kinds);
-    assert_eq!(buffer.push([Some(ColumnData::I32(Some(1)))].into_iter()).unwrap_err().column, "b");
+    let mut buffer = buffer(&[CellKind::Int, CellKind::Int]);
+    assert_eq!(buffer.push([Some(ColumnData::I32(Some(1)))].into_iter()).unwrap_err().column, "c1");
 }
 
 /// A kind of column and a cell that its type can hold, NULL among them.
@@ -199,11 +201,9 @@ proptest! {
     #[test]
     fn every_cell_comes_back_from_parquet_as_it_was(cells in proptest::collection::vec(any_cell(), 1..40)) {
         let kinds: Vec<CellKind> = cells.iter().map(|(kind, _)| *kind).collect();
-        let names: Vec<String> = (0..kinds.len()).map(|at| format!("c{at}")).collect();
-        let fields = schema(names.iter().zip(&kinds).map(|(name, kind)| (name.as_str(), "", *kind)));
-        let mut buffer = RowBuffer::new(fields, &kinds);
+        let mut buffer = buffer(&kinds);
         buffer.push(cells.iter().map(|(_, cell)| Some(cell.clone()))).unwrap();
-        let read = back::through_parquet(&buffer.take().unwrap());
+        let read = back::through_parquet(&kinds, buffer.take());
         for (at, (kind, cell)) in cells.iter().enumerate() {
             prop_assert_eq!(&back::cell(*kind, read.column(at)), cell, "{:?}", kind);
         }

@@ -77,7 +77,9 @@ fn a_masked_column_is_not_read_or_is_a_text() {
     declared.columns[2].mask = Mask::Hash;
     let names: Vec<&str> = declared.read_columns().into_iter().map(SqlName::as_str).collect();
     assert_eq!(names, ["AppointmentID", "Balance", "RowVer"]);
-    assert_eq!(declared.schema().field(3).data_type(), &arrow_schema::DataType::Utf8);
+    let schema = declared.schema().unwrap();
+    let hashed = schema.get_fields()[3].get_basic_info().logical_type_ref().cloned();
+    assert_eq!(hashed, Some(parquet::basic::LogicalType::String));
 }
 
 #[test]

@@ -1,30 +1,47 @@
 //! The way back: from a delivered file to the cell that SQL Server sent. A consumer that wants the exact value does the same.
 
-use std::io::Write;
-
-use arrow_array::Array;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
     Date32Type, Decimal128Type, Float32Type, Float64Type, Int16Type, Int32Type, Int64Type,
     Time64MicrosecondType, Time64NanosecondType, TimestampMicrosecondType, TimestampMillisecondType,
     UInt8Type,
 };
+use arrow_array::{Array, ArrayRef, RecordBatch};
 use chrono::{Datelike, NaiveDate, NaiveDateTime, Timelike};
-use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use tiberius::time::{Date, DateTime, DateTime2, DateTimeOffset, SmallDateTime, Time};
 use tiberius::{Uuid, numeric::Numeric};
 
 use super::*;
+use crate::sync::batch::{BatchFile, Feed};
+use crate::sync::cells::schema;
+use crate::sync::faults::Faults;
+use crate::sync::spec::Seal;
 
-/// Written as Parquet and read again.
-pub(super) fn through_parquet(batch: &RecordBatch) -> RecordBatch {
-    let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), None).unwrap();
-    writer.write(batch).unwrap();
-    let mut file = tempfile::tempfile().unwrap();
-    file.write_all(&writer.into_inner().unwrap()).unwrap();
+/// Written into a batch file and read again.
+pub(super) fn through_parquet(kinds: &[CellKind], rows: Chunk) -> RecordBatch {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("1.parquet");
+    let file = BatchFile {
+        path: path.clone(),
+        schema: schema(names(kinds).iter().map(String::as_str).zip(kinds.iter().copied())).unwrap(),
+        distinct: Vec::new(),
+        seal: Seal::Plain,
+        footer: Vec::new(),
+        faults: Faults::default(),
+    };
+    let (sender, feed) = tokio::sync::mpsc::channel(2);
+    sender.try_send(Feed::Rows(rows)).unwrap();
+    sender.try_send(Feed::End(None)).unwrap();
+    file.write(feed).unwrap();
+    let file = std::fs::File::open(path).unwrap();
     let mut reader = ParquetRecordBatchReaderBuilder::try_new(file).unwrap().build().unwrap();
     reader.next().unwrap().unwrap()
+}
+
+/// What the columns are called.
+pub(super) fn names(kinds: &[CellKind]) -> Vec<String> {
+    (0..kinds.len()).map(|at| format!("c{at}")).collect()
 }
 
 /// The only cell of a column as SQL Server sent it.
