@@ -22,6 +22,8 @@ use crate::{
 pub struct BundledMaster {
     /// Where minions send requests.
     pub ret_port: u16,
+    /// Where they listen for publishes.
+    pub publish_port: u16,
     process: Process,
     scratch: Scratch,
 }
@@ -47,13 +49,13 @@ impl BundledMaster {
         let mut command = Command::new(binary("master-sim")?);
         command.arg("-c").arg(scratch.path()).arg("serve");
         let process = Process::spawn("master-sim", &mut command, &scratch.join("console"))?;
-        let ret_port = wait_for("the master's ports", PATIENCE, || {
+        let (ret_port, publish_port) = wait_for("the master's ports", PATIENCE, || {
             let ports = fs::read(scratch.join("cache/.ports")).map_err(|error| error.to_string())?;
             let ports: Value = serde_json::from_slice(&ports).map_err(|error| error.to_string())?;
-            let port = ports["ret_port"].as_u64().and_then(|port| u16::try_from(port).ok());
-            port.ok_or_else(|| ports.to_string())
+            let port = |name: &str| ports[name].as_u64().and_then(|port| u16::try_from(port).ok());
+            port("ret_port").zip(port("publish_port")).ok_or_else(|| ports.to_string())
         })?;
-        Ok(Self { ret_port, process, scratch })
+        Ok(Self { ret_port, publish_port, process, scratch })
     }
 
     /// A path below the master's folder.

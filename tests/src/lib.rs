@@ -6,6 +6,7 @@
 
 pub mod binaries;
 pub mod bundled_master;
+pub mod canary;
 pub mod ehr;
 pub mod memory;
 pub mod minion;

@@ -1,10 +1,12 @@
 //! A TCP relay that can be told to misbehave: between a minion and its master, as firewalls and bad lines do.
 //!
 //! Each direction of each connection passes, swallows (the sender sees an open, healthy connection) or delays what it gets;
-//! connections can be cut or reset, also in the middle of what is being said, and what was said can be said again. Orders given with
+//! connections can be cut or reset, also in the middle of what is being said, and what was said can be said again. A relay made
+//! with [`Relay::recording`] keeps everything that went through it. Orders given with
 //! [`Relay::rule`] hold for every connection; [`Relay::swallow_open`] only for those open now, so that a new dial gets through.
 
 use std::{
+    collections::BTreeMap,
     io::{Read, Write},
     net::{Shutdown, TcpListener, TcpStream},
     sync::{
@@ -56,9 +58,22 @@ impl Relay {
     /// # Errors
     /// When no port can be had.
     pub fn to(target: u16) -> Result<Self> {
+        Self::over(target, Shared::default())
+    }
+
+    /// The same; what goes through it is kept for [`Relay::recorded`].
+    ///
+    /// # Errors
+    /// When no port can be had.
+    pub fn recording(target: u16) -> Result<Self> {
+        let state = State { record: Some(BTreeMap::new()), ..State::default() };
+        Self::over(target, Shared { state: Mutex::new(state), ..Shared::default() })
+    }
+
+    fn over(target: u16, shared: Shared) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let port = listener.local_addr()?.port();
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(shared);
         let accepting = Arc::clone(&shared);
         thread::spawn(move || accept(&listener, target, &accepting));
         Ok(Self { port, shared })
@@ -102,6 +117,12 @@ impl Relay {
         state.last_to_minion = last;
     }
 
+    /// What went through it so far: each direction of each connection, whole.
+    #[must_use]
+    pub fn recorded(&self) -> Vec<Vec<u8>> {
+        self.shared.state().record.iter().flat_map(BTreeMap::values).cloned().collect()
+    }
+
     /// How many connections were made so far.
     #[must_use]
     pub fn connections(&self) -> usize {
@@ -143,11 +164,13 @@ struct State {
     links: Vec<Link>,
     made: usize,
     last_to_minion: Vec<u8>,
+    /// By connection and direction; `None` when nothing is kept.
+    record: Option<BTreeMap<(usize, usize), Vec<u8>>>,
 }
 
 impl Default for State {
     fn default() -> Self {
-        Self { rules: [Rule::Pass; 2], links: Vec::new(), made: 0, last_to_minion: Vec::new() }
+        Self { rules: [Rule::Pass; 2], links: Vec::new(), made: 0, last_to_minion: Vec::new(), record: None }
     }
 }
 
@@ -257,6 +280,9 @@ fn rule_of(direction: Direction, number: usize, bytes: &[u8], shared: &Shared) -
     let rule = link.rules[direction as usize];
     if let Rule::ResetAfter(_) = rule {
         link.end = End::Reset;
+    }
+    if let Some(record) = &mut state.record {
+        record.entry((number, direction as usize)).or_default().extend_from_slice(bytes);
     }
     if direction == Direction::ToMinion && bytes.len() > HEARTBEAT {
         state.last_to_minion = bytes.to_vec();
