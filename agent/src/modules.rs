@@ -45,7 +45,7 @@ mod mssql;
 mod mssql_grant;
 pub(crate) mod mssql_schema;
 mod mssql_sync;
-mod mssql_write;
+pub(crate) mod mssql_write;
 mod pillar;
 #[cfg(any(windows, test))]
 pub mod reg;

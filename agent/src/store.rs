@@ -62,7 +62,7 @@ impl Store {
         }
         let mut connection = Connection::open(path).map_err(|source| StoreError::open(path, source))?;
         Self::prepare(&mut connection, path, opener)?;
-        let key = secret::SealingKey::load_or_create(&key_path(path))?;
+        let key = secret::SealingKey::load_or_create(&beside(path, ".key"))?;
         Ok(Self { path: path.into(), key, connection: Mutex::new(connection) })
     }
 
@@ -125,6 +125,21 @@ impl Store {
         self.key.hash_key()
     }
 
+    /// The key in the file `<path><suffix>`, made on first use; protected as the key that seals this store is.
+    ///
+    /// # Errors
+    /// The file cannot be read or made.
+    pub fn key_beside(&self, suffix: &str, make: impl FnOnce() -> Vec<u8>) -> Result<Vec<u8>, StoreError> {
+        // The transaction keeps a second process from making another one meanwhile.
+        self.with(|_| secret::key_file(&beside(&self.path, suffix), || Ok(make())))
+    }
+
+    /// The refusal of a key file whose content is none.
+    #[must_use]
+    pub fn bad_key_beside(&self, suffix: &str) -> StoreError {
+        secret::bad_key(&beside(&self.path, suffix))
+    }
+
     /// How the store stands: which agents can work on it.
     ///
     /// # Errors
@@ -154,9 +169,9 @@ impl Store {
     }
 }
 
-fn key_path(path: &Path) -> PathBuf {
+fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
-    name.push(".key");
+    name.push(suffix);
     name.into()
 }
 

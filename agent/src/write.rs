@@ -29,6 +29,7 @@ pub mod room;
 mod run;
 pub mod seal;
 pub mod sql;
+pub mod unseal;
 pub mod well_formed;
 
 pub use error::WriteError;

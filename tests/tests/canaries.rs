@@ -65,6 +65,11 @@ fn everyday_life(master: Place) -> Result<()> {
     practice.submit("canary.code", "k-2", &json!({ "code": PARAMETER }), "constraint")?;
     practice.submit("dolphin.record_payment", "p-1", &json!({ "patient_id": PARAMETER }), "refused")?;
     practice.preview("canary.code", "k-3", &json!({ "code": PARAMETER }))?;
+    let code = json!({ "code": SEALED });
+    practice.submit_sealed("canary.code", "s-1", &code, "landed")?;
+    practice.submit_sealed("canary.code", "s-1", &code, "already_landed")?;
+    practice.submit_sealed("canary.code", "s-2", &code, "constraint")?;
+    practice.submit_sealed("dolphin.record_payment", "s-3", &json!({ "patient_id": SEALED }), "refused")?;
     for fun in ["mssql_sync.status", "mssql_write.list", "mssql_grant.diff", "agent.status", "agent.doctor"] {
         practice.call(fun, &json!({}))?;
     }
@@ -75,7 +80,7 @@ fn everyday_life(master: Place) -> Result<()> {
 }
 
 fn search(practice: &Practice) -> Result<()> {
-    let canaries = Canaries::new(&[ROW, PARAMETER, &practice.password, &practice.secret])?;
+    let canaries = Canaries::new(&[ROW, PARAMETER, SEALED, &practice.password, &practice.secret])?;
 
     let mut recorded = 0;
     for (what, relay) in practice.relays() {
@@ -96,7 +101,7 @@ fn search(practice: &Practice) -> Result<()> {
         seen.into_iter().partition(|sighting| practice.master.holds_pillar(&sighting.place));
     ensure!(pillar.iter().any(|sighting| sighting.canary == practice.password), "the search finds nothing");
     let leaked: Vec<&Sighting> =
-        pillar.iter().filter(|seen| [ROW, PARAMETER].contains(&&*seen.canary)).collect();
+        pillar.iter().filter(|seen| [ROW, PARAMETER, SEALED].contains(&&*seen.canary)).collect();
     ensure!(leaked.is_empty(), "beside the pillar: {leaked:?}");
     let submitted = practice.master.job_arguments(&practice.submitted);
     let leaked: Vec<&Sighting> = other
@@ -123,3 +128,5 @@ fn search(practice: &Practice) -> Result<()> {
 pub const ROW: &str = "Canary-row-7f3a9c";
 /// Stands in the parameters of writes. Master and bus hold these where they hold the arguments of every job, and nowhere else.
 pub const PARAMETER: &str = "canary-parameter-51d0e2";
+/// Stands in parameters that were sealed for the minion. Nothing but the row itself may hold it.
+pub const SEALED: &str = "canary-sealed-e07c44";

@@ -22,6 +22,7 @@ use agent::write::faults::{Faults, Step};
 use agent::write::names::{RequestId, WriteName};
 use agent::write::outcome::Verdict;
 use agent::write::room::Submission;
+use agent::write::unseal::Given;
 use states::Value;
 use tests::relay::{Direction, Relay};
 
@@ -364,7 +365,7 @@ async fn writes_of_one_entity_run_in_the_order_they_came() {
     for minute in 0..20 {
         let params = format!("{{id: {}, starts: '2026-03-01T10:{minute:02}:00'}}", 1 + minute % 2);
         let (jid, request) = (format!("j{minute}"), format!("r{minute}"));
-        let place = room.arrive(&jid, "move", &request, &map(&params)).unwrap();
+        let place = room.arrive(&jid, "move", &request, &Given::Clear(map(&params))).unwrap();
         writing.push((place, jid, request, params));
     }
     // The last that came is the first to be run.
@@ -373,7 +374,7 @@ async fn writes_of_one_entity_run_in_the_order_they_came() {
         let submission = Submission {
             write: WriteName::new("move").unwrap(),
             request: RequestId::new(request).unwrap(),
-            params: map(&params),
+            params: Given::Clear(map(&params)),
             issued: SystemTime::now(),
             jid: Some(jid),
         };
@@ -462,7 +463,7 @@ async fn what_is_paused_late_or_away_is_not_written_and_says_so() {
     let old = Submission {
         write: WriteName::new("move").unwrap(),
         request: RequestId::new("old").unwrap(),
-        params: map(MOVED),
+        params: Given::Clear(map(MOVED)),
         issued: SystemTime::now() - Duration::from_secs(3700),
         jid: None,
     };

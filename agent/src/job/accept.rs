@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     data_store,
-    modules::Signature,
+    modules::{Signature, mssql_write},
     release::held,
     schedule::entry::{Entry, Returns},
     services::Services,
@@ -76,7 +76,7 @@ impl Acceptor {
         let signature = Signature::parse(spec.signature);
         let (positional, keywords) = split(args, &signature);
         let bound = signature.bind(spec.name, positional, keywords).ok()?;
-        let params = bound.get("params").as_map().cloned().unwrap_or_default();
+        let params = mssql_write::given(&bound).ok()?;
         let (write, request) = (bound.text("name").ok()?, bound.text("request").ok()?);
         self.services.writes.arrive(&job.jid, &write, &request, &params)
     }

@@ -24,6 +24,7 @@ use crate::write::names::{RequestId, WriteName};
 use crate::write::outcome::{Outcome, Verdict};
 use crate::write::preview::{Preview, preview};
 use crate::write::room::{Answer, Submission};
+use crate::write::unseal::Given;
 
 /// The module.
 pub struct MssqlWrite;
@@ -48,6 +49,7 @@ impl Module for MssqlWrite {
                 "submit" => submit(&args, call).await,
                 "status" => status(&args, call).await,
                 "list" => list(call).await,
+                "recipient" => recipient(call).await,
                 _ => Err(ModuleError::NotAvailable { fun: format!("mssql_write.{fun}") }),
             }
         })
@@ -107,6 +109,16 @@ async fn status(args: &Arguments, call: &CallContext) -> Result<Value, ModuleErr
     }
 }
 
+async fn recipient(call: &CallContext) -> Result<Value, ModuleError> {
+    let identity = call.services.writes.identity.clone();
+    let told = call.services.tasks.blocking(move || identity.recipient()).await;
+    match told {
+        Ok(Ok(recipient)) => Ok(recipient.into()),
+        Ok(Err(error)) => Err(ModuleError::Execution(error.to_string())),
+        Err(error) => Err(ModuleError::Execution(error.to_string())),
+    }
+}
+
 async fn list(call: &CallContext) -> Result<Value, ModuleError> {
     let all = call.services.writes.book.all().await.map_err(failed)?;
     Ok(all
@@ -118,25 +130,26 @@ async fn list(call: &CallContext) -> Result<Value, ModuleError> {
 
 fn submission(args: &Arguments, call: &CallContext) -> Result<Submission, ModuleError> {
     let invalid = |error: &dyn std::error::Error| ModuleError::Invocation(error.to_string());
-    let params = match args.get("params") {
-        Value::Nil => Map::new(),
-        Value::Map(map) => map.clone(),
-        Value::Bool(_)
-        | Value::Int(_)
-        | Value::Float(_)
-        | Value::Str(_)
-        | Value::Bytes(_)
-        | Value::List(_) => {
-            return Err(ModuleError::Invocation("the argument 'params' must be a mapping".to_owned()));
-        }
-    };
     Ok(Submission {
         write: WriteName::new(args.text("name")?).map_err(|error| invalid(&error))?,
         request: request(args)?,
-        params,
+        params: given(args)?,
         issued: issued(args, call)?,
         jid: call.jid.clone(),
     })
+}
+
+/// The parameters, in clear or sealed.
+pub(crate) fn given(args: &Arguments) -> Result<Given, ModuleError> {
+    let invalid = |text: &str| Err(ModuleError::Invocation(text.to_owned()));
+    match (args.get("params"), args.get("params_sealed")) {
+        (Value::Nil, Value::Nil) => Ok(Given::Clear(Map::new())),
+        (Value::Map(map), Value::Nil) => Ok(Given::Clear(map.clone())),
+        (Value::Nil, Value::Str(text)) => Ok(Given::Sealed(text.clone())),
+        (_, Value::Nil) => invalid("the argument 'params' must be a mapping"),
+        (Value::Nil, _) => invalid("the argument 'params_sealed' must be a text: an age file in base64"),
+        (_, _) => invalid("give 'params' or 'params_sealed', not both"),
+    }
 }
 
 fn request(args: &Arguments) -> Result<RequestId, ModuleError> {
@@ -256,7 +269,7 @@ fn shown_write(declared: &Declared) -> Value {
 
 fn failed(error: WriteError) -> ModuleError {
     match error {
-        WriteError::Parameter { .. } | WriteError::NoWrite { .. } => {
+        WriteError::Parameter { .. } | WriteError::Sealed { .. } | WriteError::NoWrite { .. } => {
             ModuleError::Invocation(error.to_string())
         }
         error => ModuleError::Execution(error.to_string()),
@@ -269,13 +282,19 @@ const FUNCTIONS: &[FunctionSpec] = &[
         signature: "",
         doc: "The writes declared on this minion: parameters with types and limits, permissions, deadline, expiry.",
     },
+    FunctionSpec {
+        name: "recipient",
+        signature: "",
+        doc: "The age public key of this minion: what is sealed for it can be submitted as `params_sealed`.",
+    },
     FunctionSpec { name: "status", signature: "request", doc: "The recorded outcome of a request id." },
     FunctionSpec {
         name: "submit",
-        signature: "name, request, params=None, issued=None, test=False, **kwargs",
+        signature: "name, request, params=None, issued=None, test=False, params_sealed=None, **kwargs",
         doc: "Submits a declared write by name with parameters and a request id, and gives one typed outcome: landed, \
               already_landed, precondition_failed, conflict, constraint, permission, locked, schema_changed, expired, paused, \
-              unreachable or refused. The same request id gives the same outcome for 30 days. With test=True it shows the exact \
+              unreachable or refused. `params_sealed` takes the parameters as an age file in base64, sealed for the key that \
+              mssql_write.recipient tells. The same request id gives the same outcome for 30 days. With test=True it shows the exact \
               statements and the rows that they would touch, and touches none.",
     },
 ];

@@ -149,6 +149,7 @@ fn may_pass_later(error: &WriteError) -> bool {
         | WriteError::ColumnType { .. }
         | WriteError::SchemaChanged { .. }
         | WriteError::NoWrite { .. }
+        | WriteError::Sealed { .. }
         | WriteError::Fault { .. } => false,
     }
 }

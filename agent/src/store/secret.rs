@@ -60,11 +60,11 @@ impl SealingKey {
     /// Reads the key file, or makes it on first use.
     pub(super) fn load_or_create(path: &Path) -> Result<Self, StoreError> {
         let random = SystemRandom::new();
-        let bytes = match read_key(path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == ErrorKind::NotFound => create_key(path, &random)?,
-            Err(source) => return Err(StoreError::Key { path: path.into(), source }),
-        };
+        let bytes = key_file(path, || {
+            let mut bytes = vec![0u8; KEY_BYTES];
+            random.fill(&mut bytes).map_err(|_| bad_key(path))?;
+            Ok(bytes)
+        })?;
         let unbound = UnboundKey::new(&AES_256_GCM, &bytes).map_err(|_| bad_key(path))?;
         let hash = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &bytes), b"keyed hashes of the store");
         let hash = hmac::Key::new(hmac::HMAC_SHA256, hash.as_ref());
@@ -141,15 +141,25 @@ impl Sealer<'_> {
     }
 }
 
+/// Reads a key file, or makes it on first use with what `make` gives. Protected as the system can.
+pub(super) fn key_file(
+    path: &Path,
+    make: impl FnOnce() -> Result<Vec<u8>, StoreError>,
+) -> Result<Vec<u8>, StoreError> {
+    match read_key(path) {
+        Ok(bytes) => Ok(bytes),
+        Err(error) if error.kind() == ErrorKind::NotFound => create_key(path, make()?),
+        Err(source) => Err(StoreError::Key { path: path.into(), source }),
+    }
+}
+
 fn read_key(path: &Path) -> std::io::Result<Vec<u8>> {
     let mut content = Vec::new();
     std::fs::File::open(path)?.take(LARGEST_KEY_FILE).read_to_end(&mut content)?;
     protect::unwrap(&content)
 }
 
-fn create_key(path: &Path, random: &SystemRandom) -> Result<Vec<u8>, StoreError> {
-    let mut bytes = vec![0u8; KEY_BYTES];
-    random.fill(&mut bytes).map_err(|_| bad_key(path))?;
+fn create_key(path: &Path, bytes: Vec<u8>) -> Result<Vec<u8>, StoreError> {
     protect::wrap(&bytes)
         .and_then(|content| write_key(path, &content))
         .map_err(|source| StoreError::Key { path: path.into(), source })?;
@@ -171,7 +181,7 @@ fn write_key(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     std::fs::rename(&part, path)
 }
 
-fn bad_key(path: &Path) -> StoreError {
+pub(super) fn bad_key(path: &Path) -> StoreError {
     StoreError::Key { path: path.into(), source: std::io::Error::from(ErrorKind::InvalidData) }
 }
 

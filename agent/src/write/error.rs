@@ -51,6 +51,17 @@ pub enum WriteError {
         /// The limit that it breaks.
         why: String,
     },
+    /// Sealed parameters cannot be opened.
+    #[error(
+        "params_sealed cannot be opened: {why}. Seal a JSON mapping of the parameters for this minion (age -r {recipient}) and \
+         give the file in base64"
+    )]
+    Sealed {
+        /// What is wrong, in words that quote nothing of it.
+        why: &'static str,
+        /// The agent's own public key.
+        recipient: String,
+    },
     /// Nothing makes the write happen once.
     #[error(
         "a write must say how it happens only once: idempotent: {{ledger: DATABASE}} (see mssql_write.ledger_present) or \
@@ -156,6 +167,7 @@ impl WriteError {
             | Self::ColumnType { .. }
             | Self::SchemaChanged { .. }
             | Self::NoWrite { .. }
+            | Self::Sealed { .. }
             | Self::Fault { .. } => false,
         }
     }

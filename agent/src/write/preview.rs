@@ -55,7 +55,7 @@ pub struct PreviewStep {
 pub async fn preview(room: &WriteRoom, submission: &Submission) -> Result<Preview, WriteError> {
     let declared = room.book.find(&submission.write).await?;
     let spec = declared.ok_or_else(|| WriteError::NoWrite { write: submission.write.to_string() })?.spec;
-    let values = parameter::values(&spec.parameters, &submission.params)?;
+    let values = room.values(&spec, &submission.params)?;
     let digest = parameter::digest(spec.name.as_str(), &values);
     let attempt = Attempt {
         spec: &spec,

@@ -7,7 +7,6 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
-use states::Map;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
@@ -30,6 +29,7 @@ use super::outcome::{Outcome, Verdict};
 use super::parameter::{self, Values};
 use super::pool::Pool;
 use super::run::Run;
+use super::unseal::{Given, OwnIdentity};
 
 /// The writes of this process.
 #[derive(Debug, Clone)]
@@ -42,6 +42,8 @@ pub struct WriteRoom {
     pub switches: Switches,
     /// The test hook.
     pub faults: Faults,
+    /// What submitted parameters may be sealed for.
+    pub identity: OwnIdentity,
     pub(super) store: Arc<Store>,
     pub(super) minion: String,
     pub(super) turns: Arc<Semaphore>,
@@ -59,7 +61,7 @@ pub struct Submission {
     /// The request's id.
     pub request: RequestId,
     /// Its parameters as given.
-    pub params: Map,
+    pub params: Given,
     /// When it was made.
     pub issued: SystemTime,
     /// The job that brought it; its place was taken when it arrived.
@@ -99,6 +101,7 @@ impl WriteRoom {
             pool: Pool::default(),
             switches: Switches::new(config),
             faults: Faults::default(),
+            identity: OwnIdentity::new(Arc::clone(&store)),
             store,
             minion: config.id.to_string(),
             turns: Arc::new(Semaphore::new(MOST_AT_ONCE)),
@@ -115,6 +118,9 @@ impl WriteRoom {
     /// The store cannot be read.
     pub async fn start(&self) -> Result<(), WriteError> {
         self.learn().await?;
+        if let Err(error) = self.identity.recipient() {
+            tracing::warn!(%error, "parameters cannot be sealed for this minion");
+        }
         let (known, switches) = (Arc::clone(&self.known), self.switches.clone());
         let wanted = move || {
             if switches.paused(Switch::Writes).is_some() {
@@ -157,10 +163,10 @@ impl WriteRoom {
 
     /// Takes the place of a request that a job brings, at the moment the job arrives. Never waits.
     #[must_use]
-    pub fn arrive(&self, jid: &str, write: &str, request: &str, params: &Map) -> Option<Arrival> {
+    pub fn arrive(&self, jid: &str, write: &str, request: &str, params: &Given) -> Option<Arrival> {
         let (write, request) = (WriteName::new(write).ok()?, RequestId::new(request).ok()?);
         let declared = self.known.read().unwrap_or_else(PoisonError::into_inner).get(&write).cloned()?;
-        let values = parameter::values(&declared.spec.parameters, params).ok()?;
+        let values = self.values(&declared.spec, params).ok()?;
         let place = self.lanes.join(lanes(&declared.spec, &request, &values));
         lock(&self.places).insert(jid.to_owned(), place);
         Some(Arrival { jid: jid.to_owned(), places: Arc::clone(&self.places) })
@@ -223,8 +229,9 @@ impl WriteRoom {
             return Ok(refused(format!("no write {} is declared on this minion", submission.write)));
         };
         let spec = declared.spec;
-        let values = match parameter::values(&spec.parameters, &submission.params) {
+        let values = match self.values(&spec, &submission.params) {
             Ok(values) => values,
+            Err(WriteError::Store(error)) => return Err(error.into()),
             Err(error) => return Ok(refused(error.to_string())),
         };
         let held = submission.jid.as_ref().and_then(|jid| lock(&self.places).remove(jid));
@@ -239,6 +246,11 @@ impl WriteRoom {
         };
         let (outcome, attempts) = run.in_turn(&place).await?;
         Ok(Answer { outcome, attempts, took: begun.elapsed() })
+    }
+
+    /// The typed values of a request, opened first if they came sealed.
+    pub(super) fn values(&self, spec: &WriteSpec, params: &Given) -> Result<Values, WriteError> {
+        parameter::values(&spec.parameters, &self.identity.open(params)?)
     }
 
     /// What forbids writing into the tables of this write: they are not as they were approved.

@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, fs, path::PathBuf};
 use agent::mssql::{ConnectionOptions, Session};
 use agent::store::Secret;
 use anyhow::{Context, Result, ensure};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 use tests::{
     ehr::EhrSim,
@@ -92,6 +93,18 @@ impl Practice {
         let (jid, ret) = self.master.call("mssql_write.submit", &keywords)?;
         ensure!(!jid.is_empty() && ret["outcome"] == outcome, "{write}: {ret}");
         self.submitted.push(jid);
+        Ok(())
+    }
+
+    /// Seals parameters as an integrator does, for the key that the minion tells, and submits them.
+    pub fn submit_sealed(&mut self, write: &str, request: &str, params: &Value, outcome: &str) -> Result<()> {
+        let recipient = self.call("mssql_write.recipient", &json!({}))?;
+        let recipient = recipient.as_str().context("no recipient")?.parse::<age::x25519::Recipient>();
+        let recipient = recipient.map_err(|why| anyhow::anyhow!("{why}"))?;
+        let sealed = STANDARD.encode(age::encrypt(&recipient, params.to_string().as_bytes())?);
+        let keywords = json!({ "name": write, "request": request, "params_sealed": sealed });
+        let (_, ret) = self.master.call("mssql_write.submit", &keywords)?;
+        ensure!(ret["outcome"] == outcome, "{write}: {ret}");
         Ok(())
     }
 

@@ -23,6 +23,7 @@ use agent::write::definition::WriteSpec;
 use agent::write::faults::{Faults, Step};
 use agent::write::names::{RequestId, WriteName};
 use agent::write::room::{Answer, Submission};
+use agent::write::unseal::Given;
 use agent::write::{WriteError, WriteRoom};
 use states::{Map, StateReturn, Value};
 
@@ -248,7 +249,7 @@ pub async fn submit(
     let submission = Submission {
         write: WriteName::new(write).unwrap(),
         request: RequestId::new(request).unwrap(),
-        params: map(params),
+        params: Given::Clear(map(params)),
         issued: SystemTime::now(),
         jid: None,
     };
