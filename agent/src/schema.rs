@@ -4,9 +4,11 @@
 //! upgraded, and nobody has said yet that writing into it still means the same. While it stands no write touches the
 //! table; reading goes on as long as its own columns still hold what they held. [`approve`] ends it, given the
 //! fingerprint of what was found, so that no automatic state run approves a schema nobody has looked at. A write
-//! compares the columns it touches by itself as well, in its own transaction (`write::attempt`).
+//! compares the columns it touches by itself as well, in its own transaction (`write::attempt`). Where a job says where the
+//! EHR keeps its version, that is kept beside the shape and told with the drift ([`EhrVersion`]).
 
 mod approval;
+mod ehr_version;
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -22,6 +24,7 @@ use crate::store::{Store, StoreError};
 use crate::sync::names::JobName;
 
 pub use approval::{Approved, Named, SchemaError, Subject, approve, look};
+pub use ehr_version::{EhrVersion, VersionReading};
 
 /// How a table differs from what was approved.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +43,18 @@ pub struct Drift {
     pub differences: Vec<String>,
     /// Since when, in seconds since 1970.
     pub since: u64,
+    /// The EHR's version then and at the last look; none where no job says where it stands.
+    #[serde(default)]
+    pub ehr_version: Option<EhrVersion>,
+}
+
+/// What a look at a job's tables found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// The tables.
+    pub shape: Shape,
+    /// The EHR's version; nothing where the job does not say where it stands.
+    pub version: Option<VersionReading>,
 }
 
 /// What was approved and what was found, per sync job.
@@ -63,7 +78,7 @@ impl SchemaBook {
         &self,
         job: &JobName,
         connection: &ConnectionOptions,
-        found: Shape,
+        found: Found,
         now: SystemTime,
     ) -> Result<Option<Drift>, StoreError> {
         let fresh = fresh_row(job, connection, &found)?;
@@ -71,15 +86,17 @@ impl SchemaBook {
             let known = table::watch(tx, &fresh.job)?.filter(|known| {
                 known.server == fresh.server
                     && known.database == fresh.database
-                    && tables(known).is_ok_and(|tables| tables == names(&found))
+                    && tables(known).is_ok_and(|tables| tables == names(&found.shape))
             });
             let Some(known) = known else {
                 table::put(tx, &fresh)?;
                 return Ok(None);
             };
-            let differs = !shape(&known.approved)?.differences(&found).is_empty();
+            let differs = !shape(&known.approved)?.differences(&found.shape).is_empty();
             let since = if known.found.is_some() { known.since } else { unix(now) };
-            let next = WatchRow { found: differs.then(|| fresh.approved.clone()), since, ..known.clone() };
+            let shape = differs.then(|| fresh.approved.clone());
+            let next =
+                WatchRow { found: shape, since, ..dated(known.clone(), differs, found.version.clone()) };
             if next != known {
                 table::put(tx, &next)?;
             }
@@ -103,6 +120,28 @@ impl SchemaBook {
     /// The store failed.
     pub async fn approved(&self, job: &JobName) -> Result<Option<Shape>, StoreError> {
         self.row(job).await?.map(|row| shape(&row.approved)).transpose()
+    }
+
+    /// The EHR's version as a job's looks found it.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn ehr_version(&self, job: &JobName) -> Result<Option<EhrVersion>, StoreError> {
+        Ok(self.row(job).await?.as_ref().and_then(version))
+    }
+
+    /// The EHR's version as the looks of any job in that database found it.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn ehr_version_of(
+        &self,
+        connection: &ConnectionOptions,
+    ) -> Result<Option<EhrVersion>, StoreError> {
+        let (server, database) = (connection.server.to_string(), connection.database.clone());
+        let all = self.store.run(table::watches).await?;
+        let here = |row: &&WatchRow| row.server == server && same_name(&row.database, &database);
+        Ok(all.iter().filter(here).find_map(version))
     }
 
     /// The first drift of any of these tables.
@@ -137,7 +176,7 @@ impl SchemaBook {
         &self,
         job: &JobName,
         connection: &ConnectionOptions,
-        found: &Shape,
+        found: &Found,
     ) -> Result<(), StoreError> {
         let row = fresh_row(job, connection, found)?;
         self.store.run(move |tx| table::put(tx, &row)).await
@@ -149,15 +188,53 @@ impl SchemaBook {
     }
 }
 
-fn fresh_row(job: &JobName, connection: &ConnectionOptions, found: &Shape) -> Result<WatchRow, StoreError> {
-    Ok(WatchRow {
+fn fresh_row(job: &JobName, connection: &ConnectionOptions, found: &Found) -> Result<WatchRow, StoreError> {
+    let fresh = WatchRow {
         job: job.to_string(),
         server: connection.server.to_string(),
         database: connection.database.clone(),
-        approved: serde_json::to_string(&StoredShape::V1(found.clone())).map_err(|_| form())?,
+        approved: serde_json::to_string(&StoredShape::V1(found.shape.clone())).map_err(|_| form())?,
         found: None,
         since: 0,
-    })
+        version: None,
+        found_version: None,
+        version_trouble: None,
+    };
+    Ok(dated(fresh, false, found.version.clone()))
+}
+
+/// The row with what the look found of the EHR's version. A look of a drift that cannot read it leaves what an earlier one
+/// read, so that a lock for a moment is not told as news.
+fn dated(row: WatchRow, differs: bool, reading: Option<VersionReading>) -> WatchRow {
+    let drifted_before = row.found.is_some();
+    match (reading, differs) {
+        (None, _) => WatchRow { version: None, found_version: None, version_trouble: None, ..row },
+        (Some(VersionReading::Read(version)), false) => {
+            WatchRow { version: Some(version), found_version: None, version_trouble: None, ..row }
+        }
+        (Some(VersionReading::Unreadable(why)), false) => {
+            WatchRow { found_version: None, version_trouble: Some(why), ..row }
+        }
+        (Some(VersionReading::Read(version)), true) => {
+            WatchRow { found_version: Some(version), version_trouble: None, ..row }
+        }
+        (Some(VersionReading::Unreadable(_)), true) if drifted_before && row.found_version.is_some() => row,
+        (Some(VersionReading::Unreadable(why)), true) => {
+            WatchRow { found_version: None, version_trouble: Some(why), ..row }
+        }
+    }
+}
+
+/// What a row tells of the EHR's version.
+fn version(row: &WatchRow) -> Option<EhrVersion> {
+    let as_approved = row.found.is_none() && row.version_trouble.is_none();
+    let present = if as_approved { &row.version } else { &row.found_version };
+    let version = EhrVersion {
+        former: row.version.clone(),
+        present: present.clone(),
+        unreadable: row.version_trouble.clone(),
+    };
+    (version != EhrVersion::default()).then_some(version)
 }
 
 fn drift(row: &WatchRow) -> Result<Option<Drift>, StoreError> {
@@ -171,6 +248,7 @@ fn drift(row: &WatchRow) -> Result<Option<Drift>, StoreError> {
         found: found.fingerprint(),
         differences: approved.differences(&found),
         since: row.since,
+        ehr_version: version(row),
     }))
 }
 

@@ -280,6 +280,16 @@ fn as_written(request: &JobRequest) -> Result<Requirement, AccessError> {
             columns.into_iter().map(SqlName::new).collect::<Result<Vec<_>, _>>()?,
         ));
     }
+    if let Some(version) = &request.ehr_version {
+        let others = version.filter.iter().map(|condition| &condition.column);
+        let columns = std::iter::once(&version.column).chain(&version.newest_by).chain(others);
+        requirement.permissions.push(RequiredPermission::on_columns(
+            SqlName::new(request.connection.database.clone())?,
+            version.table.clone(),
+            Permission::select(),
+            columns.map(SqlName::new).collect::<Result<Vec<_>, _>>()?,
+        ));
+    }
     Ok(requirement)
 }
 

@@ -94,7 +94,7 @@ impl RequiredPermission {
     }
 }
 
-/// SELECT on each column that a statement names, by column; what its cursor needs.
+/// SELECT on each column that a statement names, by column, the EHR's version among them; what its cursor needs.
 impl Requires for JobSpec {
     fn requirement(&self) -> Requirement {
         let mut requirement = Requirement::new(RequesterKind::SyncJob, self.name.as_str(), &self.connection);
@@ -105,6 +105,14 @@ impl Requires for JobSpec {
                 table.clone(),
                 Permission::select(),
                 columns.into_iter().cloned().collect(),
+            ));
+        }
+        if let Some(version) = &self.ehr_version {
+            requirement.permissions.push(RequiredPermission::on_columns(
+                database.clone(),
+                version.table.clone(),
+                Permission::select(),
+                version.read_columns().into_iter().cloned().collect(),
             ));
         }
         match &self.cursor {
@@ -143,5 +151,24 @@ mod tests {
         let columns: Vec<&str> = select.columns.iter().map(SqlName::as_str).collect();
         assert_eq!(columns, ["AppointmentID", "Balance"]);
         assert_eq!(tracking.permission.as_str(), "VIEW CHANGE TRACKING");
+    }
+
+    #[test]
+    fn the_ehrs_version_is_granted_by_column_as_well() {
+        let mut spec = crate::sync::spec::tests::spec(&["AppointmentID"]);
+        spec.ehr_version = Some(crate::sync::spec::VersionSource {
+            table: crate::mssql::quote::ObjectName::parse("cfg.Version").unwrap(),
+            column: SqlName::new("Number").unwrap(),
+            newest_by: Some(SqlName::new("Installed").unwrap()),
+            filter: Vec::new(),
+            info: spec.columns[1].info.clone(),
+        });
+        let requirement = spec.requirement();
+        let [_, needed] = requirement.permissions.as_slice() else { panic!("{requirement:?}") };
+        let columns: Vec<&str> = needed.columns.iter().map(SqlName::as_str).collect();
+        assert_eq!(
+            (needed.securable.to_string().as_str(), &*columns),
+            ("cfg.Version", &["Number", "Installed"][..])
+        );
     }
 }

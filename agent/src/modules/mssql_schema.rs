@@ -68,6 +68,9 @@ pub(crate) fn shown(subject: &Subject) -> Map {
     map.insert("found", subject.found.fingerprint());
     map.insert("differences", texts(subject.differences()));
     map.insert("added", texts(subject.added()));
+    if let Some(version) = &subject.version {
+        map.insert("ehr_version", version.map());
+    }
     map
 }
 

@@ -170,6 +170,9 @@ fn shown(job: &JobStatus) -> Map {
         map.insert("schema_differences", Value::List(differences.collect()));
         map.insert("schema_fingerprint", drift.found.as_str());
     }
+    if let Some(version) = &job.note.ehr_version {
+        map.insert("ehr_version", version.map());
+    }
     map.insert("running", last.running);
     map.insert(
         "last_pass",

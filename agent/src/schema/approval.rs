@@ -8,6 +8,7 @@
 use crate::mssql::catalog::TableInfo;
 use crate::mssql::shape::{Shape, TableShape, same_name};
 use crate::mssql::{Session, SqlError};
+use crate::schema::{EhrVersion, Found, VersionReading};
 use crate::services::Services;
 use crate::store::StoreError;
 use crate::sync::SyncError;
@@ -74,6 +75,9 @@ pub struct Subject {
     pub approved: Option<Shape>,
     /// Its shape at this moment.
     pub found: Shape,
+    /// The EHR's version: as the looks before found it, and at this moment.
+    pub version: Option<EhrVersion>,
+    reading: Option<VersionReading>,
     table: Option<TableInfo>,
 }
 
@@ -140,7 +144,9 @@ pub async fn look(services: &Services, name: &str) -> Result<Subject, SchemaErro
     Ok(Subject {
         approved: Some(declared.spec.shape.clone()),
         named: Named::Write(Box::new(declared)),
+        version: services.schemas().ehr_version_of(&checked.spec.connection).await?,
         found: checked.spec.shape,
+        reading: None,
         table: None,
     })
 }
@@ -160,7 +166,10 @@ pub async fn approve(services: &Services, subject: Subject, given: &str) -> Resu
         return Err(SchemaError::Another { name, found, given: given.to_owned(), differences });
     }
     match (subject.named, subject.table) {
-        (Named::Sync(state), Some(table)) => approve_job(services, *state, (&table, &subject.found)).await,
+        (Named::Sync(state), Some(table)) => {
+            let found = Found { shape: subject.found, version: subject.reading };
+            approve_job(services, *state, (&table, &found)).await
+        }
         (Named::Sync(_), None) => Ok(Approved::default()),
         (Named::Write(mut declared), _) => {
             declared.spec.shape = subject.found;
@@ -174,10 +183,14 @@ pub async fn approve(services: &Services, subject: Subject, given: &str) -> Resu
 async fn look_at_job(services: &Services, state: JobState) -> Result<Subject, SchemaError> {
     let spec = &state.spec;
     let mut session = Session::connect(&spec.connection).await?;
-    let found = spec.read_tables(&mut session).await;
+    let found = spec.look(&mut session).await;
     session.close().await;
-    let found = found?;
+    let (found, reading) = found?;
+    let former = services.schemas().ehr_version(&spec.name).await?.unwrap_or_default().former;
+    let version = reading.as_ref().map(|reading| EhrVersion::at(former, reading));
     Ok(Subject {
+        version,
+        reading,
         approved: services.schemas().approved(&spec.name).await?,
         found: found.shape,
         named: Named::Sync(Box::new(state)),
@@ -188,7 +201,7 @@ async fn look_at_job(services: &Services, state: JobState) -> Result<Subject, Sc
 async fn approve_job(
     services: &Services,
     state: JobState,
-    (table, found): (&TableInfo, &Shape),
+    (table, found): (&TableInfo, &Found),
 ) -> Result<Approved, SchemaError> {
     let spec = state.spec.fitted(table)?;
     let snapshot = spec.needs_snapshot_after(&state.spec);
@@ -198,12 +211,12 @@ async fn approve_job(
     for declared in services.writes.book.all().await? {
         let here = declared.spec.connection.server == connection.server
             && same_name(&declared.spec.connection.database, &connection.database)
-            && found.tables.iter().any(|table| touches(&declared, &table.table));
+            && found.shape.tables.iter().any(|table| touches(&declared, &table.table));
         if !here {
             continue;
         }
         let write = declared.spec.name.to_string();
-        match refit(declared.spec, found) {
+        match refit(declared.spec, &found.shape) {
             Ok(spec) => {
                 services.writes.declare(Declared { spec, arguments: declared.arguments }).await?;
                 approved.writes.push(write);

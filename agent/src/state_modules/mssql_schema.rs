@@ -68,8 +68,10 @@ fn held(name: &str, subject: &Subject) -> StateReturn {
     let differences = subject.differences();
     let why = if differences.is_empty() { "never looked at".to_owned() } else { differences.join(", ") };
     let changes: Map = [("differences", Value::from(why.as_str()))].into_iter().collect();
+    let version =
+        subject.version.as_ref().map(|version| format!(". {}", version.words())).unwrap_or_default();
     let comment = format!(
-        "The schema of {name} is not the approved one: {why}; approve it with `fingerprint: {found}`"
+        "The schema of {name} is not the approved one: {why}; approve it with `fingerprint: {found}`{version}"
     );
     StateReturn { changes: changes.into(), ..StateReturn::failed(comment) }
 }

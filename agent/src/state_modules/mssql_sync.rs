@@ -193,5 +193,6 @@ fn facts(spec: &JobSpec) -> Vec<(&'static str, Value)> {
         ("recipients", Value::List(recipients)),
         ("sink", spec.sink.as_deref().map_or(Value::Nil, Value::from)),
         ("retention", spec.retention.map_or(Value::Nil, |kept| kept.shown().into())),
+        ("ehr_version", spec.ehr_version.as_ref().map_or(Value::Nil, |source| source.shown().into())),
     ]
 }

@@ -5,6 +5,7 @@
 
 mod choose;
 mod columns;
+mod ehr_version;
 mod joins;
 
 use std::time::Duration;
@@ -21,6 +22,7 @@ use super::query::probe;
 use super::spec::{Clock, Comparison, Cursor, JobSpec, Mask, Retention, Seal, Timing};
 
 pub use choose::{Choice, Tracking};
+pub use ehr_version::VersionRequest;
 pub use joins::JoinRequest;
 
 /// What a state asks for.
@@ -64,6 +66,8 @@ pub struct JobRequest {
     pub sink: Option<String>,
     /// How long the sink keeps what a newer epoch has replaced.
     pub retention: Option<Retention>,
+    /// Where the EHR keeps its own version.
+    pub ehr_version: Option<VersionRequest>,
 }
 
 /// How new rows are to be found.
@@ -157,6 +161,7 @@ impl JobRequest {
             seal,
             sink: None,
             retention: None,
+            ehr_version: None,
         }
     }
 
@@ -175,13 +180,14 @@ impl JobRequest {
             database: self.connection.database.clone(),
             login: self.connection.user.clone(),
         })?;
-        let checked = self.resolve_in(&mut session, &table).await?;
+        let mut checked = self.resolve_in(&mut session, &table).await?;
         session.batch(&probe(&checked.spec)).await?;
+        checked.warnings.extend(ehr_version::probe(&checked.spec, &mut session).await?);
         session.close().await;
         Ok(checked)
     }
 
-    /// The declaration over `base` and what is joined to it; pure.
+    /// The declaration over `base` and what is joined to it, without the place of the EHR's version; pure.
     ///
     /// # Errors
     /// What makes the job impossible, see [`SyncError`].
@@ -213,6 +219,7 @@ impl JobRequest {
             seal: self.seal.clone(),
             sink: self.sink.clone(),
             retention: self.retention,
+            ehr_version: None,
             code_pages: None,
         };
         let warnings = self.warnings(table, &spec);
@@ -226,7 +233,9 @@ impl JobRequest {
     pub async fn resolve_in(&self, session: &mut Session, table: &TableInfo) -> Result<Checked, SyncError> {
         let joined = self.read_joined(session).await?;
         let tracking = self.tracking(session).await?;
-        self.resolve(table, &joined, tracking)
+        let mut checked = self.resolve(table, &joined, tracking)?;
+        checked.spec.ehr_version = self.resolve_version(session).await?;
+        Ok(checked)
     }
 
     async fn tracking(&self, session: &mut Session) -> Result<Tracking, SyncError> {
@@ -266,8 +275,7 @@ impl JobRequest {
     }
 
     fn column<'t>(&self, table: &'t TableInfo, name: &str) -> Result<&'t ColumnInfo, SyncError> {
-        let missing = || SyncError::NoColumn { table: self.table.to_string(), column: name.to_owned() };
-        table.column(name).ok_or_else(missing)
+        columns::find(&self.table.to_string(), table, name)
     }
 
     fn warnings(&self, table: &TableInfo, spec: &JobSpec) -> Vec<String> {

@@ -11,9 +11,11 @@
 //! `audit` (`HH:MM`, default 02:30, or `never`): after it, once a day, every row is compared with what was delivered.
 //! Where to: `sink` (`master`, `folder`, `object_store`, or a name of `agent:sync:sinks`; default: the agent's own),
 //! `retention` (`epochs`, `days`: how much of what a newer epoch has replaced is kept at the sink; default: all).
+//! Beside a changed schema: `ehr_version` (`table`, `column`, and `newest_by` or `filter` where there are several rows).
 //! For whom: `recipients` (default: pillar, then option `agent:sync:recipients`), `allow_plain`. And connection options.
 //! An argument that is not one of these is reported, not ignored.
 
+mod ehr_version;
 mod joins;
 mod values;
 
@@ -64,6 +66,7 @@ impl JobRequest {
             batch_rows: batch_rows(args)?,
             sink: text(args, "sink")?,
             retention: retention(args)?,
+            ehr_version: ehr_version::ehr_version(args)?,
             ..Self::new(JobName::new(name)?, connection, table, seal)
         })
     }
@@ -235,6 +238,7 @@ const ARGUMENTS: &[&str] = &[
     "allow_plain",
     "sink",
     "retention",
+    "ehr_version",
 ];
 /// When practices sleep and backups mostly do not run yet.
 const DEFAULT_AUDIT: &str = "02:30";

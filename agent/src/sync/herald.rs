@@ -9,6 +9,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use crate::channel::MasterLink;
+use crate::schema::EhrVersion;
 use crate::tasks::Tasks;
 
 use super::names::JobName;
@@ -79,15 +80,21 @@ fn news(job: &JobName, before: Option<&Note>, after: &Note) -> Vec<News> {
     let added = before.map(|note| &note.added) != Some(&after.added) && !after.added.is_empty();
     let drifted = before.and_then(|note| note.drift.as_ref()) != after.drift.as_ref();
     if added || drifted {
-        all.push(News { kind: "schema", data: schema(job, after) });
+        all.push(News { kind: "schema", data: schema(job, before, after) });
     }
     all
 }
 
 /// Exactly what differs, and the word that approves it.
-fn schema(job: &JobName, note: &Note) -> serde_json::Value {
+fn schema(job: &JobName, before: Option<&Note>, note: &Note) -> serde_json::Value {
     match &note.drift {
-        None => json!({ "job": job.as_str(), "added": note.added, "changed": [], "writes": "go on" }),
+        None => json!({
+            "job": job.as_str(),
+            "added": note.added,
+            "changed": [],
+            "writes": "go on",
+            "ehr_version": version_since(before, note),
+        }),
         Some(drift) => json!({
             "job": job.as_str(),
             "added": note.added,
@@ -97,9 +104,16 @@ fn schema(job: &JobName, note: &Note) -> serde_json::Value {
             "approved": drift.approved,
             "fingerprint": drift.found,
             "since": drift.since,
+            "ehr_version": drift.ehr_version,
             "writes": "stopped until mssql_schema.fingerprint approves it",
         }),
     }
+}
+
+/// The EHR's version after a pass that found nothing to approve, and what it was at the pass before.
+fn version_since(before: Option<&Note>, after: &Note) -> Option<EhrVersion> {
+    let former = before.and_then(|note| note.ehr_version.as_ref()).and_then(|version| version.former.clone());
+    after.ehr_version.clone().map(|version| EhrVersion { former, ..version })
 }
 
 #[cfg(test)]
@@ -137,6 +151,7 @@ mod tests {
             found: "s2".into(),
             differences: vec!["column Note of dbo.Visit is gone".into()],
             since: 7,
+            ehr_version: None,
         };
         let drifted = Note { drift: Some(drift), ..well.clone() };
         assert_eq!(kinds(Some(&well), &drifted), ["schema"]);

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 
 use crate::platform::space;
-use crate::schema::Drift;
+use crate::schema::{Drift, EhrVersion};
 
 use super::pass::{Ending, PassReport};
 
@@ -29,6 +29,9 @@ pub struct Note {
     /// How the table differs from what was approved.
     #[serde(default)]
     pub drift: Option<Drift>,
+    /// The EHR's version; none where the job does not say where it stands.
+    #[serde(default)]
+    pub ehr_version: Option<EhrVersion>,
     /// Rows read by the last good pass.
     pub read: u64,
     /// Rows it delivered.
@@ -55,6 +58,7 @@ impl Note {
                     behind,
                     added: report.added.clone(),
                     drift: former.drift,
+                    ehr_version: former.ehr_version,
                     read: report.read,
                     rows: report.rows,
                     took_ms: u64::try_from(report.took.as_millis()).unwrap_or(u64::MAX),

@@ -13,6 +13,7 @@ use crate::config::Config;
 use crate::mssql::{Session, SqlError};
 use crate::platform::space;
 use crate::policy::switches::{Switch, Switches};
+use crate::schema::Found;
 use crate::store::Store;
 use crate::tasks::Tasks;
 
@@ -209,7 +210,8 @@ pub async fn run_pass(room: &SyncRoom, job: &JobName, want: Want) -> Result<Pass
     let told = outcome.as_ref().map_err(|error| explain(error));
     let former = room.ledger.note(job).await?;
     let drift = room.ledger.schemas().drift(job).await?;
-    let note = Note { drift, ..Note::after(former.clone(), told, SystemTime::now()) };
+    let ehr_version = room.ledger.schemas().ehr_version(job).await?;
+    let note = Note { drift, ehr_version, ..Note::after(former.clone(), told, SystemTime::now()) };
     room.ledger.put_note(job, &note).await?;
     room.herald.tell(job, former.as_ref(), &note);
     outcome
@@ -368,10 +370,11 @@ impl<'r> Pass<'r> {
     /// Compares the table with the declaration; gives the columns that were added to it.
     async fn verify(&mut self) -> Result<Vec<String>, SyncError> {
         let spec = &self.state.spec;
-        let found = spec.read_tables(&mut self.session).await?;
+        let (tables, version) = spec.look(&mut self.session).await?;
         let schemas = self.room.ledger.schemas();
-        schemas.seen(&spec.name, &spec.connection, found.shape, SystemTime::now()).await?;
-        spec.verify(&found.query)
+        let found = Found { shape: tables.shape, version };
+        schemas.seen(&spec.name, &spec.connection, found, SystemTime::now()).await?;
+        spec.verify(&tables.query)
     }
 }
 

@@ -4,6 +4,7 @@
 //! reads. The stored form is a versioned enum without the password.
 
 mod column;
+mod ehr_version;
 mod filter;
 mod join;
 mod retention;
@@ -27,6 +28,7 @@ use super::names::JobName;
 pub use super::texts::CodePages;
 
 pub use column::{Mask, SourceColumn};
+pub use ehr_version::VersionSource;
 pub(crate) use filter::all;
 pub use filter::{Comparison, Condition, Test};
 pub use join::{Join, JoinKind, JoinedColumn, Match, Tables};
@@ -67,6 +69,8 @@ pub struct JobSpec {
     pub sink: Option<String>,
     /// How long the sink keeps what a newer epoch has replaced; for ever when none.
     pub retention: Option<Retention>,
+    /// Where the EHR keeps its own version, which is told beside a changed schema.
+    pub ehr_version: Option<VersionSource>,
     /// Set for the rest of a pass that met a text it cannot read: texts are read as bytes. Never stored.
     pub code_pages: Option<CodePages>,
 }

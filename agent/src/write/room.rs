@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use crate::config::Config;
 use crate::mssql::ConnectionOptions;
 use crate::policy::switches::{Switch, Switches};
-use crate::schema::SchemaBook;
+use crate::schema::{EhrVersion, SchemaBook};
 use crate::store::Store;
 use crate::store::writes::{self as table, OutcomeRow};
 use crate::tasks::Tasks;
@@ -268,8 +268,21 @@ impl WriteRoom {
                 drift.job,
                 drift.found
             );
+            let version = drift.ehr_version.as_ref().map(EhrVersion::words);
+            let reason = version.map_or(reason.clone(), |version| format!("{reason}. {version}"));
             Outcome { names: drift.differences, ..Outcome::plain(Verdict::SchemaChanged, reason) }
         }))
+    }
+
+    /// The outcome with the EHR's version in its reason, where the tables forbade it and a sync job knows the version.
+    pub(super) async fn dated(&self, outcome: Outcome, spec: &WriteSpec) -> Result<Outcome, WriteError> {
+        if outcome.verdict != Verdict::SchemaChanged {
+            return Ok(outcome);
+        }
+        let version = SchemaBook::new(Arc::clone(&self.store)).ehr_version_of(&spec.connection).await?;
+        let Some(version) = version else { return Ok(outcome) };
+        let reason = format!("{}. {}", outcome.reason, version.words());
+        Ok(Outcome { reason, ..outcome })
     }
 
     pub(super) async fn stored(&self, request: &RequestId) -> Result<Option<OutcomeRow>, WriteError> {

@@ -58,6 +58,7 @@ impl Run<'_> {
             return Ok((Outcome::plain(Verdict::Unreachable, reason), 0));
         };
         let (outcome, attempts) = self.until_decided().await?;
+        let outcome = self.room.dated(outcome, self.spec).await?;
         if outcome.verdict.is_final() {
             // The ledger has it as well; a request whose rows are written must not fail for this.
             if let Err(error) = self.record(&outcome).await {

@@ -13,6 +13,9 @@ main_oms.{{ table }}:
     - columns: {{ columns | json }}
     {%- endif %}
     - cursor: rowversion
+    {%- if dolphin.ehr_version %}
+    - ehr_version: {{ dolphin.ehr_version | json }}
+    {%- endif %}
     - interval: {{ dolphin.interval }}
     - user: {{ dolphin.login | json }}
     - password: {{ dolphin.password | json }}

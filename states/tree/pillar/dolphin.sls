@@ -14,6 +14,10 @@ dolphin:
   interval: 600
   # derived: just the columns the jobs read; full: db_owner; given: a login that the practice made.
   access: derived
+  # Where this EHR keeps its own version, told beside a changed schema; ask the vendor, or look. A column of one row: the
+  # newest by another column, or the one that a filter leaves. Read as text of at most 64 characters, granted by column.
+  # ehr_version: {table: dbo.VersionHistory, column: Number, newest_by: InstalledAt}
+  # ehr_version: {table: dbo.Setting, column: Content, filter: [{column: Name, value: version}]}
 
 # Who can open the batches: age public keys. The private keys stay with the integrator.
 agent:

@@ -27,8 +27,19 @@ const APPOINTMENT: &str =
     "AppointmentID, PatientID, ProviderID, ChairID, StartTime, LengthMinutes, Status, Fee, CreatedAt, RowVer";
 
 fn the_dolphin_tree_brings_rows_to_the_master_cache(master: &SaltMaster) -> Result<()> {
-    let Some(practice) = Practice::open(master, "sql-dolphin", json!({}))? else { return Ok(()) };
+    let place = json!({ "table": "dbo.EhrVersion", "column": "Number", "newest_by": "Installed" });
+    let Some(practice) = Practice::open(master, "sql-dolphin", json!({ "ehr_version": place }))? else {
+        return Ok(());
+    };
     let id = practice.minion.id.clone();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut source = runtime.block_on(Source::connect(practice.sim.port, EhrSim::SA_PASSWORD))?;
+    for statement in [
+        "CREATE TABLE dbo.EhrVersion (Number varchar(20) NOT NULL, Installed date NOT NULL, Secret int NULL)",
+        "INSERT INTO dbo.EhrVersion VALUES ('12.1', '2026-01-01', 1)",
+    ] {
+        runtime.block_on(source.execute(statement))?;
+    }
 
     let tried = practice.apply(json!(["dolphin"]), json!({ "test": true }))?;
     ensure!(tried["retcode"] == 0, "test=True: {tried}");
@@ -38,8 +49,6 @@ fn the_dolphin_tree_brings_rows_to_the_master_cache(master: &SaltMaster) -> Resu
     ensure!(printed.contains("Failed:    0"), "{printed}");
     ensure!(!applied.to_string().contains(Practice::SYNC_PASSWORD), "a password is in the return");
 
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let mut source = runtime.block_on(Source::connect(practice.sim.port, EhrSim::SA_PASSWORD))?;
     let snapshot = runtime.block_on(source.read("dbo.Appointment", APPOINTMENT))?;
     ensure!(snapshot.len() as u64 == ROWS, "the simulator serves {} rows", snapshot.len());
     practice.wait_until_received(master, &snapshot)?;
@@ -55,6 +64,7 @@ fn the_dolphin_tree_brings_rows_to_the_master_cache(master: &SaltMaster) -> Resu
     drift_is_told_and_mended(master, &practice)?;
     a_long_pass_tells_of_itself_and_can_be_killed(master, &practice)?;
     a_batch_that_lies_elsewhere_is_told(master, &practice)?;
+    runtime.block_on(source.execute("INSERT INTO dbo.EhrVersion VALUES ('12.2', '2026-02-01', 1)"))?;
     runtime.block_on(source.execute("ALTER TABLE dbo.Appointment ALTER COLUMN Reason nvarchar(160) NULL"))?;
     an_upgrade_is_told_and_approved(master, &practice)?;
     practice.minion.finish()
@@ -115,6 +125,7 @@ fn an_upgrade_is_told_and_approved(master: &SaltMaster, practice: &Practice<'_>)
     let difference = "column Reason of dbo.Appointment was nvarchar(100), is nvarchar(160)";
     ensure!(told["changed"] == json!([difference]), "{event}");
     ensure!(told["writes"].as_str().is_some_and(|writes| writes.starts_with("stopped")), "{event}");
+    ensure!(told["ehr_version"]["present"] == "12.2", "{event}");
     let status = master.cmd(id, "mssql_sync.status", &json!([job]), json!({}))?;
     ensure!(status[id]["ret"][job]["error"].is_null(), "reading goes on: {status}");
     let given = json!({ "kwarg": { "fingerprint": told["fingerprint"] } });
@@ -199,7 +210,7 @@ impl<'a> Practice<'a> {
     const SYNC_PASSWORD: &'static str = "Sync-only-9";
 
     /// None with Salt's own minion, which has no such states.
-    fn open(master: &'a SaltMaster, id: &str, pillar: Value) -> Result<Option<Self>> {
+    fn open(master: &'a SaltMaster, id: &str, mut pillar: Value) -> Result<Option<Self>> {
         if Sut::chosen(master.series) != Sut::Agent {
             return Ok(None);
         }
@@ -214,6 +225,9 @@ impl<'a> Practice<'a> {
                 "sinks": { "archive": { "sink": "folder", "folder": archive(master, id) } },
             } },
         });
+        if let Some(place) = pillar.as_object_mut().and_then(|pillar| pillar.remove("ehr_version")) {
+            secrets["dolphin"]["ehr_version"] = place;
+        }
         if let (Some(secrets), Value::Object(pillar)) = (secrets.as_object_mut(), pillar) {
             secrets.extend(pillar);
         }

@@ -6,11 +6,14 @@ use std::time::Duration;
 
 use agent::access::required::Requires;
 use agent::mssql::quote::ObjectName;
-use agent::mssql::{ConnectionOptions, Session};
+use agent::mssql::{ConnectionOptions, Param, Session};
 use agent::store::Secret;
-use agent::sync::check::{CursorRequest, JobRequest, JoinRequest, MaskRequest, SweepRequest};
+use agent::sync::check::{
+    ConditionRequest, CursorRequest, JobRequest, JoinRequest, MaskRequest, SweepRequest, TestRequest,
+    VersionRequest,
+};
 use agent::sync::faults::{Faults, Step};
-use agent::sync::spec::{JobSpec, JoinKind, Mask};
+use agent::sync::spec::{Comparison, JobSpec, JoinKind, Mask};
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int32Type;
 use arrow_array::{Array, RecordBatch};
@@ -212,7 +215,19 @@ async fn the_rights_of_a_query_are_enough_and_each_is_needed() {
     let agent =
         Agent::declare_as(&sim, |request| joined(JobRequest { cursor: CursorRequest::Digest, ..request }))
             .await;
-    let request = joined(JobRequest { cursor: CursorRequest::Digest, ..agent.request(&sim, 10) });
+    sim.batch("CREATE TABLE dbo.Setup (Product int NOT NULL, Version varchar(20) NOT NULL, Secret int NULL)")
+        .await;
+    let asked = VersionRequest {
+        table: ObjectName::parse("Setup").unwrap(),
+        column: "Version".into(),
+        newest_by: None,
+        filter: vec![ConditionRequest {
+            column: "Product".into(),
+            test: TestRequest::Compares(Comparison::Equal, Param::BigInt(1)),
+        }],
+    };
+    let plain = JobRequest { cursor: CursorRequest::Digest, ..agent.request(&sim, 10) };
+    let request = joined(JobRequest { ehr_version: Some(asked), ..plain });
     let spec = request.check().await.unwrap().spec;
     let request = JobRequest { connection: least(&sim, &spec).await, ..request };
     request.check().await.unwrap();
@@ -226,7 +241,10 @@ async fn the_rights_of_a_query_are_enough_and_each_is_needed() {
     }
     request.check().await.unwrap();
     let mut least = Session::connect(&request.connection).await.unwrap();
-    assert_eq!(least.batch("SELECT Secret FROM dbo.Town").await.unwrap_err().number(), Some(230));
+    for table in ["dbo.Town", "dbo.Setup"] {
+        let refused = least.batch(&format!("SELECT Secret FROM {table}")).await.unwrap_err();
+        assert_eq!(refused.number(), Some(230), "{table}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -144,6 +144,107 @@ async fn a_write_without_a_sync_job_is_approved_by_its_own_fingerprint() {
     assert!(nobody.comment.contains("neither a sync job nor a write nobody"), "{}", nobody.comment);
 }
 
+/// The EHR's version as a return shows it: before and now.
+fn version(shown: &Value) -> [Option<String>; 3] {
+    let version = shown.get("ehr_version").unwrap();
+    ["former", "present", "unreadable"].map(|name| version.get(name)?.as_str().map(str::to_owned))
+}
+
+fn some(text: &str) -> Option<String> {
+    Some(text.to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_upgrade_is_told_with_the_ehrs_version_before_and_after() {
+    let practice = Practice::open().await;
+    let install = async |number: &str, day: u32| {
+        let sql = format!("INSERT INTO dbo.EhrVersion VALUES ('{number}', '2026-01-{day:02}')");
+        practice.sim.batch(&sql).await;
+    };
+    practice
+        .sim
+        .batch("CREATE TABLE dbo.EhrVersion (Number varchar(20) NOT NULL, Installed date NOT NULL)")
+        .await;
+    install("7.1.0", 1).await;
+    let job = format!("{JOB}ehr_version: {{table: EhrVersion, column: Number, newest_by: Installed}}\n");
+    for (fun, name, args) in
+        [("mssql_sync.present", "appointments", &job), ("mssql_write.present", "move", &in_clinic(MOVE))]
+    {
+        let done = practice.state(RunMode::Apply, fun, name, args).await;
+        assert_eq!(done.result, Some(true), "{}", done.comment);
+    }
+    practice.call("mssql_sync.run", &["appointments"], "{}").await;
+    install("7.2.0", 2).await;
+    practice.call("mssql_sync.run", &["appointments"], "{}").await;
+    assert_eq!(
+        version(&status(&practice).await),
+        [some("7.2.0"), some("7.2.0"), None],
+        "an upgrade that changed no table"
+    );
+
+    practice.sim.batch("ALTER TABLE dbo.Appointment ALTER COLUMN ExternalID varchar(80) NULL").await;
+    install("8.0 (build 12)", 3).await;
+    practice.call("mssql_sync.run", &["appointments"], "{}").await;
+    assert_eq!(version(&status(&practice).await), [some("7.2.0"), some("8.0 (build 12)"), None]);
+    let words = "The EHR's version is 8.0 (build 12); the tables were as approved with 7.2.0";
+    let stopped = practice.submit(Faults::default(), "move", "r-1", MOVED).await.unwrap().outcome;
+    assert_eq!(stopped.verdict, Verdict::SchemaChanged);
+    assert!(stopped.reason.contains(words), "{}", stopped.reason);
+    let held = practice.state(RunMode::Apply, "mssql_schema.fingerprint", "appointments", "{}").await;
+    assert!(held.result == Some(false) && held.comment.contains(words), "{}", held.comment);
+
+    // A later look that cannot read it keeps what was read, and the pass goes on.
+    practice.sim.batch("DROP TABLE dbo.EhrVersion").await;
+    let (read, _) = practice.call("mssql_sync.run", &["appointments"], "{}").await;
+    assert_eq!(read.get("ending").and_then(Value::as_str), Some("caught up"));
+    assert_eq!(version(&status(&practice).await), [some("7.2.0"), some("8.0 (build 12)"), None]);
+    let (found, _) = fingerprint(&practice, "appointments").await;
+    let given = format!("fingerprint: {found}");
+    let done = practice.state(RunMode::Apply, "mssql_schema.fingerprint", "appointments", &given).await;
+    assert_eq!(done.result, Some(true), "{}", done.comment);
+    let [former, present, unreadable] = version(&done.changes);
+    assert_eq!((former, present), (some("7.2.0"), None));
+    assert!(unreadable.unwrap().contains("208"), "SQL Server's own words");
+    assert_eq!(practice.word("move", "r-1", MOVED).await, "landed");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_drift_whose_version_cannot_be_read_says_so() {
+    let practice = Practice::open().await;
+    practice.sim.batch("CREATE TABLE dbo.Setup (Name varchar(20) NOT NULL, Content nvarchar(60) NULL)").await;
+    practice.sim.batch("INSERT INTO dbo.Setup VALUES ('version', N'Zoë canary-4711')").await;
+    let job = format!(
+        "{JOB}ehr_version: {{table: Setup, column: Content, filter: [{{column: Name, value: version}}]}}\n"
+    );
+    let done = practice.state(RunMode::Apply, "mssql_sync.present", "appointments", &job).await;
+    assert!(done.comment.contains("Warning: the EHR's version cannot be read"), "{}", done.comment);
+    practice.call("mssql_sync.run", &["appointments"], "{}").await;
+    practice.sim.batch("ALTER TABLE dbo.Appointment ALTER COLUMN ExternalID varchar(80) NULL").await;
+    let (read, _) = practice.call("mssql_sync.run", &["appointments"], "{}").await;
+    assert_eq!(read.get("ending").and_then(Value::as_str), Some("caught up"), "{read:?}");
+    let shown = status(&practice).await;
+    let [former, present, unreadable] = version(&shown);
+    assert_eq!((former, present), (None, None));
+    assert!(unreadable.unwrap().contains("does not look like a version"));
+    assert!(!shown.to_string().contains("4711") && !done.comment.contains("4711"), "the row is not told");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_version_in_a_table_that_is_delivered_or_not_there_is_refused() {
+    let practice = Practice::open().await;
+    for (place, expected) in [
+        ("{table: Appointment, column: Note}", "in a table of its own"),
+        ("{table: Nowhere, column: Note}", "dbo.Nowhere"),
+        ("{table: Patient, column: Shoesize}", "Shoesize"),
+        ("{table: Patient}", "must be {table, column"),
+        ("{table: Patient, column: Name, sql: 'SELECT 1'}", "without 'sql'"),
+    ] {
+        let job = format!("{JOB}ehr_version: {place}\n");
+        let done = practice.state(RunMode::Apply, "mssql_sync.present", "appointments", &job).await;
+        assert!(done.result == Some(false) && done.comment.contains(expected), "{place}: {}", done.comment);
+    }
+}
+
 /// The parameters of a request, asked what they would do.
 fn preview_of(params: &str) -> String {
     format!("{{params: {params}, test: True}}")

@@ -6,7 +6,7 @@ use crate::sync::SyncError;
 use crate::sync::cells::CellKind;
 use crate::sync::spec::{Condition, Mask, SourceColumn, Test};
 
-use super::{JobRequest, MaskRequest, TestRequest};
+use super::{ConditionRequest, JobRequest, MaskRequest, TestRequest};
 
 impl JobRequest {
     pub(super) fn resolve_columns(
@@ -35,17 +35,8 @@ impl JobRequest {
     }
 
     pub(super) fn resolve_filter(&self, table: &TableInfo) -> Result<Vec<Condition>, SyncError> {
-        let condition = |asked: &super::ConditionRequest| {
-            let info = self.column(table, &asked.column)?.clone();
-            let test = match &asked.test {
-                TestRequest::Null(true) => Test::IsNull,
-                TestRequest::Null(false) => Test::IsNotNull,
-                TestRequest::Compares(comparison, value) => Test::Compares(*comparison, value.clone()),
-                TestRequest::In(values) => Test::In(values.clone()),
-            };
-            Ok(Condition { column: SqlName::new(info.name.clone())?, test, info })
-        };
-        self.filter.iter().map(condition).collect()
+        let name = self.table.to_string();
+        self.filter.iter().map(|asked| condition(&name, table, asked)).collect()
     }
 
     /// Columns that are excluded or dropped by their mask.
@@ -99,6 +90,34 @@ impl JobRequest {
     fn masked(&self, info: &ColumnInfo, why: &'static str) -> SyncError {
         SyncError::Mask { table: self.table.to_string(), column: info.name.clone(), why }
     }
+}
+
+/// A column of the table called `shown`.
+///
+/// # Errors
+/// There is none of that name.
+pub(super) fn find<'t>(shown: &str, table: &'t TableInfo, name: &str) -> Result<&'t ColumnInfo, SyncError> {
+    let missing = || SyncError::NoColumn { table: shown.to_owned(), column: name.to_owned() };
+    table.column(name).ok_or_else(missing)
+}
+
+/// A condition on a column of the table called `shown`.
+///
+/// # Errors
+/// There is no such column.
+pub(super) fn condition(
+    shown: &str,
+    table: &TableInfo,
+    asked: &ConditionRequest,
+) -> Result<Condition, SyncError> {
+    let info = find(shown, table, &asked.column)?.clone();
+    let test = match &asked.test {
+        TestRequest::Null(true) => Test::IsNull,
+        TestRequest::Null(false) => Test::IsNotNull,
+        TestRequest::Compares(comparison, value) => Test::Compares(*comparison, value.clone()),
+        TestRequest::In(values) => Test::In(values.clone()),
+    };
+    Ok(Condition { column: SqlName::new(info.name.clone())?, test, info })
 }
 
 fn is_called(info: &ColumnInfo, name: &str) -> bool {

@@ -11,6 +11,7 @@ use crate::mssql::catalog::{ColumnInfo, TableInfo};
 use crate::mssql::quote::{ObjectName, SqlName};
 use crate::mssql::shape::{Shape, TableShape};
 use crate::mssql::{Session, SqlError};
+use crate::schema::VersionReading;
 use crate::sync::SyncError;
 
 use super::JobSpec;
@@ -160,6 +161,19 @@ impl JobSpec {
             query.columns.extend(join.columns_of(&table));
         }
         Ok(Tables { query, shape })
+    }
+
+    /// Reads the catalog of every table of the job, and the EHR's version where the job says where it stands.
+    ///
+    /// # Errors
+    /// As [`Self::read_tables`]; a version that cannot be read is none.
+    pub async fn look(&self, session: &mut Session) -> Result<(Tables, Option<VersionReading>), SyncError> {
+        let tables = self.read_tables(session).await?;
+        let version = match &self.ehr_version {
+            Some(source) => Some(source.read(session).await?),
+            None => None,
+        };
+        Ok((tables, version))
     }
 
     async fn read_table(&self, session: &mut Session, table: &ObjectName) -> Result<TableInfo, SyncError> {

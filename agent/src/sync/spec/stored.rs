@@ -12,7 +12,7 @@ use crate::sync::SyncError;
 use crate::sync::names::JobName;
 
 use super::column::ColumnV1;
-use super::{Condition, Cursor, JobSpec, Join, Retention, Seal, SourceColumn, Test, Timing};
+use super::{Condition, Cursor, JobSpec, Join, Retention, Seal, SourceColumn, Test, Timing, VersionSource};
 
 /// The declaration as it is stored.
 #[derive(Debug, Serialize, Deserialize)]
@@ -50,6 +50,17 @@ pub(crate) struct SpecV1 {
     sink: Option<String>,
     #[serde(default)]
     retention: Option<Retention>,
+    #[serde(default)]
+    ehr_version: Option<VersionV1>,
+}
+
+/// Where the EHR keeps its version.
+#[derive(Debug, Serialize, Deserialize)]
+struct VersionV1 {
+    table: ObjectName,
+    column: ColumnV1,
+    newest_by: Option<SqlName>,
+    filter: Vec<ConditionV1>,
 }
 
 /// A condition with the column it was checked against.
@@ -83,6 +94,7 @@ impl From<&JobSpec> for StoredSpec {
             seal: spec.seal.clone(),
             sink: spec.sink.clone(),
             retention: spec.retention,
+            ehr_version: spec.ehr_version.as_ref().map(VersionV1::from),
         }))
     }
 }
@@ -115,6 +127,7 @@ impl StoredSpec {
             seal: stored.seal,
             sink: stored.sink,
             retention: stored.retention,
+            ehr_version: stored.ehr_version.map(VersionSource::try_from).transpose()?,
             code_pages: None,
         })
     }
@@ -143,6 +156,32 @@ impl TryFrom<ConditionV1> for Condition {
     fn try_from(stored: ConditionV1) -> Result<Self, SyncError> {
         let (info, _, _) = stored.column.into_info();
         Ok(Self { column: SqlName::new(info.name.clone())?, test: stored.test, info })
+    }
+}
+
+impl From<&VersionSource> for VersionV1 {
+    fn from(source: &VersionSource) -> Self {
+        Self {
+            table: source.table.clone(),
+            column: ColumnV1::of_info(&source.info),
+            newest_by: source.newest_by.clone(),
+            filter: source.filter.iter().map(ConditionV1::from).collect(),
+        }
+    }
+}
+
+impl TryFrom<VersionV1> for VersionSource {
+    type Error = SyncError;
+
+    fn try_from(stored: VersionV1) -> Result<Self, SyncError> {
+        let (info, _, _) = stored.column.into_info();
+        Ok(Self {
+            table: stored.table,
+            column: SqlName::new(info.name.clone())?,
+            newest_by: stored.newest_by,
+            filter: stored.filter.into_iter().map(Condition::try_from).collect::<Result<_, _>>()?,
+            info,
+        })
     }
 }
 

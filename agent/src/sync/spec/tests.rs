@@ -34,6 +34,7 @@ pub(crate) fn spec(key: &[&str]) -> JobSpec {
         seal: Seal::Plain,
         sink: None,
         retention: None,
+        ehr_version: None,
         code_pages: None,
     }
 }
@@ -65,9 +66,23 @@ fn everything_declared_survives_storage() {
         clock: Clock::Utc,
         overlap: Duration::from_secs(7200),
     });
-    let stored = serde_json::to_string(&StoredSpec::from(&declared)).unwrap();
-    let back: StoredSpec = serde_json::from_str(&stored).unwrap();
+    declared.ehr_version = Some(VersionSource {
+        table: ObjectName::parse("cfg.Version").unwrap(),
+        column: SqlName::new("Number").unwrap(),
+        newest_by: Some(SqlName::new("Installed").unwrap()),
+        filter: declared.filter.clone(),
+        info: self::column("Number", "varchar", 20, None).info,
+    });
+    let stored = serde_json::to_value(StoredSpec::from(&declared)).unwrap();
+    let back: StoredSpec = serde_json::from_value(stored.clone()).unwrap();
     assert_eq!(back.into_spec(declared.name.clone(), Secret::default()).unwrap(), declared);
+    let mut earlier = stored;
+    for later in ["joins", "sink", "retention", "ehr_version"] {
+        assert!(earlier.as_object_mut().unwrap().remove(later).is_some(), "{later}");
+    }
+    let back: StoredSpec = serde_json::from_value(earlier).unwrap();
+    let back = back.into_spec(declared.name.clone(), Secret::default()).unwrap();
+    assert_eq!(back, JobSpec { ehr_version: None, ..declared }, "as an earlier agent stored it");
 }
 
 #[test]
