@@ -26,7 +26,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 pub use error::StoreError;
 use migrations::Opener;
-pub use secret::{Sealer, Secret};
+pub use secret::Secret;
 
 /// The open store. Cheap to share as `Arc<Store>`; every call blocks its thread for the length of a disk sync.
 #[derive(Debug)]
@@ -105,11 +105,6 @@ impl Store {
     /// The random source failed.
     pub fn seal(&self, purpose: &str, clear: &[u8]) -> Result<Vec<u8>, StoreError> {
         self.key.seal(purpose, clear)
-    }
-
-    /// Seals many values for one purpose, as [`Store::seal`] does each.
-    pub fn sealer(&self, purpose: String) -> Sealer<'_> {
-        self.key.sealer(purpose)
     }
 
     /// Opens what [`Store::seal`] made.

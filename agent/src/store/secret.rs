@@ -80,10 +80,6 @@ impl SealingKey {
     pub(super) fn seal(&self, purpose: &str, clear: &[u8]) -> Result<Vec<u8>, StoreError> {
         let mut nonce = [0u8; NONCE_LEN];
         self.random.fill(&mut nonce).map_err(|_| StoreError::Sealed { purpose: purpose.to_owned() })?;
-        self.seal_with(nonce, purpose, clear)
-    }
-
-    fn seal_with(&self, nonce: [u8; NONCE_LEN], purpose: &str, clear: &[u8]) -> Result<Vec<u8>, StoreError> {
         let mut sealed = Vec::with_capacity(NONCE_LEN + clear.len() + AES_256_GCM.tag_len());
         sealed.extend_from_slice(&nonce);
         sealed.extend_from_slice(clear);
@@ -96,11 +92,6 @@ impl SealingKey {
         Ok(sealed)
     }
 
-    /// Seals many values for one purpose.
-    pub(super) fn sealer(&self, purpose: String) -> Sealer<'_> {
-        Sealer { key: self, purpose, nonces: Vec::new() }
-    }
-
     /// The inverse of [`SealingKey::seal`].
     pub(super) fn unseal(&self, purpose: &str, sealed: &[u8]) -> Result<Vec<u8>, StoreError> {
         let refused = || StoreError::Sealed { purpose: purpose.to_owned() };
@@ -109,35 +100,6 @@ impl SealingKey {
         let mut body = body.to_vec();
         let clear = self.key.open_in_place(nonce, Aad::from(purpose), &mut body).map_err(|_| refused())?;
         Ok(clear.to_vec())
-    }
-}
-
-/// Seals many values for one purpose; asks the system for the nonces of many at once.
-#[derive(Debug)]
-pub struct Sealer<'k> {
-    key: &'k SealingKey,
-    purpose: String,
-    nonces: Vec<u8>,
-}
-
-impl Sealer<'_> {
-    /// As [`Store::seal`](super::Store::seal).
-    ///
-    /// # Errors
-    /// The random source failed.
-    pub fn seal(&mut self, clear: &[u8]) -> Result<Vec<u8>, StoreError> {
-        if self.nonces.is_empty() {
-            self.nonces.resize(NONCES_AT_ONCE * NONCE_LEN, 0);
-            let filled = self.key.random.fill(&mut self.nonces);
-            if filled.is_err() {
-                self.nonces.clear();
-                return Err(StoreError::Sealed { purpose: self.purpose.clone() });
-            }
-        }
-        let refused = || StoreError::Sealed { purpose: self.purpose.clone() };
-        let nonce = *self.nonces.last_chunk::<NONCE_LEN>().ok_or_else(refused)?;
-        self.nonces.truncate(self.nonces.len() - NONCE_LEN);
-        self.key.seal_with(nonce, &self.purpose, clear)
     }
 }
 
@@ -185,7 +147,6 @@ pub(super) fn bad_key(path: &Path) -> StoreError {
     StoreError::Key { path: path.into(), source: std::io::Error::from(ErrorKind::InvalidData) }
 }
 
-const NONCES_AT_ONCE: usize = 1024;
 const KEY_BYTES: usize = 32;
 const LARGEST_KEY_FILE: u64 = 4096;
 
@@ -202,18 +163,6 @@ mod tests {
         assert_eq!(key.unseal("job/a", &sealed).unwrap(), b"pa55");
         assert!(key.unseal("job/b", &sealed).is_err());
         assert!(key.unseal("job/a", &sealed[..5]).is_err());
-    }
-
-    #[test]
-    fn many_values_are_sealed_as_one_is_and_no_two_alike() {
-        let folder = tempfile::tempdir().unwrap();
-        let key = SealingKey::load_or_create(&folder.path().join("k")).unwrap();
-        let mut sealer = key.sealer("job/a".to_owned());
-        let sealed: Vec<Vec<u8>> = (0..2 * NONCES_AT_ONCE).map(|_| sealer.seal(b"pa55").unwrap()).collect();
-        assert!(sealed.iter().all(|sealed| key.unseal("job/a", sealed).unwrap() == b"pa55"));
-        assert!(key.unseal("job/b", &sealed[0]).is_err());
-        let nonces: std::collections::HashSet<_> = sealed.iter().map(|sealed| &sealed[..NONCE_LEN]).collect();
-        assert_eq!(nonces.len(), sealed.len());
     }
 
     #[test]

@@ -3,14 +3,29 @@
 //! A row is named by a keyed hash of its key and judged by a keyed hash of its cells; the key itself is kept sealed, because
 //! a delete must name it. Marks change in the same transaction as the batch and the progress they belong to. Marks of a former
 //! epoch are dropped when the new one begins.
+//!
+//! Names of rows come in no order, so marks that are put in place one by one dirty a page of the store each. They lie packed,
+//! some eighty to a page of the store ([`page`]), the settled ones in one sequence in the order of their names. What a snapshot
+//! delivers and what a sweep sees is set aside as it comes, each put a sorted run of its own, and merged into that sequence
+//! before the first question that needs it ([`merge`]). Invariants: a mark lies in a run or in the settled pages, never in
+//! both, so that a kill between two transactions neither loses nor doubles one; runs are merged in the order they came.
+//!
+//! Rejected: runs kept for good and looked through level by level (LSM), which makes every comparison of a row dearer in order
+//! to save a merge that is a hundredth of reading the rows.
+
+mod merge;
+mod page;
 
 use rusqlite::{OptionalExtension, Transaction, params};
 
-use super::{StoreError, migrations::Step};
+use super::{Store, StoreError, migrations::Step};
+pub use merge::SETTLED_AT_ONCE;
+use page::{Change, Page};
 
 /// The table's steps, oldest first.
-pub(super) const MIGRATIONS: &[Step] = &[Step::adds(
-    "
+pub(super) const MIGRATIONS: &[Step] = &[
+    Step::adds(
+        "
     CREATE TABLE sync_row (
         job    TEXT NOT NULL,
         row    BLOB NOT NULL,     -- keyed hash of the key
@@ -20,7 +35,25 @@ pub(super) const MIGRATIONS: &[Step] = &[Step::adds(
         PRIMARY KEY (job, row)
     ) STRICT, WITHOUT ROWID;
 ",
-)];
+    ),
+    // What lies in `sync_row` is taken over at a job's first question, before its runs.
+    Step::rewrites(
+        "
+    CREATE TABLE sync_page (
+        id     INTEGER PRIMARY KEY,
+        job    TEXT NOT NULL,
+        run    INTEGER NOT NULL,  -- 0: settled; above: delivered, below: seen, in the order they came
+        first  BLOB NOT NULL,     -- the least name of a row in it
+        rows   INTEGER NOT NULL,
+        oldest INTEGER NOT NULL,  -- least round of its rows
+        marks  BLOB NOT NULL,
+        keys   BLOB NOT NULL      -- sealed as one; empty where rows were only seen
+    ) STRICT;
+    CREATE UNIQUE INDEX sync_page_first ON sync_page (job, run, first);
+    CREATE INDEX sync_page_oldest ON sync_page (job, run, oldest, rows);
+",
+    ),
+];
 
 /// Bytes of a hash.
 pub const HASH_BYTES: usize = 16;
@@ -39,7 +72,7 @@ pub enum Mark {
         row: Hash,
         /// Keyed hash of the cells.
         digest: Hash,
-        /// Sealed key.
+        /// The key, in clear: it is sealed on its way into the store.
         key: Vec<u8>,
     },
     /// The row is gone.
@@ -54,115 +87,182 @@ impl Mark {
     }
 }
 
+/// When changes are put in place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Put {
+    /// Before the next question that needs them. For a snapshot and for a sweep, which come to no row twice.
+    Aside,
+    /// At once.
+    InPlace,
+}
+
+/// What was set aside and has to be in place first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// What was delivered before this round. Digests ask so: what a sweep delivered itself it does not meet again.
+    Delivered {
+        /// The round of the sweep that asks; none for anybody else.
+        within: Option<u64>,
+    },
+    /// Everything. Counts ask so.
+    All,
+}
+
+/// What lies in a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Run {
+    Delivered,
+    Seen,
+}
+
 /// What is known of a row that a sweep did not see.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unseen {
     /// Keyed hash of the key.
     pub row: Hash,
-    /// Sealed key.
+    /// The key, in clear.
     pub key: Vec<u8>,
 }
 
-/// The known digest of each row, in the order asked for; `None` for a row that is not known.
-///
-/// # Errors
-/// SQLite refused a statement.
-pub fn digests(tx: &Transaction<'_>, job: &str, rows: &[Hash]) -> Result<Vec<Option<Hash>>, StoreError> {
-    let mut statement = tx.prepare_cached("SELECT digest FROM sync_row WHERE job = ?1 AND row = ?2")?;
-    let mut found = vec![None; rows.len()];
-    let mut order: Vec<usize> = (0..rows.len()).collect();
-    order.sort_unstable_by_key(|at| rows[*at]);
-    for at in order {
-        found[at] = statement.query_row(params![job, rows[at]], |row| row.get(0)).optional()?;
-    }
-    Ok(found)
+/// The marks of one job.
+#[derive(Debug, Clone, Copy)]
+pub struct RowMarks<'t> {
+    tx: &'t Transaction<'t>,
+    store: &'t Store,
+    job: &'t str,
 }
 
-/// Carries out the changes for a sweep.
-///
-/// # Errors
-/// SQLite refused a statement.
-pub fn put(tx: &Transaction<'_>, job: &str, round: u64, marks: &[Mark]) -> Result<(), StoreError> {
-    let round = round.cast_signed();
-    let mut seen = tx.prepare_cached("UPDATE sync_row SET round = ?3 WHERE job = ?1 AND row = ?2")?;
-    let mut delivered = tx.prepare_cached(
-        "INSERT INTO sync_row (job, row, digest, key, round) VALUES (?1, ?2, ?4, ?5, ?3)
-         ON CONFLICT (job, row) DO UPDATE SET digest = excluded.digest, round = excluded.round",
-    )?;
-    let mut gone = tx.prepare_cached("DELETE FROM sync_row WHERE job = ?1 AND row = ?2")?;
-    // Names of rows are hashes: in their order the pages of the table are visited one after the other. Marks of one row
-    // keep theirs.
-    let mut ordered: Vec<&Mark> = marks.iter().collect();
-    ordered.sort_by_key(|mark| mark.row());
-    for mark in ordered {
-        match mark {
-            Mark::Seen(row) => seen.execute(params![job, row, round])?,
-            Mark::Delivered { row, digest, key } => {
-                delivered.execute(params![job, row, round, digest, key])?
+impl<'t> RowMarks<'t> {
+    /// The marks of `job` within a transaction of `store`.
+    pub fn new(tx: &'t Transaction<'t>, store: &'t Store, job: &'t str) -> Self {
+        Self { tx, store, job }
+    }
+
+    /// The known digest of each row, in the order asked for; `None` for a row that is not known. `within` is the round of the
+    /// sweep that asks, which does not ask for what it delivered itself.
+    ///
+    /// # Errors
+    /// SQLite refused a statement, or what lies in the store is damaged.
+    pub fn digests(&self, rows: &[Hash], within: Option<u64>) -> Result<Vec<Option<Hash>>, StoreError> {
+        self.settle(Need::Delivered { within })?;
+        let mut found = vec![None; rows.len()];
+        let mut order: Vec<usize> = (0..rows.len()).collect();
+        order.sort_unstable_by_key(|at| rows[*at]);
+        let mut page: Option<Page> = None;
+        for at in order {
+            if page.as_ref().is_none_or(|page| page.is_before(&rows[at])) {
+                page = self.page_of(&rows[at])?;
             }
-            Mark::Gone(row) => gone.execute(params![job, row])?,
-        };
+            found[at] = page.as_ref().and_then(|page| page.digest(&rows[at]));
+        }
+        Ok(found)
     }
-    Ok(())
+
+    /// Carries out the changes for a sweep.
+    ///
+    /// # Errors
+    /// SQLite refused a statement, or what lies in the store is damaged.
+    pub fn put(&self, round: u64, marks: Vec<Mark>, put: Put) -> Result<(), StoreError> {
+        let is_seen = |mark: &Mark| matches!(mark, Mark::Seen(_));
+        let is_delivered = |mark: &Mark| matches!(mark, Mark::Delivered { .. });
+        match put {
+            Put::Aside if marks.iter().all(is_delivered) => self.set_aside(round, marks, Run::Delivered),
+            // Where a row was seen makes no difference to what else becomes of it, so that can wait for longer.
+            Put::Aside => {
+                let (seen, others): (Vec<_>, Vec<_>) = marks.into_iter().partition(is_seen);
+                self.change(round, others)?;
+                self.set_aside(round, seen, Run::Seen)
+            }
+            Put::InPlace => self.change(round, marks),
+        }
+    }
+
+    /// Up to `limit` rows that the sweep of this round did not see.
+    ///
+    /// # Errors
+    /// SQLite refused a statement, or what lies in the store is damaged.
+    pub fn unseen(&self, round: u64, limit: usize) -> Result<Vec<Unseen>, StoreError> {
+        self.settle(Need::All)?;
+        let mut statement =
+            self.tx.prepare_cached(&format!("{PAGES} WHERE job = ?1 AND run = 0 AND oldest < ?2"))?;
+        let mut pages = statement.query(params![self.job, round.cast_signed()])?;
+        let mut unseen = Vec::new();
+        while let Some(row) = pages.next()? {
+            if unseen.len() >= limit {
+                break;
+            }
+            let entries = Page::read(row)?.entries(self)?;
+            let missed = entries.into_iter().filter(|entry| u64::from(entry.round) < round);
+            unseen.extend(missed.map(|entry| Unseen { row: entry.row, key: entry.key }));
+        }
+        unseen.truncate(limit);
+        Ok(unseen)
+    }
+
+    /// How many rows are known, and how many of them the sweep of this round did not see.
+    ///
+    /// # Errors
+    /// SQLite refused a statement, or what lies in the store is damaged.
+    pub fn count(&self, round: u64) -> Result<(u64, u64), StoreError> {
+        self.settle(Need::All)?;
+        let sql = "SELECT coalesce(sum(rows), 0) FROM sync_page WHERE job = ?1 AND run = 0";
+        let known: i64 = self.tx.query_row(sql, [self.job], |row| row.get(0))?;
+        let mut statement =
+            self.tx.prepare_cached(&format!("{PAGES} WHERE job = ?1 AND run = 0 AND oldest < ?2"))?;
+        let mut pages = statement.query(params![self.job, round.cast_signed()])?;
+        let mut missed = 0;
+        while let Some(row) = pages.next()? {
+            missed += Page::read(row)?.rounds().filter(|seen| u64::from(*seen) < round).count() as u64;
+        }
+        Ok((known.cast_unsigned(), missed))
+    }
+
+    /// Forgets every row.
+    ///
+    /// # Errors
+    /// SQLite refused a statement.
+    pub fn forget(&self) -> Result<(), StoreError> {
+        self.tx.execute("DELETE FROM sync_page WHERE job = ?1", [self.job])?;
+        self.tx.execute("DELETE FROM sync_row WHERE job = ?1", [self.job])?;
+        Ok(())
+    }
+
+    fn change(&self, round: u64, mut marks: Vec<Mark>) -> Result<(), StoreError> {
+        if marks.is_empty() {
+            return Ok(());
+        }
+        self.settle(Need::Delivered { within: None })?;
+        // Marks of one row keep their order.
+        marks.sort_by_key(Mark::row);
+        self.apply(marks.into_iter().map(|mark| Ok(Change { mark, round: page::short(round) })))
+    }
+
+    fn set_aside(&self, round: u64, mut marks: Vec<Mark>, kind: Run) -> Result<(), StoreError> {
+        // Of marks of one row the last one counts.
+        marks.reverse();
+        marks.sort_by_key(Mark::row);
+        marks.dedup_by_key(|mark| mark.row());
+        let sql = match kind {
+            Run::Delivered => "SELECT max(0, max(run)) + 1 FROM sync_page WHERE job = ?1",
+            Run::Seen => "SELECT min(0, min(run)) - 1 FROM sync_page WHERE job = ?1",
+        };
+        let next: Option<i64> = self.tx.prepare_cached(sql)?.query_row([self.job], |row| row.get(0))?;
+        let first = match kind {
+            Run::Delivered => 1,
+            Run::Seen => -1,
+        };
+        page::write(self, next.unwrap_or(first), page::short(round), marks)
+    }
+
+    /// The settled page in which the row's mark lies, if it has one.
+    fn page_of(&self, row: &Hash) -> Result<Option<Page>, StoreError> {
+        let sql = format!("{PAGES} WHERE job = ?1 AND run = 0 AND first <= ?2 ORDER BY first DESC LIMIT 1");
+        let mut statement = self.tx.prepare_cached(&sql)?;
+        Ok(statement.query_row(params![self.job, row], Page::read).optional()?)
+    }
 }
 
-/// Up to `limit` rows that the sweep of this round did not see.
-///
-/// # Errors
-/// SQLite refused a statement.
-pub fn unseen(tx: &Transaction<'_>, job: &str, round: u64, limit: u32) -> Result<Vec<Unseen>, StoreError> {
-    let mut statement =
-        tx.prepare_cached("SELECT row, key FROM sync_row WHERE job = ?1 AND round < ?2 LIMIT ?3")?;
-    let found = statement.query_map(params![job, round.cast_signed(), limit], |row| {
-        Ok(Unseen { row: row.get(0)?, key: row.get(1)? })
-    })?;
-    Ok(found.collect::<Result<_, _>>()?)
-}
-
-/// How many rows are known, and how many of them the sweep of this round did not see.
-///
-/// # Errors
-/// SQLite refused a statement.
-pub fn count(tx: &Transaction<'_>, job: &str, round: u64) -> Result<(u64, u64), StoreError> {
-    let sql = "SELECT count(*), coalesce(sum(round < ?2), 0) FROM sync_row WHERE job = ?1";
-    let counts = tx.query_row(sql, params![job, round.cast_signed()], |row| {
-        Ok((row.get::<_, i64>(0)?.cast_unsigned(), row.get::<_, i64>(1)?.cast_unsigned()))
-    })?;
-    Ok(counts)
-}
-
-/// Forgets every row of a job.
-///
-/// # Errors
-/// SQLite refused a statement.
-pub fn forget(tx: &Transaction<'_>, job: &str) -> Result<(), StoreError> {
-    tx.execute("DELETE FROM sync_row WHERE job = ?1", [job])?;
-    Ok(())
-}
+const PAGES: &str = "SELECT id, run, oldest, marks, keys FROM sync_page";
 
 #[cfg(test)]
-mod tests {
-    use super::super::Store;
-    use super::*;
-
-    #[test]
-    fn marks_tell_what_a_sweep_did_not_see() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&folder.path().join("s")).unwrap();
-        let [a, b, c] = [[1; HASH_BYTES], [2; HASH_BYTES], [3; HASH_BYTES]];
-        let delivered = |row: Hash| Mark::Delivered { row, digest: [9; HASH_BYTES], key: vec![row[0]] };
-        store.with(|tx| put(tx, "j", 1, &[delivered(a), delivered(b)])).unwrap();
-        store.with(|tx| put(tx, "j", 2, &[Mark::Seen(a), delivered(c)])).unwrap();
-        assert_eq!(
-            store.with(|tx| digests(tx, "j", &[a, [7; HASH_BYTES]])).unwrap(),
-            [Some([9; HASH_BYTES]), None]
-        );
-        assert_eq!(store.with(|tx| count(tx, "j", 2)).unwrap(), (3, 1));
-        assert_eq!(store.with(|tx| unseen(tx, "j", 2, 10)).unwrap(), [Unseen { row: b, key: vec![2] }]);
-        let twice = [Mark::Gone(b), delivered(b), Mark::Gone(b), delivered(c), Mark::Gone(a), delivered(a)];
-        store.with(|tx| put(tx, "j", 2, &twice)).unwrap();
-        assert_eq!(store.with(|tx| count(tx, "j", 2)).unwrap(), (2, 0));
-        store.with(|tx| forget(tx, "j")).unwrap();
-        assert_eq!(store.with(|tx| count(tx, "j", 2)).unwrap(), (0, 0));
-    }
-}
+mod tests;

@@ -12,8 +12,8 @@ use crate::mssql::Param;
 use crate::schema::SchemaBook;
 use crate::store::schema;
 use crate::store::sync::{self as table, BatchRow, JobRow, SpoolDepth};
-use crate::store::sync_rows::{self, Hash, Mark};
-use crate::store::{Sealer, Secret, Store, StoreError};
+use crate::store::sync_rows::{Hash, Mark, Need, Put, RowMarks, SETTLED_AT_ONCE, Unseen};
+use crate::store::{Secret, Store, StoreError};
 
 use super::SyncError;
 use super::cursor::{Progress, StoredProgress};
@@ -81,7 +81,7 @@ impl Ledger {
                 let row = table::job(tx, name.as_str())?;
                 let former = ledger.live(row.ok_or_else(|| SyncError::NoJob { job: name.to_string() })?)?;
                 let state = former.next_epoch(now);
-                sync_rows::forget(tx, name.as_str())?;
+                RowMarks::new(tx, &ledger.store, name.as_str()).forget()?;
                 table::put_job(tx, &ledger.row(&state)?)?;
                 Ok(state)
             })
@@ -94,11 +94,11 @@ impl Ledger {
     /// [`SyncError::Superseded`] when the job was declared anew meanwhile; the store failed.
     pub async fn begin(&self, former: &JobState, next: &JobState) -> Result<(), SyncError> {
         let (row, at) = (self.row(next)?, (former.epoch.get(), former.sequence));
-        let job = row.name.clone();
+        let (store, job) = (Arc::clone(&self.store), row.name.clone());
         let work = move |tx: &Transaction<'_>| -> Result<bool, StoreError> {
             let is_there = table::move_progress(tx, &row.name, at, &row.progress)?;
             if is_there {
-                sync_rows::forget(tx, &row.name)?;
+                RowMarks::new(tx, &store, &row.name).forget()?;
                 table::put_job(tx, &row)?;
             }
             Ok(is_there)
@@ -111,9 +111,9 @@ impl Ledger {
     /// # Errors
     /// The store failed.
     pub async fn remove(&self, name: &JobName) -> Result<bool, SyncError> {
-        let name = name.clone();
+        let (store, name) = (Arc::clone(&self.store), name.clone());
         let work = move |tx: &Transaction<'_>| -> Result<bool, StoreError> {
-            sync_rows::forget(tx, name.as_str())?;
+            RowMarks::new(tx, &store, name.as_str()).forget()?;
             schema::remove(tx, name.as_str())?;
             table::remove_job(tx, name.as_str())
         };
@@ -154,14 +154,15 @@ impl Ledger {
         &self,
         batch: BatchRow,
         progress: &Progress,
-        marks: Vec<Mark>,
+        marks: RowChanges,
     ) -> Result<(), SyncError> {
         let sealed = self.seal_progress(&batch.job, progress)?;
-        let (job, round) = (batch.job.clone(), progress.sweep.round);
+        let (store, job, round) = (Arc::clone(&self.store), batch.job.clone(), progress.sweep.round);
+        self.make_room(&job, &marks).await?;
         let work = move |tx: &Transaction<'_>| -> Result<bool, StoreError> {
             let recorded = table::record_batch(tx, &batch, &sealed)?;
             if recorded {
-                sync_rows::put(tx, &batch.job, round, &marks)?;
+                RowMarks::new(tx, &store, &batch.job).put(round, marks.marks, marks.put)?;
             }
             Ok(recorded)
         };
@@ -173,7 +174,7 @@ impl Ledger {
     /// # Errors
     /// [`SyncError::Superseded`] when the job was declared anew meanwhile; the store failed.
     pub async fn move_progress(&self, state: &JobState, progress: &Progress) -> Result<(), SyncError> {
-        self.move_with_marks(state, progress, Vec::new()).await
+        self.move_with_marks(state, progress, RowChanges::none()).await
     }
 
     /// Moves the progress of a job and its row marks without a batch.
@@ -184,28 +185,36 @@ impl Ledger {
         &self,
         state: &JobState,
         progress: &Progress,
-        marks: Vec<Mark>,
+        marks: RowChanges,
     ) -> Result<(), SyncError> {
         let job = state.spec.name.to_string();
         let sealed = self.seal_progress(&job, progress)?;
         let (name, at, round) = (job.clone(), (state.epoch.get(), state.sequence), progress.sweep.round);
+        self.make_room(&job, &marks).await?;
+        let store = Arc::clone(&self.store);
         let work = move |tx: &Transaction<'_>| -> Result<bool, StoreError> {
             let moved = table::move_progress(tx, &name, at, &sealed)?;
             if moved {
-                sync_rows::put(tx, &name, round, &marks)?;
+                RowMarks::new(tx, &store, &name).put(round, marks.marks, marks.put)?;
             }
             Ok(moved)
         };
         if self.store.run(work).await? { Ok(()) } else { Err(SyncError::Superseded { job }) }
     }
 
-    /// The known digests of rows, in the order asked for.
+    /// The known digests of rows, in the order asked for. `within` is the round of the sweep that asks, which does not ask for
+    /// what it delivered itself.
     ///
     /// # Errors
     /// The store failed.
-    pub async fn digests(&self, name: &JobName, rows: Vec<Hash>) -> Result<Vec<Option<Hash>>, StoreError> {
-        let name = name.to_string();
-        self.store.run(move |tx| sync_rows::digests(tx, &name, &rows)).await
+    pub async fn digests(
+        &self,
+        name: &JobName,
+        rows: Vec<Hash>,
+        within: Option<u64>,
+    ) -> Result<Vec<Option<Hash>>, StoreError> {
+        self.settle(name.as_str(), Need::Delivered { within }).await?;
+        self.marks(name, move |marks| marks.digests(&rows, within)).await
     }
 
     /// Rows that the sweep of this round did not see, at most `limit`, with their keys.
@@ -216,11 +225,12 @@ impl Ledger {
         &self,
         name: &JobName,
         round: u64,
-        limit: u32,
+        limit: usize,
     ) -> Result<Vec<(Hash, Vec<Param>)>, SyncError> {
-        let job = name.to_string();
-        let found = self.store.run(move |tx| sync_rows::unseen(tx, &job, round, limit)).await?;
-        found.into_iter().map(|unseen| Ok((unseen.row, self.unseal_key(name, &unseen.key)?))).collect()
+        self.settle(name.as_str(), Need::All).await?;
+        let found = self.marks(name, move |marks| marks.unseen(round, limit)).await?;
+        let key = |Unseen { row, key }: Unseen| Some((row, serde_json::from_slice(&key).ok()?));
+        found.into_iter().map(|unseen| key(unseen).ok_or_else(|| form("row key"))).collect()
     }
 
     /// How many rows are known, and how many of them the sweep of this round did not see.
@@ -228,13 +238,38 @@ impl Ledger {
     /// # Errors
     /// The store failed.
     pub async fn count_rows(&self, name: &JobName, round: u64) -> Result<(u64, u64), StoreError> {
-        let job = name.to_string();
-        self.store.run(move |tx| sync_rows::count(tx, &job, round)).await
+        self.settle(name.as_str(), Need::All).await?;
+        self.marks(name, move |marks| marks.count(round)).await
     }
 
-    /// Seals the keys of rows for their marks.
-    pub fn row_keys(&self, name: &JobName) -> RowKeys<'_> {
-        RowKeys(self.store.sealer(row_purpose(name)))
+    /// Puts in place what was set aside, in transactions short enough for others to come between.
+    async fn settle(&self, job: &str, need: Need) -> Result<(), StoreError> {
+        loop {
+            let (store, job) = (Arc::clone(&self.store), job.to_owned());
+            let some = move |tx: &Transaction<'_>| {
+                RowMarks::new(tx, &store, &job).settle_some(need, SETTLED_AT_ONCE)
+            };
+            if !self.store.run(some).await? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// What is put in place has to come after what was set aside before.
+    async fn make_room(&self, job: &str, changes: &RowChanges) -> Result<(), StoreError> {
+        if changes.put == Put::Aside || changes.marks.is_empty() {
+            return Ok(());
+        }
+        self.settle(job, Need::Delivered { within: None }).await
+    }
+
+    async fn marks<T: Send + 'static>(
+        &self,
+        name: &JobName,
+        work: impl FnOnce(RowMarks<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (store, name) = (Arc::clone(&self.store), name.to_string());
+        self.store.run(move |tx| work(RowMarks::new(tx, &store, &name))).await
     }
 
     /// The schemas that jobs were approved for.
@@ -245,11 +280,6 @@ impl Ledger {
     /// The key for hashes of rows.
     pub fn hash_key(&self) -> ring::hmac::Key {
         self.store.hash_key()
-    }
-
-    fn unseal_key(&self, name: &JobName, sealed: &[u8]) -> Result<Vec<Param>, SyncError> {
-        let clear = self.store.unseal(&row_purpose(name), sealed)?;
-        serde_json::from_slice(&clear).map_err(|_| form("row key"))
     }
 
     /// How the job stood after its last pass.
@@ -350,7 +380,7 @@ impl Ledger {
             former => {
                 let epoch =
                     Epoch::begin(now, former.map(|state| state.epoch).max(last_epoch(tx, &spec.name)?));
-                sync_rows::forget(tx, spec.name.as_str())?;
+                RowMarks::new(tx, &self.store, spec.name.as_str()).forget()?;
                 (JobState::begin(spec, epoch), Declared::Snapshot(epoch))
             }
         };
@@ -397,19 +427,28 @@ impl Ledger {
     }
 }
 
-/// Seals the keys of a job's rows.
-#[derive(Debug)]
-pub struct RowKeys<'l>(Sealer<'l>);
+/// What a page of rows changes of the marks.
+#[derive(Debug, Clone)]
+pub struct RowChanges {
+    /// The changes, those of one row in their order.
+    pub marks: Vec<Mark>,
+    /// When they have to be in place.
+    pub put: Put,
+}
 
-impl RowKeys<'_> {
-    /// A row's key for its mark.
-    ///
-    /// # Errors
-    /// The random source failed.
-    pub fn seal(&mut self, key: &[Param]) -> Result<Vec<u8>, SyncError> {
-        let clear = serde_json::to_vec(key).map_err(|_| form("row key"))?;
-        Ok(self.0.seal(&clear)?)
+impl RowChanges {
+    /// No change.
+    pub fn none() -> Self {
+        Self { marks: Vec::new(), put: Put::InPlace }
     }
+}
+
+/// A row's key for its mark.
+///
+/// # Errors
+/// A number that JSON does not have.
+pub fn row_key(key: &[Param]) -> Result<Vec<u8>, SyncError> {
+    serde_json::to_vec(key).map_err(|_| form("row key"))
 }
 
 impl JobState {
@@ -436,10 +475,6 @@ fn form(what: &'static str) -> SyncError {
 
 fn password_purpose(job: &str) -> String {
     format!("sync password {job}")
-}
-
-fn row_purpose(job: &JobName) -> String {
-    format!("sync row {job}")
 }
 
 fn progress_purpose(job: &str) -> String {

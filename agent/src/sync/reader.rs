@@ -8,12 +8,12 @@ use tiberius::{ColumnData, IntoSql};
 
 use crate::mssql::param::{integer, text};
 use crate::mssql::{Cells, Param, Session, SqlError};
-use crate::store::sync_rows::{Hash, Mark};
+use crate::store::sync_rows::{Hash, Mark, Put};
 
 use super::SyncError;
 use super::cursor::{Phase, Position, Progress, Watermark};
 use super::faults::Step;
-use super::ledger::{JobState, RowKeys};
+use super::ledger::{JobState, RowChanges, row_key};
 use super::open_batch::{DELETE, News, OpenBatch, UPSERT, batch_row};
 use super::pass::SyncRoom;
 use super::query::{Layout, PageQuery};
@@ -66,7 +66,6 @@ pub(super) struct Reader<'r> {
     /// Rows above it are left to the increments.
     ceiling: Option<Watermark>,
     marks: Vec<Mark>,
-    row_keys: Option<RowKeys<'r>>,
     open: Option<OpenBatch>,
     deletes: u64,
     /// Where the last row stands.
@@ -92,7 +91,6 @@ impl<'r> Reader<'r> {
             layout: Layout::default(),
             ceiling: None,
             marks: Vec::new(),
-            row_keys: None,
             open: None,
             deletes: 0,
             last: None,
@@ -151,7 +149,7 @@ impl<'r> Reader<'r> {
 
     /// Records what is open, with the progress it stands for.
     pub(super) async fn record(&mut self, state: &mut JobState, progress: Progress) -> Result<(), SyncError> {
-        let marks = std::mem::take(&mut self.marks);
+        let marks = RowChanges { marks: std::mem::take(&mut self.marks), put: self.put() };
         match self.open.take() {
             Some(batch) => {
                 let (written, bad) = batch.finish().await?;
@@ -171,12 +169,20 @@ impl<'r> Reader<'r> {
                 self.room.recorded.notify_one();
                 self.room.faults.pass(Step::Recorded)
             }
-            None if marks.is_empty() && state.progress == progress => Ok(()),
+            None if marks.marks.is_empty() && state.progress == progress => Ok(()),
             None => {
                 self.room.ledger.move_with_marks(state, &progress, marks).await?;
                 state.progress = progress;
                 Ok(())
             }
+        }
+    }
+
+    /// A snapshot and a sweep come to no row twice; what else reads may meet one of before.
+    fn put(&self) -> Put {
+        match self.phase {
+            Phase::Snapshot | Phase::Sweep => Put::Aside,
+            Phase::Increment | Phase::Overlap | Phase::Repair => Put::InPlace,
         }
     }
 
@@ -196,7 +202,10 @@ impl<'r> Reader<'r> {
             }
         };
         let known = match self.keep {
-            Keep::Compare => self.room.ledger.digests(&state.spec.name, hashes.clone()).await?,
+            Keep::Compare => {
+                let within = (self.phase == Phase::Sweep).then_some(state.progress.sweep.round);
+                self.room.ledger.digests(&state.spec.name, hashes.clone(), within).await?
+            }
             Keep::Nothing | Keep::Marks => vec![None; rows.len()],
         };
         self.tally.read += rows.len() as u64;
@@ -256,10 +265,7 @@ impl<'r> Reader<'r> {
         key: &[Param],
     ) -> Result<(), SyncError> {
         if self.keep != Keep::Nothing {
-            let room = self.room;
-            let keys = self.row_keys.get_or_insert_with(|| room.ledger.row_keys(&state.spec.name));
-            let key = keys.seal(key)?;
-            self.marks.push(Mark::Delivered { row: hash, digest, key });
+            self.marks.push(Mark::Delivered { row: hash, digest, key: row_key(key)? });
         }
         let batch = self.batch(state)?;
         batch.push_row(UPSERT, key, row.into_iter().map(Some)).await?;

@@ -188,7 +188,7 @@ impl Pass<'_> {
     }
 }
 
-const DELETES_AT_ONCE: u32 = 10_000;
+const DELETES_AT_ONCE: usize = 10_000;
 /// A statement takes 2100 parameters; a key has at most 16 columns.
 const LOOKED_UP_AT_ONCE: usize = 100;
 /// So few deletes need no second thought, whatever part of the table they are.

@@ -10,7 +10,7 @@ use crate::store::sync_rows::Hash;
 use super::SyncError;
 use super::cursor::{Phase, Progress, Reading};
 use super::faults::Step;
-use super::ledger::JobState;
+use super::ledger::{JobState, RowChanges};
 use super::open_batch::{News, OpenBatch, UPSERT, batch_row};
 use super::pass::{Ending, Pass, SyncRoom};
 use super::query::whole;
@@ -97,7 +97,10 @@ impl<'r> NewEpoch<'r> {
             bad,
         };
         let progress = Progress { content: complete, ..Progress::at(Reading::Whole) };
-        self.room.ledger.record(batch_row(&self.state, &written, &news), &progress, Vec::new()).await?;
+        self.room
+            .ledger
+            .record(batch_row(&self.state, &written, &news), &progress, RowChanges::none())
+            .await?;
         self.state.sequence += 1;
         self.state.progress = progress;
         self.tally.batches += 1;

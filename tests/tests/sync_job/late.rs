@@ -6,9 +6,10 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use agent::mssql::{Param, Session};
-use agent::store::sync_rows::{Hash, Mark};
+use agent::store::sync_rows::{Hash, Mark, Put};
 use agent::sync::check::{CursorRequest, JobRequest, SweepRequest};
 use agent::sync::faults::Faults;
+use agent::sync::ledger::{RowChanges, row_key};
 use agent::sync::pass::Want;
 
 use crate::batches::source;
@@ -171,9 +172,10 @@ async fn a_rowversion_job_compares_whole_rows_once_a_night() {
     let other = |(row, key): &(Hash, Vec<Param>)| Mark::Delivered {
         row: *row,
         digest: Hash::default(),
-        key: ledger.row_keys(&name).seal(key).unwrap(),
+        key: row_key(key).unwrap(),
     };
-    ledger.move_with_marks(&state, &state.progress, known.iter().map(other).collect()).await.unwrap();
+    let changes = RowChanges { marks: known.iter().map(other).collect(), put: Put::InPlace };
+    ledger.move_with_marks(&state, &state.progress, changes).await.unwrap();
     assert_eq!(
         agent.live(Faults::default()).await.unwrap().read,
         0,

@@ -9,7 +9,7 @@ use crate::store::Store;
 use crate::store::sync::BatchRow;
 use crate::sync::cursor::Progress;
 use crate::sync::faults::Faults;
-use crate::sync::ledger::Ledger;
+use crate::sync::ledger::{Ledger, RowChanges};
 use crate::sync::sink::{Replaced, SinkError, Told};
 use crate::sync::spec::tests::spec;
 use crate::sync::spool::Spool;
@@ -119,7 +119,7 @@ async fn a_start_delivers_what_is_recorded_and_removes_what_is_not() {
     std::fs::create_dir_all(folder.path().join("spool/f")).unwrap();
     std::fs::write(folder.path().join("spool/f/known"), "content").unwrap();
     std::fs::write(folder.path().join("spool/f/unknown.part"), "rest").unwrap();
-    first.room.ledger.record(row, &Progress::default(), Vec::new()).await.unwrap();
+    first.room.ledger.record(row, &Progress::default(), RowChanges::none()).await.unwrap();
     drop(first);
     let second = scheduler(folder.path());
     let notes = Arc::new(Notes::default());
