@@ -17,7 +17,7 @@ use super::ledger::{JobState, RowChanges, row_key};
 use super::open_batch::{DELETE, News, OpenBatch, UPSERT, batch_row};
 use super::pass::SyncRoom;
 use super::query::{Layout, PageQuery};
-use super::row_digest::{digest_cells, digest_key};
+use super::row_digest::RowHasher;
 use super::spec::{Cursor, JobSpec};
 use super::texts;
 
@@ -187,7 +187,7 @@ impl<'r> Reader<'r> {
     }
 
     async fn take(&mut self, rows: Vec<Cells>, state: &mut JobState) -> Result<(), SyncError> {
-        let hash_key = self.room.ledger.hash_key();
+        let mut hasher = RowHasher::new(self.room.ledger.hash_key());
         let keys: Vec<usize> = if self.layout.keys_only {
             (0..self.layout.columns).collect()
         } else {
@@ -197,9 +197,7 @@ impl<'r> Reader<'r> {
             rows.iter().map(|row| position(&keys, self.layout.cursor, row)).collect::<Result<_, _>>()?;
         let hashes: Vec<Hash> = match self.keep {
             Keep::Nothing => vec![Hash::default(); rows.len()],
-            Keep::Marks | Keep::Compare => {
-                positions.iter().map(|at| digest_key(&hash_key, &at.key)).collect()
-            }
+            Keep::Marks | Keep::Compare => positions.iter().map(|at| hasher.name(&at.key)).collect(),
         };
         let known = match self.keep {
             Keep::Compare => {
@@ -213,7 +211,7 @@ impl<'r> Reader<'r> {
             let digest = if self.keep == Keep::Nothing || self.layout.keys_only {
                 Hash::default()
             } else {
-                digest_cells(&hash_key, row.iter().take(self.layout.columns))
+                hasher.digest(row.iter().take(self.layout.columns))
             };
             match self.judge(&row, &at, known, digest)? {
                 Verdict::Upsert => self.upsert(state, row, (hash, digest), &at.key).await?,

@@ -12,25 +12,48 @@ use crate::store::sync_rows::{HASH_BYTES, Hash};
 use super::batch::hex;
 use super::moments::{datetime2_ticks, hundred_nanos};
 
-/// The hash that names a row.
-pub(super) fn digest_key(key: &hmac::Key, values: &[Param]) -> Hash {
-    let mut bytes = Vec::with_capacity(ROOM);
-    for value in values {
-        feed(&mut bytes, b'k', &serde_json::to_vec(value).unwrap_or_default());
-    }
-    truncated(hmac::sign(key, &bytes))
+/// Hashes one row after the other in the same room.
+#[derive(Debug)]
+pub(super) struct RowHasher {
+    key: hmac::Key,
+    bytes: Vec<u8>,
 }
 
-/// The hash that judges whether a row changed.
-pub(super) fn digest_cells<'c>(
-    key: &hmac::Key,
-    cells: impl Iterator<Item = &'c ColumnData<'static>>,
-) -> Hash {
-    let mut bytes = Vec::with_capacity(ROOM);
-    for cell in cells {
-        feed_cell(&mut bytes, cell);
+impl RowHasher {
+    /// With the store's key.
+    pub(super) fn new(key: hmac::Key) -> Self {
+        Self { key, bytes: Vec::with_capacity(ROOM) }
     }
-    truncated(hmac::sign(key, &bytes))
+
+    /// The hash that names a row.
+    pub(super) fn name(&mut self, values: &[Param]) -> Hash {
+        self.bytes.clear();
+        for value in values {
+            self.bytes.push(b'k');
+            let length_at = self.bytes.len();
+            self.bytes.extend_from_slice(&[0; LENGTH]);
+            // Into memory, and a number that JSON does not have is written as nothing.
+            drop(serde_json::to_writer(&mut self.bytes, value));
+            let length = (self.bytes.len() - length_at - LENGTH) as u64;
+            self.bytes[length_at..length_at + LENGTH].copy_from_slice(&length.to_le_bytes());
+        }
+        self.hash()
+    }
+
+    /// The hash that judges whether a row changed.
+    pub(super) fn digest<'c>(&mut self, cells: impl Iterator<Item = &'c ColumnData<'static>>) -> Hash {
+        self.bytes.clear();
+        for cell in cells {
+            feed_cell(&mut self.bytes, cell);
+        }
+        self.hash()
+    }
+
+    fn hash(&self) -> Hash {
+        let mut hash = Hash::default();
+        hash.copy_from_slice(&hmac::sign(&self.key, &self.bytes).as_ref()[..HASH_BYTES]);
+        hash
+    }
 }
 
 /// What a masked cell is delivered as; `None` for NULL.
@@ -55,13 +78,13 @@ fn feed_cell(all: &mut Vec<u8>, cell: &ColumnData<'static>) {
         ColumnData::String(Some(v)) => feed(all, 8, v.as_bytes()),
         ColumnData::Guid(Some(v)) => feed(all, 9, v.as_bytes()),
         ColumnData::Binary(Some(v)) => feed(all, 10, v),
-        ColumnData::Numeric(Some(v)) => feed(all, 11, &[&v.value().to_le_bytes()[..], &[v.scale()]].concat()),
+        ColumnData::Numeric(Some(v)) => feed_both(all, 11, &v.value().to_le_bytes(), &[v.scale()]),
         ColumnData::Xml(Some(v)) => feed(all, 12, v.as_ref().as_ref().as_bytes()),
         ColumnData::DateTime(Some(v)) => {
-            feed(all, 13, &[v.days().to_le_bytes(), v.seconds_fragments().to_le_bytes()].concat());
+            feed_both(all, 13, &v.days().to_le_bytes(), &v.seconds_fragments().to_le_bytes());
         }
         ColumnData::SmallDateTime(Some(v)) => {
-            feed(all, 14, &[v.days().to_le_bytes(), v.seconds_fragments().to_le_bytes()].concat());
+            feed_both(all, 14, &v.days().to_le_bytes(), &v.seconds_fragments().to_le_bytes());
         }
         ColumnData::Date(Some(v)) => feed(all, 15, &v.days().to_le_bytes()),
         ColumnData::Time(Some(v)) => feed(all, 16, &hundred_nanos(*v).to_le_bytes()),
@@ -92,26 +115,31 @@ fn feed_cell(all: &mut Vec<u8>, cell: &ColumnData<'static>) {
 }
 
 fn feed(all: &mut Vec<u8>, kind: u8, bytes: &[u8]) {
-    all.push(kind);
-    all.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
-    all.extend_from_slice(bytes);
+    feed_both(all, kind, bytes, &[]);
 }
 
-fn truncated(tag: hmac::Tag) -> Hash {
-    let mut hash = [0; HASH_BYTES];
-    hash.copy_from_slice(&tag.as_ref()[..HASH_BYTES]);
-    hash
+fn feed_both(all: &mut Vec<u8>, kind: u8, bytes: &[u8], more: &[u8]) {
+    all.push(kind);
+    all.extend_from_slice(&((bytes.len() + more.len()) as u64).to_le_bytes());
+    all.extend_from_slice(bytes);
+    all.extend_from_slice(more);
 }
 
 /// A row of a dozen columns takes about so much.
 const ROOM: usize = 512;
+/// Bytes of a length.
+const LENGTH: usize = 8;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn hasher(key: &[u8]) -> RowHasher {
+        RowHasher::new(hmac::Key::new(hmac::HMAC_SHA256, key))
+    }
+
     fn of(cells: &[ColumnData<'static>]) -> Hash {
-        digest_cells(&hmac::Key::new(hmac::HMAC_SHA256, b"test"), cells.iter())
+        hasher(b"test").digest(cells.iter())
     }
 
     #[test]
@@ -135,13 +163,14 @@ mod tests {
         context.update(b"k");
         context.update(&9u64.to_le_bytes());
         context.update(br#"{"Int":7}"#);
-        assert_eq!(digest_key(&key, &[Param::Int(7)])[..], context.sign().as_ref()[..HASH_BYTES]);
+        let mut hasher = hasher(b"test");
+        assert_eq!(hasher.name(&[Param::Int(7)])[..], context.sign().as_ref()[..HASH_BYTES]);
     }
 
     #[test]
     fn another_key_gives_another_hash() {
         let cells = [ColumnData::I32(Some(1))];
-        let other = digest_cells(&hmac::Key::new(hmac::HMAC_SHA256, b"other"), cells.iter());
+        let other = hasher(b"other").digest(cells.iter());
         assert_ne!(of(&cells), other);
     }
 }

@@ -19,7 +19,7 @@ use super::faults::Step;
 use super::pass::{Ending, Pass, unix_now};
 use super::query::{key_page, rows_of, sweep_page};
 use super::reader::{Keep, Reader};
-use super::row_digest::digest_key;
+use super::row_digest::RowHasher;
 use super::spec::Cursor;
 
 /// What a sweep looks at.
@@ -173,13 +173,13 @@ impl Pass<'_> {
     pub(super) async fn look_up(&mut self, rows: &[(Hash, Vec<Param>)]) -> Result<HashSet<Hash>, SyncError> {
         let keys: Vec<Vec<Param>> = rows.iter().map(|(_, key)| key.clone()).collect();
         let query = rows_of(&self.state.spec, &keys, true);
-        let hash_key = self.room.ledger.hash_key();
+        let mut hasher = RowHasher::new(self.room.ledger.hash_key());
         let mut found = HashSet::new();
         let mut stream = self.session.stream(&query.sql, &query.params).await?;
         while let Some(some) = stream.next().await? {
             for cells in some {
                 let key = cells.iter().filter_map(|cell| Param::from_cell(cell).transpose());
-                found.insert(digest_key(&hash_key, &key.collect::<Result<Vec<_>, _>>()?));
+                found.insert(hasher.name(&key.collect::<Result<Vec<_>, _>>()?));
             }
         }
         drop(stream);

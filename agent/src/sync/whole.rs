@@ -15,7 +15,7 @@ use super::open_batch::{News, OpenBatch, UPSERT, batch_row};
 use super::pass::{Ending, Pass, SyncRoom};
 use super::query::whole;
 use super::reader::Tally;
-use super::row_digest::digest_cells;
+use super::row_digest::RowHasher;
 use super::texts;
 
 impl Pass<'_> {
@@ -24,7 +24,8 @@ impl Pass<'_> {
         if let Some(ending) = self.must_stop().await? {
             return Ok(ending);
         }
-        let (hash_key, query) = (self.room.ledger.hash_key(), whole(&self.state.spec));
+        let mut hasher = RowHasher::new(self.room.ledger.hash_key());
+        let query = whole(&self.state.spec);
         let mut epoch = NewEpoch::after(self.room, &self.state);
         let mut batch = epoch.open()?;
         let (mut content, mut rows) = (0u128, 0u64);
@@ -33,7 +34,7 @@ impl Pass<'_> {
             for mut cells in some {
                 texts::decode(&self.state.spec, &mut cells);
                 let delivered = cells.iter().take(query.layout.columns);
-                content = content.wrapping_add(u128::from_le_bytes(digest_cells(&hash_key, delivered)));
+                content = content.wrapping_add(u128::from_le_bytes(hasher.digest(delivered)));
                 rows += 1;
                 batch.push_row(UPSERT, &[], cells.into_iter().map(Some)).await?;
                 if batch.is_full() {
