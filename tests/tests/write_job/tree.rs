@@ -1,12 +1,14 @@
-//! The ready-made writes of `states/tree`, applied to the synthetic EHRs and submitted once each.
+//! The ready-made writes of `states/tree`, applied to the synthetic EHRs as they are shipped: each is asked what it would do,
+//! lands, is told to have landed when it comes again, and says what forbids it.
 
 use std::sync::Arc;
 
 use agent::channel::LocalLink;
 use agent::config::Config;
 use agent::modules::CallContext;
+use agent::mssql::{ConnectionOptions, Session};
 use agent::services::Services;
-use agent::store::Store;
+use agent::store::{Secret, Store};
 use agent::tasks::Tasks;
 use states::{Map, Value};
 use tests::binaries::workspace_root;
@@ -18,11 +20,19 @@ use crate::practice::map;
 struct Site {
     services: Arc<Services>,
     _folder: tempfile::TempDir,
-    _sim: EhrSim,
+    sim: EhrSim,
+    database: &'static str,
+}
+
+/// A ready-made write with parameters that land, and others with the word that forbids each.
+struct Case<'a> {
+    write: &'a str,
+    lands: String,
+    forbidden: &'a [(String, &'a str)],
 }
 
 impl Site {
-    async fn open(ehr: &str) -> Self {
+    async fn open(ehr: &str, database: &'static str) -> Self {
         let sim = EhrSim::serve(ehr, 300).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let mut opts = Map::new();
@@ -46,7 +56,7 @@ impl Site {
         let store = Arc::new(Store::open(&config.data_dir.join("store.sqlite")).unwrap());
         let services = Services::new(config, Arc::new(LocalLink), store, Tasks::new());
         services.refresh_grains().await;
-        Self { services, _folder: folder, _sim: sim }
+        Self { services, _folder: folder, sim, database }
     }
 
     async fn call(&self, fun: &str, args: &[&str], keywords: &str) -> Value {
@@ -79,8 +89,62 @@ impl Site {
         outcome
     }
 
-    async fn lands(&self, write: &str, request: &str, params: &str) -> Value {
-        self.submit(write, request, params, "landed").await
+    /// What `test=True` says would become of it, which must be `expected`; it touches no row.
+    async fn would(&self, write: &str, request: &str, params: &str, expected: &str) -> Value {
+        let before = self.changes().await;
+        let keywords = format!("{{request: {request}, params: {params}, test: true}}");
+        let preview = self.call("mssql_write.submit", &[write], &keywords).await;
+        assert_eq!(preview.get("would"), Some(&Value::from(expected)), "{write}: {preview:?}");
+        assert_eq!(self.changes().await, before, "{write}: test=True touched a row");
+        preview
+    }
+
+    /// The whole life of one write; gives the landed outcome.
+    async fn hold(&self, case: &Case<'_>) -> Value {
+        let Case { write, lands, forbidden } = case;
+        let name = write.replace('.', "-");
+        let preview = self.would(write, &format!("{name}-test"), lands, "landed").await;
+        let steps = preview.get("steps").and_then(Value::as_list).unwrap();
+        let changing = steps.iter().filter_map(|step| step.get("sql").and_then(Value::as_str));
+        let changing =
+            changing.filter(|sql| sql.contains("UPDATE [") || sql.contains("INSERT INTO [")).count();
+        assert!(changing > 0, "{write}: {preview:?}");
+
+        let landed = self.submit(write, &name, lands, "landed").await;
+        let again = self.submit(write, &name, lands, "already_landed").await;
+        for told in ["keys", "read_back", "sealed", "at"] {
+            assert_eq!(again.get(told), landed.get(told), "{write}: another {told}");
+        }
+        for (number, (params, word)) in forbidden.iter().enumerate() {
+            let request = format!("{name}-{number}");
+            // A constraint is SQL Server's to tell, when it is written.
+            if *word != "constraint" {
+                self.would(write, &request, params, word).await;
+            }
+            let refused = self.submit(write, &request, params, word).await;
+            assert!(refused.get("reason").and_then(Value::as_str).is_some_and(|reason| !reason.is_empty()));
+        }
+        landed
+    }
+
+    /// Counts what is written in EHR and ledger: rows of either, and row versions.
+    async fn changes(&self) -> String {
+        let ledger = "(SELECT COUNT(*) FROM nexhealth_agent.dbo.write_ledger)";
+        self.text(&format!("SELECT CONVERT(varchar(40), @@DBTS, 1) + '/' + CONVERT(varchar(12), {ledger})"))
+            .await
+    }
+
+    /// The text that a SELECT of `sa` gives.
+    async fn text(&self, sql: &str) -> String {
+        let lookup = |name: &str| match name {
+            "server" => Some(format!("127.0.0.1,{}", self.sim.port)),
+            "trust_server_certificate" => Some("true".to_owned()),
+            _ => None,
+        };
+        let options = ConnectionOptions::read(lookup).unwrap();
+        let options = options.with_login("sa", Secret::new(EhrSim::SA_PASSWORD)).with_database(self.database);
+        let rows = Session::connect(&options).await.unwrap().batch(sql).await.unwrap().remove(0);
+        rows[0].get::<&str, _>(0).unwrap_or_default().to_owned()
     }
 }
 
@@ -91,53 +155,138 @@ fn read(outcome: &Value, column: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_writes_of_dolphin_land_with_the_rights_of_the_tree() {
-    let site = Site::open("dolphin").await;
+    let site = Site::open("dolphin", "Main_OMS").await;
     site.apply("dolphin").await;
     let slot = "provider_id: 3, chair: 9, starts: '2027-01-04T09:00:00'";
-    let booked = site.lands("dolphin.book_appointment", "b1", &format!("{{patient_id: 1, {slot}}}")).await;
-    let taken = format!("{{patient_id: 1, minutes: 60, {slot}}}");
-    site.submit("dolphin.book_appointment", "b2", &taken, "precondition_failed").await;
+    let nobody = "{patient_id: 999999, provider_id: 3, chair: 8, starts: '2027-01-04T09:00:00'}".to_owned();
+    let active =
+        site.text("SELECT CONVERT(varchar(12), MIN(PatientID)) FROM dbo.Patient WHERE Active = 1").await;
+    let booked = site
+        .hold(&Case {
+            write: "dolphin.book_appointment",
+            lands: format!("{{patient_id: {active}, {slot}, reason: Checkup, note: bring X-rays}}"),
+            forbidden: &[
+                (format!("{{patient_id: {active}, minutes: 60, {slot}}}"), "precondition_failed"),
+                (nobody, "precondition_failed"),
+            ],
+        })
+        .await;
     let (id, rowver) = (read(&booked, "AppointmentID"), read(&booked, "RowVer"));
-    let moving = |rowver: &str| {
-        format!(
-            "{{appointment_id: {id}, starts: '2027-01-04T10:00:00', minutes: 45, chair: 9, rowver: '{rowver}'}}"
-        )
+    let other = format!("{{patient_id: {active}, provider_id: 3, chair: 9, starts: '2027-01-04T11:00:00'}}");
+    site.submit("dolphin.book_appointment", "other", &other, "landed").await;
+
+    let moving = |start: &str, rowver: &str| {
+        format!("{{appointment_id: {id}, starts: '{start}', minutes: 45, chair: 9, rowver: '{rowver}'}}")
     };
-    let moved = site.lands("dolphin.move_appointment", "m1", &moving(&rowver)).await;
-    assert_ne!(read(&moved, "RowVer"), rowver);
-    site.submit("dolphin.move_appointment", "m2", &moving(&rowver), "conflict").await;
+    let moved = site
+        .hold(&Case {
+            write: "dolphin.move_appointment",
+            lands: moving("2027-01-04T10:00:00", &rowver),
+            forbidden: &[(moving("2027-01-04T12:00:00", &rowver), "conflict")],
+        })
+        .await;
+    let newest = read(&moved, "RowVer");
+    assert_ne!(newest, rowver);
+    let taken = moving("2027-01-04T11:00:00", &newest);
+    site.submit("dolphin.move_appointment", "taken", &taken, "precondition_failed").await;
+
     let which = format!("{{appointment_id: {id}}}");
-    site.lands("dolphin.confirm_appointment", "c1", &which).await;
-    site.submit("dolphin.confirm_appointment", "c2", &which, "precondition_failed").await;
-    site.submit("dolphin.confirm_appointment", "c1", &which, "already_landed").await;
-    site.lands("dolphin.record_payment", "p1", "{patient_id: 1, amount: '12.5', method: Card}").await;
-    let unknown = "{patient_id: 999999, amount: 1, method: Cash}";
-    let foreign = site.submit("dolphin.record_payment", "p2", unknown, "constraint").await;
+    site.hold(&Case {
+        write: "dolphin.confirm_appointment",
+        lands: which.clone(),
+        forbidden: &[(which, "precondition_failed")],
+    })
+    .await;
+
+    let patient =
+        "SELECT CONVERT(varchar(20), CONVERT(binary(8), RowVer), 1) FROM dbo.Patient WHERE PatientID = 1";
+    let rowver = site.text(patient).await;
+    let contact = |patient: u32, rowver: &str| {
+        format!("{{patient_id: {patient}, email: zoe@example.invalid, phone: null, rowver: '{rowver}'}}")
+    };
+    site.hold(&Case {
+        write: "dolphin.change_contact",
+        lands: contact(1, &rowver),
+        forbidden: &[(contact(1, &rowver), "conflict"), (contact(999_999, &rowver), "precondition_failed")],
+    })
+    .await;
+    assert_eq!(site.text("SELECT Email FROM dbo.Patient WHERE PatientID = 1").await, "zoe@example.invalid");
+
+    let unknown = "{patient_id: 999999, amount: 1, method: Cash}".to_owned();
+    site.hold(&Case {
+        write: "dolphin.record_payment",
+        lands: "{patient_id: 1, amount: '12.5', method: Card}".to_owned(),
+        forbidden: &[(unknown.clone(), "constraint")],
+    })
+    .await;
+    let foreign = site.submit("dolphin.record_payment", "unknown", &unknown, "constraint").await;
     assert_eq!(foreign.get("names"), Some(&Value::List(vec!["FK_Payment_Patient".into()])));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_writes_of_dentrix_enterprise_and_orthotrac_land_with_the_rights_of_the_tree() {
-    let dentrix = Site::open("dentrix-enterprise").await;
-    dentrix.apply("dentrix_enterprise").await;
+async fn the_writes_of_dentrix_enterprise_land_with_the_rights_of_the_tree() {
+    let site = Site::open("dentrix-enterprise", "Dentrix").await;
+    site.apply("dentrix_enterprise").await;
     let day = "provider: 2, day: '2027-01-04', hour: 9, minute: 30, minutes: 60, reason: Crown";
-    let params = format!("{{patient: 1, {day}}}");
-    let booked = dentrix.lands("dentrix_enterprise.book_appointment", "b1", &params).await;
-    assert_eq!(read(&booked, "APPTID"), "301", "the next number after 300 rows");
-    dentrix.submit("dentrix_enterprise.book_appointment", "b2", &params, "precondition_failed").await;
-    let late = "{appointment: 301, status: 2, last_mod: '2020-01-01'}";
-    dentrix.submit("dentrix_enterprise.set_status", "s1", late, "precondition_failed").await;
-
-    let ortho = Site::open("orthotrac").await;
-    ortho.apply("orthotrac").await;
-    let wrong = "{visit: 1, patient: P000000001, from: none, to: 018 SS}";
-    ortho.submit("orthotrac.change_archwire", "a1", wrong, "precondition_failed").await;
-    let dry = ortho
-        .call(
-            "mssql_write.submit",
-            &["orthotrac.change_archwire"],
-            &format!("{{request: a2, params: {wrong}, test: true}}"),
-        )
+    let nobody =
+        "{patient: 999999, provider: 2, day: '2027-01-05', hour: 9, minute: 30, minutes: 60, reason: Crown}";
+    let booked = site
+        .hold(&Case {
+            write: "dentrix_enterprise.book_appointment",
+            lands: format!("{{patient: 1, {day}}}"),
+            forbidden: &[
+                (format!("{{patient: 2, {day}}}"), "precondition_failed"),
+                (nobody.to_owned(), "constraint"),
+            ],
+        })
         .await;
-    assert_eq!(dry.get("would"), Some(&Value::from("precondition_failed")), "{dry:?}");
+    assert_eq!(read(&booked, "APPTID"), "301", "the next number after 300 rows");
+
+    let known = "SELECT CONVERT(varchar(23), DDB_LAST_MOD, 126) FROM dbo.DDB_APPT_BASE WHERE APPTID = 301";
+    let status = |status: u8, last_mod: &str| {
+        format!("{{appointment: 301, status: {status}, last_mod: '{last_mod}'}}")
+    };
+    let known = site.text(known).await;
+    let set = site
+        .hold(&Case {
+            write: "dentrix_enterprise.set_status",
+            lands: status(2, &known),
+            forbidden: &[
+                (status(3, &known), "precondition_failed"),
+                (status(3, "2020-01-01"), "precondition_failed"),
+                ("{appointment: 999999, status: 3, last_mod: null}".to_owned(), "precondition_failed"),
+            ],
+        })
+        .await;
+    // What it answers guards the next change.
+    let next = status(3, &read(&set, "DDB_LAST_MOD"));
+    site.submit("dentrix_enterprise.set_status", "next", &next, "landed").await;
+    let stored = "SELECT CONVERT(varchar(4), STATUS) FROM dbo.DDB_APPT_BASE WHERE APPTID = 301";
+    assert_eq!(site.text(stored).await, "3");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_writes_of_orthotrac_land_with_the_rights_of_the_tree() {
+    let site = Site::open("orthotrac", "OrthoTrac").await;
+    site.apply("orthotrac").await;
+    let (patient, wire) = (
+        site.text("SELECT PatCode FROM dbo.Visit WHERE VisitNo = 1").await,
+        site.text("SELECT Archwire FROM dbo.Visit WHERE VisitNo = 1").await,
+    );
+    let history = "SELECT CONVERT(varchar(12), COUNT(*)) FROM dbo.VisitHistory WHERE VisitNo = 1";
+    let before: u32 = site.text(history).await.parse().unwrap();
+    let change = |patient: &str, from: &str, to: &str| {
+        format!("{{visit: 1, patient: {patient}, from: {from}, to: {to}, note: Próxima cita}}")
+    };
+    site.hold(&Case {
+        write: "orthotrac.change_archwire",
+        lands: change(&patient, &wire, "018 SS"),
+        forbidden: &[
+            (change(&patient, "none", "020 SS"), "precondition_failed"),
+            (change("P999999999", "018 SS", "020 SS"), "precondition_failed"),
+        ],
+    })
+    .await;
+    assert_eq!(site.text("SELECT Archwire FROM dbo.Visit WHERE VisitNo = 1").await, "018 SS");
+    assert_eq!(site.text(history).await.parse::<u32>().unwrap(), before + 1, "the former wire is kept once");
 }
