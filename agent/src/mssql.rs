@@ -7,6 +7,7 @@
 pub mod arguments;
 mod browser;
 pub mod catalog;
+pub mod collation;
 mod error;
 pub mod options;
 pub(crate) mod param;

@@ -294,8 +294,14 @@ mod tests {
     #[test]
     fn a_stored_shape_tells_its_version_and_the_form_without_one_is_read() {
         let columns = vec![("A".to_owned(), "int".to_owned())];
-        let known =
-            Shape { tables: vec![TableShape { table: "dbo.T".into(), key: vec!["A".into()], columns }] };
+        let known = Shape {
+            tables: vec![TableShape {
+                table: "dbo.T".into(),
+                key: vec!["A".into()],
+                columns,
+                collations: Vec::new(),
+            }],
+        };
         let bare = serde_json::to_string(&known).unwrap();
         let tagged = serde_json::to_string(&StoredShape::V1(known.clone())).unwrap();
         assert!(tagged.contains("\"version\":\"1\""), "{tagged}");

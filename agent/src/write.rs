@@ -8,6 +8,7 @@
 
 pub mod attempt;
 pub mod book;
+mod characters;
 pub mod check;
 pub mod classify;
 pub mod declaration;

@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails it by panicking")]
 
+#[path = "write_job/late.rs"]
+mod late;
 #[path = "write_job/practice.rs"]
 mod practice;
 #[path = "write_job/schema.rs"]
@@ -11,6 +13,8 @@ mod schema;
 mod sim;
 #[path = "write_job/tree.rs"]
 mod tree;
+#[path = "write_job/values.rs"]
+mod values;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};

@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::catalog::TableInfo;
+use super::collation::Collation;
 use super::quote::ObjectName;
 
 /// Columns of tables, as the catalog describes them.
@@ -24,6 +25,19 @@ pub struct TableShape {
     pub key: Vec<String>,
     /// Name and T-SQL type of each column.
     pub columns: Vec<(String, String)>,
+    /// The collations of columns whose values are bytes of a code page; empty where nobody asked, as in what an earlier
+    /// agent stored.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub collations: Vec<ColumnCollation>,
+}
+
+/// A column and its collation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ColumnCollation {
+    /// The column's name.
+    pub column: String,
+    /// Its collation.
+    pub collation: Collation,
 }
 
 impl TableShape {
@@ -31,7 +45,15 @@ impl TableShape {
     #[must_use]
     pub fn of(name: &ObjectName, table: &TableInfo) -> Self {
         let columns = table.columns.iter().map(|info| (info.name.clone(), info.sql_type()));
-        Self { table: name.to_string(), key: table.primary_key.clone(), columns: columns.collect() }
+        let (name, key) = (name.to_string(), table.primary_key.clone());
+        Self { table: name, key, columns: columns.collect(), collations: Vec::new() }
+    }
+
+    /// The collation of a column, where it was asked for.
+    #[must_use]
+    pub fn collation(&self, column: &str) -> Option<&Collation> {
+        let known = self.collations.iter().find(|known| same_name(&known.column, column));
+        known.map(|known| &known.collation)
     }
 }
 
@@ -60,6 +82,12 @@ impl Shape {
                     Some(_) => {}
                 }
             }
+            for ColumnCollation { column, collation } in &table.collations {
+                let is = other.collation(column).filter(|is| is.name != collation.name);
+                differences.extend(is.map(|is| {
+                    format!("column {column} of {} was {}, is {}", table.table, collation.name, is.name)
+                }));
+            }
         }
         differences
     }
@@ -79,6 +107,10 @@ impl Shape {
         for table in &self.tables {
             lines.extend(table.columns.iter().map(|(column, sql_type)| {
                 format!("{} {} {sql_type}", table.table.to_lowercase(), column.to_lowercase())
+            }));
+            lines.extend(table.collations.iter().map(|known| {
+                let (table, column) = (table.table.to_lowercase(), known.column.to_lowercase());
+                format!("{table} {column} collate {}", known.collation.name)
             }));
         }
         lines.sort();

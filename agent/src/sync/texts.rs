@@ -7,18 +7,17 @@
 
 use std::borrow::Cow;
 
-use encoding_rs::Encoding;
 use tiberius::ColumnData;
 
-use crate::mssql::param::integer;
-use crate::mssql::{Param, Session, SqlError};
+use crate::mssql::collation::{CodePage, Collation};
+use crate::mssql::{Session, SqlError};
 
 use super::cells::CellKind;
 use super::spec::{JobSpec, Mask, SourceColumn};
 
 /// The code pages of a job's text columns, by collation.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct CodePages(Vec<(String, Option<&'static Encoding>)>);
+pub struct CodePages(Vec<(String, Option<CodePage>)>);
 
 impl CodePages {
     /// Asks the server for the code page of every collation among the columns.
@@ -26,25 +25,24 @@ impl CodePages {
     /// # Errors
     /// The server refused, or the connection broke.
     pub(super) async fn read(session: &mut Session, columns: &[SourceColumn]) -> Result<Self, SqlError> {
-        let mut known: Vec<(String, Option<&'static Encoding>)> = Vec::new();
+        let mut known: Vec<(String, Option<CodePage>)> = Vec::new();
         for collation in columns.iter().filter_map(|column| column.info.collation.as_ref()) {
             if known.iter().any(|(name, _)| name == collation) {
                 continue;
             }
-            let sql = "SELECT CAST(COLLATIONPROPERTY(@P1, N'CodePage') AS int)";
-            let rows = session.query(sql, &[Param::Text(collation.clone())]).await?;
-            let page = rows.first().and_then(|row| row.get_column_data(0).ok()).and_then(integer);
-            known.push((collation.clone(), page.and_then(encoding)));
+            let page = Collation::read(session, collation).await?.page();
+            known.push((collation.clone(), page));
         }
         Ok(Self(known))
     }
 
-    fn of(&self, column: &SourceColumn) -> Option<&'static Encoding> {
+    fn decode(&self, column: &SourceColumn, bytes: &[u8]) -> Option<String> {
         if matches!(column.info.type_name.as_str(), "nchar" | "nvarchar" | "ntext" | "sysname") {
-            return Some(encoding_rs::UTF_16LE);
+            return utf16(bytes);
         }
         let collation = column.info.collation.as_ref()?;
-        self.0.iter().find(|(name, _)| name == collation).and_then(|(_, encoding)| *encoding)
+        let (_, page) = self.0.iter().find(|(name, _)| name == collation)?;
+        page.as_ref()?.decode(bytes)
     }
 }
 
@@ -76,8 +74,7 @@ pub(super) fn decode(spec: &JobSpec, cells: &mut [ColumnData<'static>]) {
             continue;
         };
         let bytes = cut(column, bytes);
-        let decoded = pages.of(column).and_then(|encoding| text(encoding, bytes));
-        if let Some(text) = decoded {
+        if let Some(text) = pages.decode(column, bytes) {
             *cell = ColumnData::String(Some(Cow::Owned(text)));
         }
     }
@@ -98,35 +95,10 @@ fn cut<'b>(column: &SourceColumn, bytes: &'b [u8]) -> &'b [u8] {
     }
 }
 
-fn text(encoding: &'static Encoding, bytes: &[u8]) -> Option<String> {
-    if encoding == encoding_rs::UTF_16LE {
-        let (pairs, rest) = bytes.as_chunks::<2>();
-        let units = pairs.iter().map(|pair| u16::from_le_bytes(*pair));
-        return rest.is_empty().then(|| char::decode_utf16(units).collect::<Result<_, _>>().ok()).flatten();
-    }
-    encoding.decode_without_bom_handling_and_without_replacement(bytes).map(Cow::into_owned)
-}
-
-/// The encoding of a Windows code page.
-fn encoding(page: i64) -> Option<&'static Encoding> {
-    Some(match page {
-        437 | 850 | 1252 => encoding_rs::WINDOWS_1252,
-        874 => encoding_rs::WINDOWS_874,
-        932 => encoding_rs::SHIFT_JIS,
-        936 => encoding_rs::GBK,
-        949 => encoding_rs::EUC_KR,
-        950 => encoding_rs::BIG5,
-        1250 => encoding_rs::WINDOWS_1250,
-        1251 => encoding_rs::WINDOWS_1251,
-        1253 => encoding_rs::WINDOWS_1253,
-        1254 => encoding_rs::WINDOWS_1254,
-        1255 => encoding_rs::WINDOWS_1255,
-        1256 => encoding_rs::WINDOWS_1256,
-        1257 => encoding_rs::WINDOWS_1257,
-        1258 => encoding_rs::WINDOWS_1258,
-        65001 => encoding_rs::UTF_8,
-        _ => return None,
-    })
+fn utf16(bytes: &[u8]) -> Option<String> {
+    let (pairs, rest) = bytes.as_chunks::<2>();
+    let units = pairs.iter().map(|pair| u16::from_le_bytes(*pair));
+    rest.is_empty().then(|| char::decode_utf16(units).collect::<Result<_, _>>().ok()).flatten()
 }
 
 #[cfg(test)]
@@ -137,7 +109,7 @@ mod tests {
     fn reading_bytes(collation: &str, page: i64) -> JobSpec {
         let mut spec = spec(&["AppointmentID"]);
         spec.columns[1].info.collation = Some(collation.to_owned());
-        spec.code_pages = Some(CodePages(vec![(collation.to_owned(), encoding(page))]));
+        spec.code_pages = Some(CodePages(vec![(collation.to_owned(), CodePage::of(page))]));
         spec
     }
 
@@ -171,6 +143,9 @@ mod tests {
         spec.columns[1].info.type_name = "varchar".to_owned();
         assert_eq!(decoded(&spec, b"\x93\xFA\x96\x7B"), text_cell("日本"));
         assert!(matches!(decoded(&spec, b"\x93"), ColumnData::Binary(_)), "half a character");
+        let mut oem = reading_bytes("SQL_Latin1_General_CP850_CI_AS", 850);
+        oem.columns[1].info.type_name = "varchar".to_owned();
+        assert_eq!(decoded(&oem, b"Zo\x89"), text_cell("Zoë"), "not as Windows-1252 would have it");
         let mut utf8 = reading_bytes("Latin1_General_100_CI_AS_SC_UTF8", 65001);
         utf8.columns[1].info.type_name = "varchar".to_owned();
         assert!(matches!(decoded(&utf8, b"\xC3("), ColumnData::Binary(_)));

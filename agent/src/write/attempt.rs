@@ -108,6 +108,19 @@ impl Attempt<'_> {
         self.landed(&rows, &format!("a row with this request's id is there ({statements} statements)"))
     }
 
+    /// Whether a row of the EHR carries the request's id.
+    ///
+    /// # Errors
+    /// SQL Server's refusal.
+    pub async fn is_present(&self, session: &mut Session) -> Result<bool, Stop> {
+        let (Once::ExternalId(column), Some(first)) = (&self.spec.once, self.spec.statements.first()) else {
+            return Ok(false);
+        };
+        let keys = BTreeMap::new();
+        let sql = self.rendering(&keys).external(&first.table, column, Locks::None)?;
+        Ok(!self.query(session, &sql).await?.is_empty())
+    }
+
     async fn taken(&self, session: &mut Session) -> Result<Outcome, Stop> {
         let Once::Ledger(database) = &self.spec.once else { return Err(Stop::Present) };
         let ledger = Ledger { database: database.clone() };

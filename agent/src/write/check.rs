@@ -10,10 +10,13 @@ use states::Value;
 use tiberius::Row;
 
 use crate::mssql::catalog::{ColumnInfo, TableInfo};
+use crate::mssql::collation::Collation;
 use crate::mssql::param::{integer, text};
 use crate::mssql::quote::{ObjectName, SqlName};
+use crate::mssql::shape::ColumnCollation;
 use crate::mssql::{Param, Session, SqlError};
 
+use super::characters;
 use super::definition::{
     Comparison, Condition, Demand, Once, Operand, Shape, TableShape, WriteSpec, same_name,
 };
@@ -44,7 +47,9 @@ pub async fn check(mut spec: WriteSpec) -> Result<Checked, WriteError> {
             database: spec.connection.database.clone(),
             login: spec.connection.user.clone(),
         })?;
-        tables.push((name.clone(), table_shape(name, &columns, &info)?, info));
+        let mut shape = table_shape(name, &columns, &info)?;
+        ask_code_pages(&mut session, &mut shape).await?;
+        tables.push((name.clone(), shape, info));
     }
     let warnings = warnings(&spec, &tables);
     spec.shape = Shape { tables: tables.into_iter().map(|(_, shape, _)| shape).collect() };
@@ -87,6 +92,7 @@ pub fn refit(mut spec: WriteSpec, found: &Shape) -> Result<WriteSpec, WriteError
                 .ok_or_else(|| WriteError::NoColumn { table: table.table.clone(), column: column.clone() })?;
             sql_type.clone_from(is);
         }
+        // What a sync job approved knows no collations; those of the write stand until it is declared again.
     }
     check_types(&spec)?;
     Ok(spec)
@@ -111,11 +117,17 @@ pub async fn read_shape(session: &mut Session, spec: &WriteSpec) -> Result<Shape
     let rows = session.query(&sql, &params).await?;
     let mut found = Shape::default();
     for (name, columns) in spec.touched() {
-        let mut shape = TableShape { table: name.to_string(), key: Vec::new(), columns: Vec::new() };
+        let mut shape = TableShape {
+            table: name.to_string(),
+            key: Vec::new(),
+            columns: Vec::new(),
+            collations: Vec::new(),
+        };
         for row in rows.iter().filter(|row| is_of(row, name)) {
             let info = column_info(row)?;
             if columns.iter().any(|column| same_name(column.as_str(), &info.name)) {
                 shape.columns.push((info.name.clone(), info.sql_type()));
+                shape.collations.extend(collation_of(&info));
             }
         }
         if !shape.columns.is_empty() {
@@ -136,7 +148,29 @@ fn table_shape(name: &ObjectName, columns: &[&SqlName], info: &TableInfo) -> Res
     let place = |name: &str| info.columns.iter().position(|column| column.name == name);
     found.sort_by_key(|(name, _)| place(name));
     found.dedup();
-    Ok(TableShape { table: name.to_string(), key: info.primary_key.clone(), columns: found })
+    let touched = info.columns.iter().filter(|info| found.iter().any(|(name, _)| *name == info.name));
+    let collations = touched.filter_map(collation_of).collect();
+    Ok(TableShape { table: name.to_string(), key: info.primary_key.clone(), columns: found, collations })
+}
+
+/// The collation of a column whose values are bytes of a code page.
+fn collation_of(info: &ColumnInfo) -> Option<ColumnCollation> {
+    let name = info.collation.clone().filter(|_| matches!(info.type_name.as_str(), "char" | "varchar"))?;
+    Some(ColumnCollation { column: info.name.clone(), collation: Collation { name, code_page: None } })
+}
+
+async fn ask_code_pages(session: &mut Session, shape: &mut TableShape) -> Result<(), SqlError> {
+    let mut known: Vec<Collation> = Vec::new();
+    for column in &mut shape.collations {
+        let name = &column.collation.name;
+        let found = match known.iter().find(|collation| collation.name == *name) {
+            Some(found) => found.clone(),
+            None => Collation::read(session, name).await?,
+        };
+        known.push(found.clone());
+        column.collation = found;
+    }
+    Ok(())
 }
 
 /// Every operand against its column.
@@ -206,12 +240,22 @@ fn check_operand(
             }
             Err(misfit(parameter.kind.to_string(), format!("the parameter {name}")))
         }
-        Operand::Constant(value) => kind
-            .param(value)
-            .map(drop)
-            .map_err(|_| misfit("value".to_owned(), format!("the constant for {column}"))),
+        Operand::Constant(value) => {
+            let odd = || misfit("value".to_owned(), format!("the constant for {column}"));
+            match kind.param(value).map_err(|_| odd())? {
+                Some(param) => characters::fits(spec, (table, column), &param).map_err(|_| odd()),
+                None => Ok(()),
+            }
+        }
         Operand::Request if takes_request(kind) => Ok(()),
         Operand::Request => Err(misfit("text of 100 characters".to_owned(), "the request id".to_owned())),
+        Operand::AddParameter(name) => {
+            let Some(parameter) = spec.parameter(name) else { return Ok(()) };
+            if is_sum(kind) && kind.takes(parameter.kind) {
+                return Ok(());
+            }
+            Err(misfit(parameter.kind.to_string(), format!("the parameter {name}, added to it")))
+        }
         Operand::KeyOf(_) | Operand::Next | Operand::Add(_) if is_number(kind) => Ok(()),
         Operand::KeyOf(_) | Operand::Next | Operand::Add(_) => {
             Err(misfit("whole number".to_owned(), "a key or a sum".to_owned()))
@@ -228,6 +272,11 @@ fn takes_request(kind: Kind) -> bool {
 
 fn is_number(kind: Kind) -> bool {
     matches!(kind, Kind::Integer(_) | Kind::Decimal(..))
+}
+
+/// What is added to without loss; floating point is not.
+fn is_sum(kind: Kind) -> bool {
+    is_number(kind) || matches!(kind, Kind::Money | Kind::SmallMoney)
 }
 
 fn is_moment(kind: Kind) -> bool {
@@ -279,7 +328,7 @@ fn column_info(row: &Row) -> Result<ColumnInfo, SqlError> {
         precision: byte(5).ok_or_else(odd)?,
         scale: byte(6).ok_or_else(odd)?,
         nullable: number(7) == Some(1),
-        collation: None,
+        collation: row.get_column_data(8).ok().and_then(text),
     })
 }
 
@@ -298,7 +347,8 @@ pub fn given_fingerprint(args: &states::Map) -> Result<Option<String>, WriteErro
     }
 }
 
-const SHAPE: &str = "SELECT s.name, o.name, c.name, t.name, c.max_length, c.[precision], c.scale, c.is_nullable \
+const SHAPE: &str = "SELECT s.name, o.name, c.name, t.name, c.max_length, c.[precision], c.scale, c.is_nullable, \
+     c.collation_name \
      FROM sys.columns AS c \
      INNER JOIN sys.objects AS o ON o.object_id = c.object_id \
      INNER JOIN sys.schemas AS s ON s.schema_id = o.schema_id \

@@ -237,6 +237,7 @@ fn operand(at: &str, value: &Value) -> Result<Operand, WriteError> {
         ("request", Value::Bool(true)) => Operand::Request,
         ("next", Value::Bool(true)) => Operand::Next,
         ("add", Value::Int(number)) => Operand::Add(*number),
+        ("add", Value::Str(parameter)) => Operand::AddParameter(parameter.clone()),
         _ => return Err(expected()),
     })
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use states::Value;
 
 use crate::mssql::ConnectionOptions;
+use crate::mssql::collation::Collation;
 use crate::mssql::quote::{ObjectName, SqlName};
 pub use crate::mssql::shape::{Shape, TableShape, same_name};
 
@@ -120,6 +121,16 @@ pub enum Operand {
     Next,
     /// The column's own value and this.
     Add(i64),
+    /// The column's own value and this parameter of the request.
+    AddParameter(String),
+}
+
+impl Operand {
+    /// Whether it is a sum with the column's own value.
+    #[must_use]
+    pub fn adds(&self) -> bool {
+        matches!(self, Self::Add(_) | Self::AddParameter(_))
+    }
 }
 
 /// Which time.
@@ -216,6 +227,28 @@ impl WriteSpec {
         self.read_back.columns.iter().filter(|column| !is_clear(column)).collect()
     }
 
+    /// Every operand with the column it is compared with or written to.
+    #[must_use]
+    pub fn operands(&self) -> Vec<(&ObjectName, &SqlName, &Operand)> {
+        let mut conditions: Vec<(&ObjectName, &[Condition])> = Vec::new();
+        for precondition in &self.preconditions {
+            conditions.push((&precondition.table, &precondition.filter));
+            if let Demand::Expect(expected) = &precondition.demand {
+                conditions.push((&precondition.table, expected));
+            }
+        }
+        conditions.extend(self.statements.iter().map(|statement| (&statement.table, statement.filter())));
+        conditions.push((&self.read_back.table, &self.read_back.filter));
+        let compared = conditions.into_iter().flat_map(|(table, conditions)| {
+            conditions.iter().map(move |condition| (table, &condition.column, &condition.operand))
+        });
+        let written = self.statements.iter().flat_map(|statement| {
+            let set = statement.assignments().iter();
+            set.map(move |assignment| (&statement.table, &assignment.column, &assignment.operand))
+        });
+        compared.chain(written).collect()
+    }
+
     fn mentions(&self) -> Vec<(&ObjectName, &SqlName)> {
         let mut all = Vec::new();
         for precondition in &self.preconditions {
@@ -286,5 +319,11 @@ impl Shape {
         let (_, sql_type) =
             self.table(table)?.columns.iter().find(|(name, _)| same_name(name, column.as_str()))?;
         Kind::parse(sql_type)
+    }
+
+    /// The collation of a column, where it was asked for.
+    #[must_use]
+    pub fn collation(&self, table: &ObjectName, column: &SqlName) -> Option<&Collation> {
+        self.table(table)?.collation(column.as_str())
     }
 }

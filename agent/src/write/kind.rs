@@ -14,6 +14,7 @@ use states::Value;
 
 use crate::mssql::Param;
 use crate::mssql::catalog::ColumnInfo;
+use crate::mssql::collation::Collation;
 
 use super::moments;
 
@@ -141,12 +142,16 @@ impl Kind {
         }
     }
 
-    /// The parameter's place in a statement. Text travels as nvarchar; beside a varchar column it is converted, so that
-    /// the column's index is still of use.
+    /// A value's place in a statement, beside a column of this type. Text travels as nvarchar; beside a varchar column it is
+    /// converted in the column's own collation, so that the column's index is still of use and no other code page comes
+    /// between.
     #[must_use]
-    pub fn place(self, number: usize) -> String {
-        match self {
-            Self::Text(Text { unicode: false, .. }) => format!("CONVERT({self}, @P{number})"),
+    pub fn place(self, number: usize, collation: Option<&Collation>) -> String {
+        match (self, collation) {
+            (Self::Text(Text { unicode: false, .. }), Some(collation)) => {
+                collation.cast(&format!("@P{number}"), &self.to_string())
+            }
+            (Self::Text(Text { unicode: false, .. }), None) => format!("CONVERT({self}, @P{number})"),
             _ => format!("@P{number}"),
         }
     }
@@ -222,9 +227,6 @@ impl Kind {
             Self::Real | Self::Float => format!("a number that {self} holds exactly"),
             Self::Decimal(..) | Self::Money | Self::SmallMoney => {
                 format!("a number that {self} holds exactly, best given as a text")
-            }
-            Self::Text(Text { unicode: false, .. }) => {
-                format!("a text that fits {self}, in characters of Windows-1252")
             }
             Self::Text(_) => format!("a text that fits {self}"),
             Self::Bytes(_) | Self::Rowversion => format!("hexadecimal digits after 0x that fit {self}"),
@@ -379,9 +381,8 @@ fn characters(value: &Value, kind: Text) -> Option<String> {
         _ => return None,
     };
     let units = text.encode_utf16().count();
-    let encodable = kind.unicode || !encoding_rs::WINDOWS_1252.encode(&text).2;
     let fits = kind.length.is_none_or(|most| units <= most as usize);
-    (fits && encodable && !text.contains('\0')).then_some(text)
+    (fits && !text.contains('\0')).then_some(text)
 }
 
 fn bytes(value: &Value) -> Option<Vec<u8>> {

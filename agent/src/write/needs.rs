@@ -60,7 +60,7 @@ impl Needs {
                 self.add(table, Permission::update(), set);
             }
         }
-        let read = assigned.iter().filter(|a| matches!(a.operand, Operand::Next | Operand::Add(_)));
+        let read = assigned.iter().filter(|a| a.operand == Operand::Next || a.operand.adds());
         self.read(table, read.map(|assignment| assignment.column.clone()).collect());
         if let (Once::ExternalId(column), Some(first)) = (&spec.once, spec.statements.first()) {
             self.read(&first.table, vec![column.clone()]);

@@ -19,6 +19,7 @@ use crate::store::writes::{self as table, OutcomeRow};
 use crate::tasks::Tasks;
 
 use super::book::{Book, Declared};
+use super::characters;
 use super::definition::{Once, WriteSpec};
 use super::error::WriteError;
 use super::faults::Faults;
@@ -250,7 +251,9 @@ impl WriteRoom {
 
     /// The typed values of a request, opened first if they came sealed.
     pub(super) fn values(&self, spec: &WriteSpec, params: &Given) -> Result<Values, WriteError> {
-        parameter::values(&spec.parameters, &self.identity.open(params)?)
+        let values = parameter::values(&spec.parameters, &self.identity.open(params)?)?;
+        characters::held(spec, &values)?;
+        Ok(values)
     }
 
     /// What forbids writing into the tables of this write: they are not as they were approved.

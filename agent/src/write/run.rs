@@ -82,6 +82,8 @@ impl Run<'_> {
         let mut state = Tries::default();
         loop {
             if let Some(outcome) = self.forbidden(&state) {
+                let is_late = outcome.verdict == Verdict::Expired;
+                let outcome = if is_late { self.unless_written(outcome).await? } else { outcome };
                 return Ok((outcome, state.attempts));
             }
             state.attempts += 1;
@@ -112,6 +114,49 @@ impl Run<'_> {
         let reason =
             format!("the request is {} s old; this write expires after {} s", age.as_secs(), limit.as_secs());
         Some(Outcome::plain(Verdict::Expired, reason))
+    }
+
+    /// A request that comes too late may have been written in time, by an agent whose store is gone or by another one: who
+    /// is told that it expired will submit the same change again under another id. So the ledger, or the EHR, is asked.
+    async fn unless_written(&self, late: Outcome) -> Result<Outcome, WriteError> {
+        let (pool, options) = (&self.room.pool, &self.spec.connection);
+        let left = self.deadline.saturating_duration_since(Instant::now()).max(SHORTEST_WAIT);
+        let asked = tokio::time::timeout(left, async {
+            let mut lease = pool.take(options).await?;
+            let written = self.written(&mut lease.session).await?;
+            pool.give_back(options, lease);
+            Ok(written)
+        });
+        match asked.await.unwrap_or_else(|_| Err(Stop::Sql(too_slow()))) {
+            Ok(Some(outcome)) => Ok(outcome),
+            Ok(None) => Ok(late),
+            Err(Stop::Broken(error)) => Err(error),
+            Err(Stop::Sql(error)) => {
+                let reason =
+                    format!("{}, unless it was written in time, which cannot be asked: {error}", late.reason);
+                Ok(Outcome::plain(Verdict::Unreachable, reason))
+            }
+            Err(Stop::Taken(_) | Stop::Present | Stop::Found(_)) => Ok(late),
+        }
+    }
+
+    /// What ledger or EHR hold of the request.
+    async fn written(&self, session: &mut Session) -> Result<Option<Outcome>, Stop> {
+        match &self.spec.once {
+            Once::Ledger(database) => {
+                let ledger = Ledger { database: database.clone() };
+                let found = ledger.find(session, &self.submission.request).await?;
+                Ok(found.map(|recorded| self.of_ledger(recorded, Outcome::repeated)))
+            }
+            Once::ExternalId(_) => {
+                let attempt = self.prepared(self.spec.connection.lock_timeout);
+                if attempt.is_present(session).await? {
+                    Ok(Some(attempt.present(session).await?.repeated()))
+                } else {
+                    Ok(None)
+                }
+            }
+        }
     }
 
     async fn attempt(&self, state: &mut Tries) -> Result<Tried, WriteError> {

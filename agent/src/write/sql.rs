@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use states::Value;
 
 use crate::mssql::Param;
+use crate::mssql::collation::Collation;
 use crate::mssql::quote::{ObjectName, SqlName};
 
 use super::definition::{
@@ -35,6 +36,9 @@ struct Bind {
     param: Option<Param>,
 }
 
+/// The type and the collation of the column that a value stands beside.
+type Beside<'a> = (Option<Kind>, Option<&'a Collation>);
+
 /// A request whose statements are to be rendered.
 #[derive(Debug, Clone, Copy)]
 pub struct Rendering<'a> {
@@ -61,10 +65,12 @@ impl Sql {
         (1..).zip(&self.binds).map(|(at, bind)| format!("@P{at}: {}", bind.label)).collect()
     }
 
-    fn bind(&mut self, label: String, kind: Option<Kind>, param: Option<Param>) -> String {
+    /// Binds a value beside a column of that type and collation.
+    fn bind(&mut self, label: String, beside: Beside<'_>, param: Option<Param>) -> String {
         self.binds.push(Bind { label, param });
         let number = self.binds.len();
-        kind.map_or_else(|| format!("@P{number}"), |kind| kind.place(number))
+        let (kind, collation) = beside;
+        kind.map_or_else(|| format!("@P{number}"), |kind| kind.place(number, collation))
     }
 }
 
@@ -118,6 +124,7 @@ impl Rendering<'_> {
                     list.push(format!("{} = {value}", assignment.column.quoted()));
                 }
                 let filter = self.filter(&mut sql, &statement.table, filter)?;
+                let filter = format!("{filter}{}", summable(set));
                 format!("UPDATE {table} SET {} WHERE {filter}; SELECT @@ROWCOUNT", list.join(", "))
             }
             Action::Delete(filter) => {
@@ -137,6 +144,7 @@ impl Rendering<'_> {
         let keys: Vec<String> = keys.iter().map(|key| self.selected(&statement.table, key)).collect();
         let list = if keys.is_empty() { "1".to_owned() } else { keys.join(", ") };
         let filter = self.filter(&mut sql, &statement.table, statement.filter())?;
+        let filter = format!("{filter}{}", summable(statement.assignments()));
         sql.text = format!("SELECT TOP ({most}) {list} FROM {} WHERE {filter}", statement.table.quoted());
         Ok(sql)
     }
@@ -237,6 +245,7 @@ impl Rendering<'_> {
         operand: &Operand,
     ) -> Result<String, WriteError> {
         let kind = self.spec.shape.kind(table, column);
+        let beside = (kind, self.spec.shape.collation(table, column));
         Ok(match operand {
             Operand::Parameter(name) => {
                 let declared = self.spec.parameter(name);
@@ -244,7 +253,7 @@ impl Rendering<'_> {
                     None => NULL.to_owned(),
                     Some(param) => sql.bind(
                         declared.map_or_else(|| name.clone(), |p| format!("{name} {}", p.kind)),
-                        declared.map(|parameter| parameter.kind),
+                        beside,
                         Some(param),
                     ),
                 }
@@ -252,20 +261,26 @@ impl Rendering<'_> {
             Operand::Constant(Value::Nil) => NULL.to_owned(),
             Operand::Constant(value) => {
                 let param = constant(table, column, kind, value)?;
-                sql.bind(format!("constant of {column}"), kind, param)
+                sql.bind(format!("constant of {column}"), beside, param)
             }
             Operand::Request => {
                 let param = constant(table, column, kind, &Value::from(self.request.as_str()))?;
-                sql.bind("the request id".to_owned(), kind, param)
+                sql.bind("the request id".to_owned(), beside, param)
             }
             Operand::Now(clock) => now(*clock, kind).to_owned(),
             Operand::KeyOf(label) => {
                 let param = self.keys.get(label).copied().map(Param::BigInt);
-                sql.bind(format!("the key made by {label}"), None, param)
+                sql.bind(format!("the key made by {label}"), NOTHING, param)
             }
             Operand::Next => "@next".to_owned(),
             Operand::Add(number) => {
-                let place = sql.bind(format!("constant of {column}"), None, Some(Param::BigInt(*number)));
+                let place = sql.bind(format!("constant of {column}"), NOTHING, Some(Param::BigInt(*number)));
+                format!("{} + {place}", column.quoted())
+            }
+            Operand::AddParameter(name) => {
+                let label = self.spec.parameter(name).map(|p| format!("{name} {}", p.kind));
+                let param = self.values.get(name).cloned().flatten();
+                let place = sql.bind(label.unwrap_or_else(|| name.clone()), NOTHING, param);
                 format!("{} + {place}", column.quoted())
             }
         })
@@ -275,6 +290,12 @@ impl Rendering<'_> {
         let kind = self.spec.shape.kind(table, column);
         kind.map_or_else(|| column.quoted().to_string(), |kind| kind.selected(column.quoted()))
     }
+}
+
+/// NULL and a number is NULL: a row whose sum would vanish so is none of the rows that a statement finds.
+fn summable(set: &[Assignment]) -> String {
+    let sums = set.iter().filter(|assignment| assignment.operand.adds());
+    sums.map(|assignment| format!(" AND {} IS NOT NULL", assignment.column.quoted())).collect()
 }
 
 /// Whether rows that are read stay locked until the transaction ends.
@@ -314,6 +335,8 @@ fn now(clock: Clock, kind: Option<Kind>) -> &'static str {
 }
 
 const NULL: &str = "NULL";
+/// For numbers, which are no column's text.
+const NOTHING: Beside<'static> = (None, None);
 /// More rows are not read back.
 const MOST_READ_BACK: u32 = 20;
 

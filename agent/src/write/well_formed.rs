@@ -72,7 +72,7 @@ fn check_statement(
         let place = format!("{at}:{}", assignment.column);
         check_operand(spec, &place, &assignment.operand, made)?;
         match assignment.operand {
-            Operand::Add(_) if is_insert => {
+            Operand::Add(_) | Operand::AddParameter(_) if is_insert => {
                 return Err(wrong(&place, "other than {add: …}, which is for an update"));
             }
             Operand::Next if !is_insert => {
@@ -84,7 +84,8 @@ fn check_statement(
             | Operand::Now(_)
             | Operand::KeyOf(_)
             | Operand::Request
-            | Operand::Add(_) => {}
+            | Operand::Add(_)
+            | Operand::AddParameter(_) => {}
         }
     }
     if nexts > 1 {
@@ -118,7 +119,7 @@ fn check_conditions(
     for condition in conditions {
         let place = format!("{at}:{}", condition.column);
         check_operand(spec, &place, &condition.operand, made)?;
-        if matches!(condition.operand, Operand::Next | Operand::Add(_)) {
+        if condition.operand == Operand::Next || condition.operand.adds() {
             return Err(wrong(&place, "a value to compare with"));
         }
         let ordered = !matches!(condition.comparison, Comparison::Equal | Comparison::Unequal);
@@ -138,6 +139,13 @@ fn check_conditions(
 fn check_operand(spec: &WriteSpec, at: &str, operand: &Operand, made: &[&str]) -> Result<(), WriteError> {
     match operand {
         Operand::Parameter(name) => known_parameter(spec, at, name),
+        Operand::AddParameter(name) => {
+            known_parameter(spec, at, name)?;
+            if spec.parameter(name).is_some_and(|parameter| parameter.nullable) {
+                return Err(wrong(at, &format!("a sum with a parameter that is never null; {name} may be")));
+            }
+            Ok(())
+        }
         Operand::KeyOf(label) if !made.contains(&label.as_str()) => Err(wrong(
             at,
             &format!("the key of an earlier insert; no statement before it is labelled {label}"),

@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::mssql::catalog::ColumnInfo;
+use crate::mssql::collation::Collation;
 use crate::mssql::quote::SqlName;
 use crate::sync::SyncError;
 use crate::sync::cells::CellKind;
@@ -127,16 +128,11 @@ pub(crate) fn exactly(info: &ColumnInfo, value: &str) -> String {
     match (sql_type.as_str(), info.type_name.as_str(), &info.collation) {
         ("tinyint" | "smallint" | "int" | "bigint" | "bit", ..) => value.to_owned(),
         ("rowversion", ..) => format!("CAST({value} AS binary(8))"),
-        (_, "char" | "varchar", Some(collation)) if is_plain(collation) => {
-            format!("CAST({value} COLLATE {collation} AS {sql_type})")
+        (_, "char" | "varchar", Some(name)) => {
+            Collation { name: name.clone(), code_page: None }.cast(value, &sql_type)
         }
         _ => format!("CAST({value} AS {sql_type})"),
     }
-}
-
-/// A collation is a bare word in T-SQL and takes no quotes.
-fn is_plain(collation: &str) -> bool {
-    collation.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
 /// The column as it is stored.

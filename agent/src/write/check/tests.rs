@@ -35,6 +35,9 @@ fn constants_clocks_and_keys_must_suit_their_column() {
     assert!(set("{Code: {now: utc}}").contains("the server's clock"));
     assert!(set("{Code: {value: longer than ten}}").contains("the constant for Code"));
     assert!(set("{Status: {add: 1}}").contains("a key or a sum"));
+    assert_eq!(set("{AppointmentID: {add: appointment_id}}"), "accepted");
+    assert!(set("{Status: {add: appointment_id}}").contains("the parameter appointment_id, added to it"));
+    assert!(set("{RowVer: {add: rowver}}").contains("added to it"));
     assert!(set("{StartTime: {request: true}}").contains("the request id"));
 }
 

@@ -83,9 +83,27 @@ statements:
     let second = rendered(inserts, GIVEN, |r| r.statement(&r.spec.statements[1]).unwrap());
     assert_eq!(
         second.text,
-        "UPDATE [dbo].[Appointment] SET [AppointmentID] = [AppointmentID] + @P1 WHERE [AppointmentID] = @P2; SELECT @@ROWCOUNT"
+        "UPDATE [dbo].[Appointment] SET [AppointmentID] = [AppointmentID] + @P1 WHERE [AppointmentID] = @P2 AND \
+         [AppointmentID] IS NOT NULL; SELECT @@ROWCOUNT"
     );
     assert_eq!(second.params().unwrap(), [Param::BigInt(1), Param::BigInt(42)]);
+}
+
+#[test]
+fn a_parameter_is_added_to_what_is_there() {
+    let sum = "
+statements:
+  - update: Appointment
+    set: {AppointmentID: {add: appointment_id}}
+    where: {Status: {value: New}}
+";
+    let sql = rendered(sum, GIVEN, first);
+    assert_eq!(
+        sql.text,
+        "UPDATE [dbo].[Appointment] SET [AppointmentID] = [AppointmentID] + @P1 WHERE [Status] = @P2 AND [AppointmentID] IS \
+         NOT NULL; SELECT @@ROWCOUNT"
+    );
+    assert_eq!(sql.labels()[0], "@P1: appointment_id int");
 }
 
 #[test]

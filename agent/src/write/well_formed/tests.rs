@@ -63,6 +63,7 @@ pub(in crate::write) fn shaped(spec: WriteSpec) -> WriteSpec {
         table: "dbo.Appointment".to_owned(),
         key: vec!["AppointmentID".to_owned()],
         columns: columns.map(|(name, sql_type)| (name.to_owned(), sql_type.to_owned())).to_vec(),
+        collations: Vec::new(),
     };
     WriteSpec { shape: Shape { tables: vec![shape] }, ..spec }
 }
