@@ -13,7 +13,7 @@ use crate::{
     minion::STORE_FILE,
     policy::switches::{Pause, Switch, Switches},
     store::{Store, StoreError, jobs, sync},
-    sync::note::Note,
+    sync::{governor::Cost, note::Note},
     version,
 };
 
@@ -51,6 +51,9 @@ pub struct SyncStatus {
     pub spool_batches: u64,
     /// Their bytes.
     pub spool_bytes: u64,
+    /// What its last pass cost the server; what is not known is left out.
+    #[serde(default)]
+    pub server_cost: Option<Cost>,
 }
 
 /// What the service writes about itself.
@@ -144,6 +147,7 @@ fn syncs(tx: &rusqlite::Transaction<'_>) -> Result<BTreeMap<String, SyncStatus>,
             behind_because: note.cause().map(str::to_owned),
             spool_batches: depth.batches,
             spool_bytes: depth.bytes,
+            server_cost: note.cost,
         };
         syncs.insert(job, status);
     }

@@ -4,6 +4,8 @@
 
 #[path = "sync_job/batches.rs"]
 mod batches;
+#[path = "sync_job/cost.rs"]
+mod cost;
 #[path = "sync_job/cursors.rs"]
 mod cursors;
 #[path = "sync_job/damage.rs"]

@@ -129,7 +129,9 @@ pub fn status(status: &Status, json: bool) {
     for (job, sync) in &status.syncs {
         let age = sync.age_seconds.map_or("nothing read yet".to_owned(), |age| format!("{age} s old"));
         let cause = sync.behind_because.as_deref().map(|cause| format!(", {cause}")).unwrap_or_default();
-        println!("sync {job}: {age}, {} batches wait{cause}", sync.spool_batches);
+        let cost = sync.server_cost.map(|cost| cost.words()).filter(|words| !words.is_empty());
+        let cost = cost.map(|words| format!("; its last pass cost {words}")).unwrap_or_default();
+        println!("sync {job}: {age}, {} batches wait{cause}{cost}", sync.spool_batches);
     }
 }
 

@@ -10,6 +10,7 @@ use crate::job::progress;
 use crate::modules::{Arguments, CallContext, FunctionSpec, Module, ModuleError};
 use crate::mssql::Param;
 use crate::mssql::arguments::scalar;
+use crate::sync::governor::Cost;
 use crate::sync::names::JobName;
 use crate::sync::pass::{Ending, PassReport, Want};
 use crate::sync::scheduler::JobStatus;
@@ -161,6 +162,7 @@ fn shown(job: &JobStatus) -> Map {
     map.insert("age_seconds", age.map_or(Value::Nil, |age| number(age.as_secs())));
     map.insert("behind_because", job.note.cause().map_or(Value::Nil, Value::from));
     map.insert("rows_per_second", number(job.note.rate()));
+    map.insert("server_cost", job.note.cost.map_or(Value::Nil, |cost| Value::Map(shown_cost(cost))));
     map.insert(
         "added_columns",
         Value::List(job.note.added.iter().map(|column| Value::from(column.as_str())).collect()),
@@ -187,6 +189,11 @@ fn shown(job: &JobStatus) -> Map {
     map
 }
 
+/// What is known of a pass's cost.
+fn shown_cost(cost: Cost) -> Map {
+    cost.figures().into_iter().map(|(name, figure)| (name, number(figure))).collect()
+}
+
 fn shown_report(report: &PassReport, cursor: &Cursor) -> Map {
     let mut map = Map::new();
     map.insert("rows", number(report.rows));
@@ -198,14 +205,7 @@ fn shown_report(report: &PassReport, cursor: &Cursor) -> Map {
         map.insert("bound", cursor.shown_watermark(reach.bound));
         map.insert("held_back", number(reach.held_back()));
     }
-    let cost: Map = [
-        ("cpu_ms", number(report.cost.cpu_ms)),
-        ("logical_reads", number(report.cost.logical_reads)),
-        ("reads", number(report.cost.reads)),
-    ]
-    .into_iter()
-    .collect();
-    map.insert("server_cost", Value::Map(cost));
+    map.insert("server_cost", shown_cost(report.cost));
     if let Some(cause) = &report.cause {
         map.insert("cause", cause.as_str());
     }

@@ -3,9 +3,15 @@
 //! Practice editions of SQL Server have no Resource Governor, so the agent looks before each page, at most once a second:
 //! requests that wait for each other and a backup that runs end the pass for a while. Seeing that takes VIEW SERVER STATE (2022: VIEW
 //! SERVER PERFORMANCE STATE); without it the agent is guided by its own page times and lock timeouts alone. Budgets in
-//! rows and bytes per second hold between pages. What the session itself cost is visible to every login.
+//! rows and bytes per second hold between pages.
+//!
+//! What the session itself cost is visible to every login: its own row of `sys.dm_exec_sessions` and, from SQL Server 2016 on,
+//! its own waits ("sys.dm_exec_session_wait_stats", Permissions: without VIEW SERVER STATE the current session is seen; SQL
+//! Server 2022 asks for VIEW SERVER PERFORMANCE STATE). What the server does not tell is not reported, and never as 0.
 
 use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
 
 use crate::mssql::param::{integer, text};
 use crate::mssql::{Session, SqlError};
@@ -32,33 +38,72 @@ impl Budget {
 }
 
 /// What a pass cost the server, by its own session's counters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Cost {
     /// Processor time in milliseconds.
-    pub cpu_ms: u64,
-    /// Pages read from memory.
-    pub logical_reads: u64,
-    /// Pages read from disk.
-    pub reads: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_ms: Option<u64>,
+    /// Pages of 8 KB read from memory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub logical_reads: Option<u64>,
+    /// Pages of 8 KB read from disk.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reads: Option<u64>,
+    /// How often it waited for a lock that somebody else held.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lock_waits: Option<u64>,
+    /// How long it waited for locks in all, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lock_wait_ms: Option<u64>,
 }
 
 impl Cost {
-    /// The session's counters.
+    /// The session's counters since it logged in.
     ///
     /// # Errors
     /// The connection broke.
-    pub async fn of(session: &mut Session) -> Result<Option<Self>, SqlError> {
-        let rows = match session.query(COST, &[]).await {
-            Err(error) if error.number().is_some() => return Ok(None),
-            rows => rows?,
-        };
-        let Some(row) = rows.first() else { return Ok(None) };
-        let number = |at: usize| -> Result<u64, SqlError> {
-            let value = integer(row.get_column_data(at)?);
-            Ok(value.and_then(|value| u64::try_from(value).ok()).unwrap_or_default())
-        };
-        Ok(Some(Self { cpu_ms: number(0)?, logical_reads: number(1)?, reads: number(2)? }))
+    pub async fn of(session: &mut Session) -> Result<Self, SqlError> {
+        let [cpu_ms, logical_reads, reads] = counters(session, COST).await?;
+        let [lock_waits, lock_wait_ms] = counters(session, LOCK_WAITS).await?;
+        Ok(Self { cpu_ms, logical_reads, reads, lock_waits, lock_wait_ms })
     }
+
+    /// Each figure that is known, by its name.
+    #[must_use]
+    pub fn figures(&self) -> Vec<(&'static str, u64)> {
+        let all = [
+            ("cpu_ms", self.cpu_ms),
+            ("logical_reads", self.logical_reads),
+            ("reads", self.reads),
+            ("lock_waits", self.lock_waits),
+            ("lock_wait_ms", self.lock_wait_ms),
+        ];
+        all.into_iter().filter_map(|(name, figure)| Some((name, figure?))).collect()
+    }
+
+    /// In words, what is known of it.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let cpu = self.cpu_ms.map(|ms| format!("{ms} ms of processor time"));
+        let pages = self.logical_reads.map(|pages| format!("{pages} pages"));
+        let waits = self.lock_waits.zip(self.lock_wait_ms);
+        let waits = waits.map(|(count, ms)| format!("{count} lock waits of {ms} ms"));
+        cpu.into_iter().chain(pages).chain(waits).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// The whole numbers of a row about the session itself; nothing where the server has no such view or does not show it.
+async fn counters<const N: usize>(session: &mut Session, sql: &str) -> Result<[Option<u64>; N], SqlError> {
+    let rows = match session.query(sql, &[]).await {
+        Err(error) if error.number().is_some() => return Ok([None; N]),
+        rows => rows?,
+    };
+    let mut all = [None; N];
+    let Some(row) = rows.first() else { return Ok(all) };
+    for (at, counter) in all.iter_mut().enumerate() {
+        *counter = integer(row.get_column_data(at)?).and_then(|value| u64::try_from(value).ok());
+    }
+    Ok(all)
 }
 
 /// Looks at the server between pages.
@@ -107,6 +152,8 @@ fn reason(blocked: i64, backup: Option<&str>) -> Option<String> {
 
 const COST: &str =
     "SELECT cpu_time, logical_reads, reads FROM sys.dm_exec_sessions WHERE session_id = @@SPID";
+const LOCK_WAITS: &str = "SELECT COALESCE(SUM(waiting_tasks_count), 0), COALESCE(SUM(wait_time_ms), 0) \
+     FROM sys.dm_exec_session_wait_stats WHERE session_id = @@SPID AND wait_type LIKE N'LCK[_]M[_]%'";
 const BUSY: &str = "SELECT SUM(CASE WHEN blocking_session_id <> 0 THEN 1 ELSE 0 END), \
      MAX(CASE WHEN command LIKE 'BACKUP%' OR command LIKE 'RESTORE%' OR command LIKE 'DBCC%' THEN command END) \
      FROM sys.dm_exec_requests WHERE session_id <> @@SPID";
@@ -126,6 +173,17 @@ mod tests {
         assert_eq!(Budget::default().rest(u64::MAX, u64::MAX, Duration::ZERO), Duration::ZERO);
         let both = Budget { rows: Some(1000), bytes: Some(1 << 20) };
         assert_eq!(both.rest(1, 3 << 20, Duration::ZERO), Duration::from_secs(3));
+    }
+
+    #[test]
+    fn what_the_server_does_not_tell_is_left_out() {
+        let known = Cost { cpu_ms: Some(12), logical_reads: Some(340), reads: Some(0), ..Cost::default() };
+        assert_eq!(known.words(), "12 ms of processor time, 340 pages");
+        assert_eq!(known.figures(), [("cpu_ms", 12), ("logical_reads", 340), ("reads", 0)]);
+        let json = serde_json::to_string(&known).unwrap();
+        assert_eq!(json, r#"{"cpu_ms":12,"logical_reads":340,"reads":0}"#);
+        let all = Cost { lock_waits: Some(1), lock_wait_ms: Some(205), ..known };
+        assert_eq!(all.words(), "12 ms of processor time, 340 pages, 1 lock waits of 205 ms");
     }
 
     #[test]

@@ -68,7 +68,12 @@ fn news(job: &JobName, before: Option<&Note>, after: &Note) -> Vec<News> {
     let was_ill = error.is_some() || behind.is_some();
     let news = |kind, why: Option<&str>| News {
         kind,
-        data: json!({ "job": job.as_str(), "why": why, "fresh_as_of": after.fresh }),
+        data: json!({
+            "job": job.as_str(),
+            "why": why,
+            "fresh_as_of": after.fresh,
+            "server_cost": after.cost,
+        }),
     };
     let mut all = Vec::new();
     match (after.error.as_deref(), after.behind.as_deref()) {

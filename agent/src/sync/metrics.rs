@@ -66,6 +66,30 @@ const FIGURES: &[Figure] = &[
         of: |job, _| Some(job.note.took_ms),
     },
     Figure {
+        name: "agent_sync_pass_server_cpu_milliseconds",
+        kind: "gauge",
+        help: "Processor time that the job's last pass took of the server.",
+        of: |job, _| job.note.cost?.cpu_ms,
+    },
+    Figure {
+        name: "agent_sync_pass_server_logical_reads",
+        kind: "gauge",
+        help: "Pages of 8 KB that the job's last pass read from the server's memory.",
+        of: |job, _| job.note.cost?.logical_reads,
+    },
+    Figure {
+        name: "agent_sync_pass_lock_waits",
+        kind: "gauge",
+        help: "How often the job's last pass waited for a lock.",
+        of: |job, _| job.note.cost?.lock_waits,
+    },
+    Figure {
+        name: "agent_sync_pass_lock_wait_milliseconds",
+        kind: "gauge",
+        help: "How long the job's last pass waited for locks.",
+        of: |job, _| job.note.cost?.lock_wait_ms,
+    },
+    Figure {
         name: "agent_sync_delivered_rows",
         kind: "counter",
         help: "Rows that the sink took in the job's epoch.",

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::platform::space;
 use crate::schema::{Drift, EhrVersion};
 
+use super::governor::Cost;
 use super::pass::{Ending, PassReport};
 
 /// How a job stands.
@@ -32,6 +33,9 @@ pub struct Note {
     /// The EHR's version; none where the job does not say where it stands.
     #[serde(default)]
     pub ehr_version: Option<EhrVersion>,
+    /// What the last pass cost the server, also when it failed; nothing when the connection was lost.
+    #[serde(default)]
+    pub cost: Option<Cost>,
     /// Rows read by the last good pass.
     pub read: u64,
     /// Rows it delivered.
@@ -47,7 +51,7 @@ impl Note {
         let former = former.unwrap_or_default();
         let ended = unix(now);
         match outcome {
-            Err(error) => Self { ended, error: Some(error), ..former },
+            Err(error) => Self { ended, error: Some(error), cost: None, ..former },
             Ok(report) => {
                 let behind = behind(report);
                 let fresh = if behind.is_none() { Some(unix(report.began)) } else { former.fresh };
@@ -59,6 +63,7 @@ impl Note {
                     added: report.added.clone(),
                     drift: former.drift,
                     ehr_version: former.ehr_version,
+                    cost: Some(report.cost),
                     read: report.read,
                     rows: report.rows,
                     took_ms: u64::try_from(report.took.as_millis()).unwrap_or(u64::MAX),

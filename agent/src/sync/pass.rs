@@ -21,7 +21,7 @@ use super::SyncError;
 use super::cursor::Watermark;
 use super::error::explain;
 use super::faults::Faults;
-use super::gate::Gate;
+use super::gate::{Gate, Ticket};
 use super::governor::{Budget, Cost, Governor};
 use super::herald::Herald;
 use super::ledger::{JobState, Ledger};
@@ -128,7 +128,7 @@ pub struct PassReport {
     pub began: SystemTime,
     /// How long it took, the wait for its turn left out.
     pub took: Duration,
-    /// What it cost the server.
+    /// What it cost the server, by the connection with which it ended.
     pub cost: Cost,
     /// What was added to the table since the job was declared.
     pub added: Vec<String>,
@@ -203,7 +203,10 @@ pub enum Want {
 /// # Errors
 /// SQL Server, the disk or the store failed; the table is not as declared. What was recorded stays.
 pub async fn run_pass(room: &SyncRoom, job: &JobName, want: Want) -> Result<PassReport, SyncError> {
-    let outcome = run(room, job, want).await;
+    let (outcome, cost) = match Turn::come(room, job, &want).await {
+        Ok(turn) => turn.run(want).await,
+        Err(error) => (Err(error), None),
+    };
     if let Err(SyncError::NoJob { .. } | SyncError::Superseded { .. } | SyncError::Fault { .. }) = outcome {
         return outcome;
     }
@@ -211,49 +214,65 @@ pub async fn run_pass(room: &SyncRoom, job: &JobName, want: Want) -> Result<Pass
     let former = room.ledger.note(job).await?;
     let drift = room.ledger.schemas().drift(job).await?;
     let ehr_version = room.ledger.schemas().ehr_version(job).await?;
-    let note = Note { drift, ehr_version, ..Note::after(former.clone(), told, SystemTime::now()) };
+    let note = Note { drift, ehr_version, cost, ..Note::after(former.clone(), told, SystemTime::now()) };
     room.ledger.put_note(job, &note).await?;
     room.herald.tell(job, former.as_ref(), &note);
     outcome
 }
 
-async fn run(room: &SyncRoom, job: &JobName, want: Want) -> Result<PassReport, SyncError> {
-    let priority = room.ledger.job(job).await?.spec.timing.priority;
-    let _ticket = room.gate.enter(priority).await;
-    room.check_switch()?;
-    let state = room.ledger.job(job).await?;
-    if want == Want::Audit && !state.spec.keeps_marks() {
-        return Err(SyncError::NoMarks { job: job.to_string() });
+/// A pass that is connected, and its place at the gate.
+struct Turn<'r> {
+    pass: Pass<'r>,
+    began: SystemTime,
+    clock: Instant,
+    _ticket: Ticket,
+}
+
+impl<'r> Turn<'r> {
+    /// Waits for the turn and connects.
+    async fn come(room: &'r SyncRoom, job: &JobName, want: &Want) -> Result<Self, SyncError> {
+        let priority = room.ledger.job(job).await?.spec.timing.priority;
+        let ticket = room.gate.enter(priority).await;
+        room.check_switch()?;
+        let state = room.ledger.job(job).await?;
+        if *want == Want::Audit && !state.spec.keeps_marks() {
+            return Err(SyncError::NoMarks { job: job.to_string() });
+        }
+        let (began, clock) = (SystemTime::now(), Instant::now());
+        let session = Session::connect(&state.spec.connection).await?;
+        Ok(Self { pass: Pass::new(room, session, state), began, clock, _ticket: ticket })
     }
-    let (began, clock) = (SystemTime::now(), Instant::now());
-    let session = Session::connect(&state.spec.connection).await?;
-    let mut pass = Pass::new(room, session, state);
-    let added = pass.verify().await?;
-    let ending = pass.run_through(want).await?;
-    let began = match pass.state.spec.cursor {
-        // A sweep that went on where it was interrupted knows the rows before that as they were then.
-        Cursor::Digest => UNIX_EPOCH + Duration::from_secs(pass.state.progress.sweep.began),
-        Cursor::Rowversion(_) | Cursor::ChangeTracking | Cursor::Datetime(_) | Cursor::Full => began,
-    };
-    let Pass { mut session, tally, reach, cause, .. } = pass;
-    let cost = Cost::of(&mut session).await?.unwrap_or_default();
-    session.close().await;
-    let Tally { read, rows, deletes, batches, bad } = tally;
-    let took = clock.elapsed();
-    Ok(PassReport {
-        read,
-        rows,
-        deletes,
-        batches,
-        bad_cells: bad,
-        reach,
-        began,
-        took,
-        cost,
-        cause,
-        added,
-        ending,
-    })
+
+    /// Runs the pass; tells what it cost the server also when it failed, as far as the connection still answers.
+    async fn run(mut self, want: Want) -> (Result<PassReport, SyncError>, Option<Cost>) {
+        let done = self.pass.verify_and_run(want).await;
+        let session = &mut self.pass.session;
+        let cost = if session.is_usable() { Cost::of(session).await.ok() } else { None };
+        let took = self.clock.elapsed();
+        let began = match self.pass.state.spec.cursor {
+            // A sweep that went on where it was interrupted knows the rows before that as they were then.
+            Cursor::Digest => UNIX_EPOCH + Duration::from_secs(self.pass.state.progress.sweep.began),
+            Cursor::Rowversion(_) | Cursor::ChangeTracking | Cursor::Datetime(_) | Cursor::Full => self.began,
+        };
+        let Pass { session, tally, reach, cause, .. } = self.pass;
+        session.close().await;
+        let Tally { read, rows, deletes, batches, bad } = tally;
+        let report = done.map(|(added, ending)| PassReport {
+            read,
+            rows,
+            deletes,
+            batches,
+            bad_cells: bad,
+            reach,
+            began,
+            took,
+            cost: cost.unwrap_or_default(),
+            cause,
+            added,
+            ending,
+        });
+        (report, cost)
+    }
 }
 
 impl<'r> Pass<'r> {
@@ -269,6 +288,12 @@ impl<'r> Pass<'r> {
             governor: Governor::new(),
             began: Instant::now(),
         }
+    }
+
+    /// Gives the columns that were added, and why it ended.
+    async fn verify_and_run(&mut self, want: Want) -> Result<(Vec<String>, Ending), SyncError> {
+        let added = self.verify().await?;
+        Ok((added, self.run_through(want).await?))
     }
 
     /// Runs to its end, over what one more try gets past: changes that are forgotten, texts that cannot be read.

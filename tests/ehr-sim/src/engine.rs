@@ -10,6 +10,8 @@
 
 use std::sync::{Arc, Mutex};
 
+use cpu_time::ThreadTime;
+
 use crate::types::{Cancel, EnvChange, LoginRequest, Output, Request, SqlMessage, Stopped};
 pub use fault::{Fault, FaultError, RestartHook};
 pub use load::LoadError;
@@ -37,6 +39,7 @@ mod procedure;
 mod run;
 mod security;
 mod session;
+mod spent;
 mod storage;
 mod value;
 
@@ -129,6 +132,7 @@ impl Engine {
                 cancel: None,
                 wait: None,
             }),
+            spent: spent::Spent::default(),
         });
         Session { core: SessionCore::new(self.instance.clone(), connected, request, context, database) }
     }
@@ -173,6 +177,7 @@ impl Session {
             a.request_start = now;
             a.cancel = Some(cancel.clone());
         });
+        let begun = ThreadTime::try_now().ok();
         let mut runner = run::Runner::new(&self.core, output, cancel);
         match request {
             Request::Batch(text) => runner.batch(&text),
@@ -180,6 +185,10 @@ impl Session {
             Request::Transaction(request) => runner.transaction_request(&request),
         }
         let stopped = runner.stopped;
+        self.core
+            .connected
+            .spent
+            .computed(begun.and_then(|begun| begun.try_elapsed().ok()).unwrap_or_default());
         let now = self.core.instance.now_datetime();
         self.core.activity(|a| {
             a.running = false;
@@ -199,6 +208,7 @@ impl Session {
         self.core.variables.borrow_mut().clear();
         self.core.prepared.borrow_mut().clear();
         self.core.reset_contexts();
+        self.core.connected.spent.waits.forget();
         if let Some(database) = login::start_database(&self.core.instance, &self.core.login_request) {
             self.core.set_database(database);
         }

@@ -14,7 +14,7 @@ use crate::{check_content, check_sequences, front_desk};
 
 const CHANGED: &str = "UPDATE dbo.Visit SET Changed = SYSDATETIME()";
 
-fn cursors() -> [CursorRequest; 5] {
+pub fn cursors() -> [CursorRequest; 5] {
     [
         CursorRequest::Rowversion(None),
         CursorRequest::ChangeTracking,

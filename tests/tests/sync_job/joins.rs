@@ -198,13 +198,14 @@ async fn a_death_at_any_step_loses_nothing_of_a_query() {
 }
 
 /// A login that may do what `spec` asks for and nothing else.
-async fn least(sim: &Sim, spec: &JobSpec) -> ConnectionOptions {
+pub async fn least(sim: &Sim, spec: &JobSpec) -> ConnectionOptions {
     sim.batch("CREATE LOGIN least WITH PASSWORD = 'Kx7-quartz-9'").await;
     sim.batch("CREATE USER least FOR LOGIN least").await;
     for needed in spec.requirement().permissions {
         let columns: Vec<String> = needed.columns.iter().map(|column| column.quoted().to_string()).collect();
         let (permission, securable) = (needed.permission.as_str(), &needed.securable);
-        sim.batch(&format!("GRANT {permission} ON {securable} ({}) TO least", columns.join(", "))).await;
+        let columns = if columns.is_empty() { String::new() } else { format!("({})", columns.join(", ")) };
+        sim.batch(&format!("GRANT {permission} ON {securable} {columns} TO least")).await;
     }
     sim.connection("Clinic").with_login("least", Secret::new("Kx7-quartz-9"))
 }

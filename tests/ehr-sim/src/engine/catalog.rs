@@ -24,6 +24,7 @@ mod server;
 mod sessions;
 mod types;
 mod usage;
+mod waits;
 
 pub use function::function;
 pub use types::{TYPES, max_length, precision, scale};
@@ -57,6 +58,7 @@ pub fn find(exec: &Exec<'_>, database: &Arc<Database>, name: &Name) -> Result<Op
             server::VIEWS,
             sessions::VIEWS,
             usage::VIEWS,
+            waits::VIEWS,
         ],
         Some(schema) if text::equal(schema, "INFORMATION_SCHEMA") => &[information_schema::VIEWS],
         _ => return Ok(None),
@@ -84,6 +86,7 @@ pub fn system_object_id(name: &Name) -> Option<i32> {
         sessions::VIEWS,
         usage::VIEWS,
         information_schema::VIEWS,
+        waits::VIEWS,
     ];
     all.iter()
         .flat_map(|l| l.iter())

@@ -135,7 +135,9 @@ impl<'a> Exec<'a> {
             return Ok(());
         }
         self.session.activity(|a| a.wait = Some(("PAGEIOLATCH_SH", std::time::Instant::now())));
+        let begun = std::time::Instant::now();
         self.cancel.wait_timeout(delay);
+        self.session.connected.spent.waits.note("PAGEIOLATCH_SH".to_owned(), begun.elapsed());
         self.session.activity(|a| a.wait = None);
         self.check_cancelled()
     }

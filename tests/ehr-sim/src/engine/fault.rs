@@ -16,6 +16,7 @@ use thiserror::Error;
 use super::Engine;
 use super::instance::{Activity, Connected, Instance, OpenTransaction};
 use super::principal;
+use super::spent::Spent;
 use super::storage::lock::{Mode, Resource, Waiter};
 use super::storage::schema::Object;
 use super::storage::{TxnId, guard};
@@ -206,8 +207,15 @@ fn hold_lock(instance: &Arc<Instance>, name: &str, cancel: &Cancel) -> Result<()
     let Object::Table(table) = object else { return Err(missing()) };
     let txn = instance.next_transaction();
     let connected = holder(instance, database.id, txn);
-    let waiter =
-        Waiter { txn, spid: connected.spid, timeout: None, priority: 0, cost: 0, cancel: cancel.clone() };
+    let waiter = Waiter {
+        txn,
+        spid: connected.spid,
+        timeout: None,
+        priority: 0,
+        cost: 0,
+        cancel: cancel.clone(),
+        waits: connected.spent.waits.clone(),
+    };
     let resource = Resource::Table(table.info.object_id);
     guard(&instance.faults.holders).push((connected.spid, txn));
     if instance.locks.acquire(&waiter, resource, Mode::Exclusive).is_err() {
@@ -254,6 +262,7 @@ fn holder(instance: &Instance, database: u16, txn: TxnId) -> Arc<Connected> {
             cancel: None,
             wait: None,
         }),
+        spent: Spent::default(),
     })
 }
 

@@ -12,6 +12,7 @@ use super::fault::FaultState;
 use super::message::{self, Result};
 use super::permission::{Grant, GrantState};
 use super::principal::{self, Login, PasswordHash, Principal, PrincipalKind, ServerMetadata, ServerRole};
+use super::spent::Spent;
 use super::storage::cell::Versioned;
 use super::storage::database::Database;
 use super::storage::lock::LockManager;
@@ -40,6 +41,8 @@ pub struct Connected {
     /// Set by KILL; the server closes the connection.
     pub killed: Cancel,
     pub activity: Mutex<Activity>,
+    /// What it has cost.
+    pub spent: Spent,
 }
 
 /// What a session is doing.

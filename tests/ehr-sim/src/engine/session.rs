@@ -220,6 +220,7 @@ impl SessionCore {
             priority: settings.deadlock_priority,
             cost,
             cancel: cancel.clone(),
+            waits: self.connected.spent.waits.clone(),
         }
     }
 

@@ -10,6 +10,7 @@ mod faults;
 mod profiles;
 mod queries;
 mod security;
+mod spent;
 mod statements;
 mod tracking;
 

@@ -12,7 +12,7 @@ use crate::engine::instance::{Activity, Connected};
 use crate::engine::message::Result;
 use crate::engine::storage::database::Database;
 use crate::engine::storage::guard;
-use crate::engine::storage::lock::{LockView, Mode, Resource};
+use crate::engine::storage::lock::{self, LockView, Resource, asked_name};
 use crate::engine::value::temporal;
 use crate::types::{Datum, Length, Row, SqlType};
 
@@ -149,7 +149,7 @@ pub const VIEWS: &[Definition] = &[
 ];
 
 /// Sessions the asking one may see, with what they are doing.
-fn seen(exec: &Exec<'_>) -> Vec<(Arc<Connected>, Activity)> {
+pub(super) fn seen(exec: &Exec<'_>) -> Vec<(Arc<Connected>, Activity)> {
     let all = exec.session.has_server_permission("VIEW SERVER STATE");
     let sessions = guard(&exec.session.instance.sessions);
     let shown = sessions.values().filter(|s| all || s.spid == exec.session.spid);
@@ -170,13 +170,13 @@ fn sessions(exec: &Exec<'_>, _: &Arc<Database>) -> Result<Vec<Row>> {
             text_value(&s.login),
             text_value(&s.login),
             text_value(if a.running { "running" } else { "sleeping" }),
-            int(0),
+            int(milliseconds(s.spent.cpu())),
             int(0),
             date(a.request_start),
             optional(a.request_end, date),
             zero(),
             zero(),
-            zero(),
+            Datum::BigInt(s.spent.logical_reads() as i64),
             bit(true),
             Datum::SmallInt(a.isolation),
             int(a.lock_timeout as i32),
@@ -205,20 +205,16 @@ fn waits(exec: &Exec<'_>) -> Vec<LockView> {
     exec.session.instance.locks.view().into_iter().filter(|l| !l.granted).collect()
 }
 
-/// A key range is waited for by an insert, or by another range for update.
 fn mode_name(lock: &LockView) -> &'static str {
     match (&lock.resource, lock.granted) {
         (Resource::Range(_, _, mode), true) => mode.name(),
-        (Resource::Range(..), false) if lock.mode == Mode::Update => "RangeS-U",
-        (Resource::Range(..), false) => "RangeI-N",
-        (Resource::Metadata(_) | Resource::Table(_) | Resource::Row(..), _) => lock.mode.name(),
+        (resource, false) => asked_name(resource, lock.mode),
+        (Resource::Metadata(_) | Resource::Table(_) | Resource::Row(..), true) => lock.mode.name(),
     }
 }
 
 fn wait_type(lock: &LockView) -> String {
-    let name = mode_name(lock);
-    let name = name.strip_prefix("Range").map_or_else(|| name.to_owned(), |rest| format!("R{rest}"));
-    format!("LCK_M_{}", name.replace("Sch-", "SCH_").replace('-', "_").to_uppercase())
+    lock::wait_type(&lock.resource, lock.mode)
 }
 
 fn requests(exec: &Exec<'_>, _: &Arc<Database>) -> Result<Vec<Row>> {

@@ -84,11 +84,15 @@ impl Exec<'_> {
         let mut size = FIRST_PAGE;
         // A row that was waited for is read before its lock goes, or a new writer could come in between for ever.
         let mut held: Option<Resource> = None;
+        let looks_up = range.index.is_some_and(|at| !source.table.info.indexes[at].clustered);
+        let mut seen: Option<u64> = None;
         loop {
             self.check_cancelled()?;
             self.read_disk()?;
             rows.clear();
             let end = source.table.page(range, &mut after, read, size, &mut rows);
+            self.session.connected.spent.read(seen, rows.len() as u64, looks_up);
+            seen = Some(seen.unwrap_or(0) + rows.len() as u64);
             if let Some(resource) = held.take() {
                 self.unlock(&resource);
             }

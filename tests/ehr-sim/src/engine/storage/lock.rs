@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use super::range::RangeMode;
 use super::{Key, TxnId, guard};
 use crate::engine::message::{self, Result};
+use crate::engine::spent::Waits;
 use crate::types::Cancel;
 
 /// What is locked.
@@ -97,6 +98,8 @@ pub struct Waiter {
     /// Rows written so far: what a rollback would cost.
     pub cost: usize,
     pub cancel: Cancel,
+    /// Where its waits are counted.
+    pub waits: Waits,
 }
 
 /// A lock as the catalog shows it.
@@ -168,7 +171,8 @@ impl LockManager {
             drop(guard(&shared));
             hook_wake.notify_all();
         });
-        let deadline = waiter.timeout.map(|t| Instant::now() + t);
+        let begun = Instant::now();
+        let deadline = waiter.timeout.map(|t| begun + t);
         let outcome = loop {
             match inner.settle(waiter, &resource, mode, deadline) {
                 Some(outcome) => break outcome,
@@ -177,6 +181,7 @@ impl LockManager {
         };
         drop(inner);
         drop(hook);
+        waiter.waits.note(wait_type(&resource, mode), begun.elapsed());
         outcome.map(|()| true)
     }
 
@@ -226,6 +231,22 @@ impl LockManager {
         }
         list
     }
+}
+
+/// How a lock is called that is asked for: a key range by an insert, or by another range for update.
+pub fn asked_name(resource: &Resource, mode: Mode) -> &'static str {
+    match resource {
+        Resource::Range(..) if mode == Mode::Update => "RangeS-U",
+        Resource::Range(..) => "RangeI-N",
+        Resource::Metadata(_) | Resource::Table(_) | Resource::Row(..) => mode.name(),
+    }
+}
+
+/// The wait for such a lock.
+pub fn wait_type(resource: &Resource, mode: Mode) -> String {
+    let name = asked_name(resource, mode);
+    let name = name.strip_prefix("Range").map_or_else(|| name.to_owned(), |rest| format!("R{rest}"));
+    format!("LCK_M_{}", name.replace("Sch-", "SCH_").replace('-', "_").to_uppercase())
 }
 
 fn wait<'a>(

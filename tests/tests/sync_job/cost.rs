@@ -1,0 +1,66 @@
+//! What a pass cost the server is reported as it was: pages, processor time, the wait for a lock that somebody held.
+
+use std::time::{Duration, Instant};
+
+use agent::mssql::Session;
+use agent::sync::check::{CursorRequest, JobRequest};
+use agent::sync::faults::Faults;
+use agent::sync::governor::Cost;
+
+use crate::joins::least;
+use crate::life::Agent;
+use crate::sim::Sim;
+
+/// How long the longest wait for a lock has lasted so far.
+async fn longest_wait(session: &mut Session) -> i64 {
+    let rows = session.query("SELECT MAX(wait_duration_ms) FROM sys.dm_os_waiting_tasks", &[]).await.unwrap();
+    rows[0].get::<i64, _>(0).unwrap_or_default()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_blocked_pass_reports_the_wait_it_really_had() {
+    let sim = Sim::start().await;
+    sim.book(1, 120).await;
+    let agent = Agent::declare_as(&sim, |mut request| {
+        // Longer than a loaded machine takes to see the wait and end it.
+        request.connection.lock_timeout = Duration::from_secs(60);
+        JobRequest { cursor: CursorRequest::Digest, batch_rows: 1000, ..request }
+    })
+    .await;
+    let mut writer = sim.session("Clinic").await;
+    writer.batch("BEGIN TRANSACTION; UPDATE dbo.Visit SET Fee = 0 WHERE VisitID = 24").await.unwrap();
+    let begun = Instant::now();
+    let release = async {
+        while longest_wait(&mut writer).await < 150 {
+            assert!(begun.elapsed() < Duration::from_secs(60), "the pass does not wait");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        writer.batch("COMMIT TRANSACTION").await.unwrap();
+    };
+    let (report, ()) = tokio::join!(agent.live(Faults::default()), release);
+    let report = report.unwrap();
+    let Cost { cpu_ms, logical_reads, lock_waits, lock_wait_ms, .. } = report.cost;
+    assert_eq!(lock_waits, Some(1));
+    let (waited, took) = (lock_wait_ms.unwrap(), report.took.as_millis() as u64);
+    assert!((150..=took).contains(&waited), "{waited} ms of a pass of {took} ms");
+    assert!(logical_reads.unwrap() >= 3, "120 rows lie on three pages");
+    assert!(cpu_ms.unwrap() <= took, "one thread");
+    assert_eq!(agent.note().await.cost, Some(report.cost));
+
+    let undisturbed = agent.live(Faults::default()).await.unwrap().cost;
+    assert_eq!((undisturbed.lock_waits, undisturbed.lock_wait_ms), (Some(0), Some(0)), "of this pass alone");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_login_without_server_permissions_knows_its_own_cost() {
+    let sim = Sim::start().await;
+    sim.book(1, 60).await;
+    let plain = Agent::declare(&sim, 10).await;
+    let spec = plain.request(&sim, 10).check().await.unwrap().spec;
+    let connection = least(&sim, &spec).await;
+    let agent = Agent::declare_as(&sim, |request| JobRequest { connection, ..request }).await;
+    let cost = agent.live(Faults::default()).await.unwrap().cost;
+    let names: Vec<&str> = cost.figures().into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, ["cpu_ms", "logical_reads", "reads", "lock_waits", "lock_wait_ms"]);
+    assert!(cost.logical_reads.unwrap() >= 2, "60 rows lie on two pages");
+}
