@@ -18,6 +18,8 @@ mod joins;
 mod late;
 #[path = "sync_job/life.rs"]
 mod life;
+#[path = "sync_job/manners.rs"]
+mod manners;
 #[path = "sync_job/master.rs"]
 mod master;
 #[path = "sync_job/sim.rs"]

@@ -106,7 +106,7 @@ impl SyncScheduler {
         let delivery = deliver::run(self.room.clone(), sink, self.trouble.clone(), token);
         self.room.tasks.spawn("sync delivery", delivery);
         for job in self.room.ledger.jobs().await? {
-            self.begin(&job.spec).await;
+            self.begin(&job.spec, First::InItsTime).await;
         }
         Ok(())
     }
@@ -118,7 +118,7 @@ impl SyncScheduler {
     pub async fn declare(self: &Arc<Self>, spec: JobSpec) -> Result<Declared, SyncError> {
         let declared = self.room.ledger.declare(spec.clone(), SystemTime::now()).await?;
         if declared != Declared::Unchanged {
-            self.begin(&spec).await;
+            self.begin(&spec, First::InItsTime).await;
         }
         Ok(declared)
     }
@@ -139,7 +139,7 @@ impl SyncScheduler {
     /// No such job, or the store failed.
     pub async fn resnapshot(self: &Arc<Self>, name: &JobName) -> Result<Epoch, SyncError> {
         let state = self.room.ledger.resnapshot(name, SystemTime::now()).await?;
-        self.begin(&state.spec).await;
+        self.begin(&state.spec, First::Now).await;
         Ok(state.epoch)
     }
 
@@ -195,13 +195,13 @@ impl SyncScheduler {
     }
 
     /// (Re)starts the loop of a job, when the scheduler runs.
-    async fn begin(self: &Arc<Self>, spec: &JobSpec) {
+    async fn begin(self: &Arc<Self>, spec: &JobSpec, first: First) {
         self.end(&spec.name).await;
         let Some(parent) = lock(&self.started).clone() else { return };
         let cancel = parent.child_token();
         let (requests, received) = mpsc::channel(REQUESTS);
-        let job =
-            JobLoop { scheduler: Arc::clone(self), name: spec.name.clone(), timing: spec.timing.clone() };
+        let (name, timing) = (spec.name.clone(), spec.timing.clone());
+        let job = JobLoop { scheduler: Arc::clone(self), name, timing, first };
         let work = job.run(received, cancel.clone());
         let handle = self.room.tasks.spawn(format!("sync job {}", spec.name), work);
         lock(&self.running).insert(spec.name.clone(), Running { cancel, requests, handle });
@@ -225,22 +225,36 @@ struct JobLoop {
     scheduler: Arc<SyncScheduler>,
     name: JobName,
     timing: Timing,
+    first: First,
+}
+
+/// When the first pass of a loop runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum First {
+    /// At once: somebody asked for it.
+    Now,
+    /// At once for a job that runs on an interval; at its next time for one that has a cron line, because an agent that
+    /// is started at noon must not read a table whose time is the night.
+    InItsTime,
 }
 
 impl JobLoop {
     async fn run(self, mut requests: mpsc::Receiver<Request>, cancel: CancellationToken) {
-        let mut asked: Option<Request> = None;
+        let mut pause = match self.first {
+            First::InItsTime if self.timing.cron.is_some() => self.timing.pause(Local::now()),
+            First::InItsTime | First::Now => Duration::ZERO,
+        };
         loop {
-            let pause = tokio::select! {
-                () = cancel.cancelled() => return,
-                pause = self.pass(asked.take()) => pause,
-            };
             self.scheduler.note(&self.name, |last| last.next = Some(SystemTime::now() + pause));
-            tokio::select! {
+            let asked = tokio::select! {
                 () = cancel.cancelled() => return,
-                () = tokio::time::sleep(pause) => {}
-                request = requests.recv() => asked = request,
-            }
+                () = tokio::time::sleep(pause) => None,
+                request = requests.recv() => request,
+            };
+            pause = tokio::select! {
+                () = cancel.cancelled() => return,
+                pause = self.pass(asked) => pause,
+            };
         }
     }
 
