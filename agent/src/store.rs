@@ -60,6 +60,8 @@ impl Store {
             std::fs::create_dir_all(folder)
                 .map_err(|source| StoreError::Folder { path: folder.into(), source })?;
         }
+        // What cannot be made is told by SQLite, in its own words.
+        drop(make_private(path));
         let mut connection = Connection::open(path).map_err(|source| StoreError::open(path, source))?;
         Self::prepare(&mut connection, path, opener)?;
         let key = secret::SealingKey::load_or_create(&beside(path, ".key"))?;
@@ -173,6 +175,21 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
 /// How long a second process (`agent call` beside the service) waits for the writer.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Makes the file readable by the agent's own account alone; SQLite gives the files beside it the same rights.
+#[cfg(unix)]
+fn make_private(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt};
+    let file = std::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
+    let rights = file.metadata()?.permissions();
+    if rights.mode() & 0o077 == 0 { Ok(()) } else { file.set_permissions(PermissionsExt::from_mode(0o600)) }
+}
+
+/// The folder's access list is that of its files.
+#[cfg(not(unix))]
+fn make_private(_path: &Path) -> std::io::Result<()> {
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -209,6 +226,20 @@ mod tests {
             .with(|tx| Ok::<_, StoreError>(tx.query_row("PRAGMA journal_mode", [], |r| r.get(0))?))
             .unwrap();
         assert_eq!(mode, "wal");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn nobody_else_reads_the_store_also_when_an_earlier_agent_made_it() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store.sqlite");
+        let rights = |file: &Path| std::fs::metadata(file).unwrap().permissions().mode() & 0o777;
+        drop(Store::open(&path).unwrap());
+        assert_eq!(rights(&path), 0o600);
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o644)).unwrap();
+        let _open = Store::open(&path).unwrap();
+        assert_eq!([rights(&path), rights(&path.with_file_name("store.sqlite-wal"))], [0o600, 0o600]);
     }
 
     #[test]
