@@ -196,6 +196,9 @@ mod tests {
             let said = answer(script).await.unwrap_err();
             assert!(said.contains(why), "{script}: {said}");
         }
-        assert_eq!(answer("echo '{\"store\": {}, \"more\": 1}'").await, Ok(()));
+        let own = serde_json::to_string(&migrations::own_format()).unwrap();
+        assert_eq!(answer(&format!("echo '{{\"store\": {own}, \"more\": 1}}'")).await, Ok(()));
+        let none = answer("echo '{\"store\": {}, \"more\": 1}'").await.unwrap_err();
+        assert!(none.contains("agent 1.1.0 cannot read the store as agent 1.0.0 keeps it"), "{none}");
     }
 }
