@@ -73,18 +73,21 @@ fn open(key: &Key, path: &str, access: u32) -> Result<RegKey, RegistryError> {
 }
 
 fn said(key: &Key, source: io::Error) -> RegistryError {
-    match source.kind() {
-        io::ErrorKind::NotFound => RegistryError::NoKey(key.to_string()),
-        io::ErrorKind::PermissionDenied => RegistryError::Denied(key.to_string()),
-        _ => RegistryError::Other { key: key.to_string(), source },
+    let key = key.to_string();
+    if source.kind() == io::ErrorKind::NotFound {
+        RegistryError::NoKey(key)
+    } else if source.kind() == io::ErrorKind::PermissionDenied {
+        RegistryError::Denied(key)
+    } else {
+        RegistryError::Other { key, source }
     }
 }
 
 fn of_value(key: &Key, name: &str, source: io::Error) -> RegistryError {
-    match source.kind() {
-        io::ErrorKind::NotFound => RegistryError::NoValue { name: name.to_owned(), key: key.to_string() },
-        _ => said(key, source),
+    if source.kind() == io::ErrorKind::NotFound {
+        return RegistryError::NoValue { name: name.to_owned(), key: key.to_string() };
     }
+    said(key, source)
 }
 
 fn raw(value: &RegValue<'_>) -> Raw {

@@ -1,7 +1,10 @@
 //! Facts of files: existence, kind, owner, mode, times, hashes, names in a folder.
-#![expect(
-    clippy::wildcard_enum_match_arm,
-    reason = "data is asked for the shape it can have here; any other is one case"
+#![cfg_attr(
+    unix,
+    expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "data is asked for the shape it can have here; any other is one case"
+    )
 )]
 
 use std::{fs, path::Path};
