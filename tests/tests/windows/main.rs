@@ -88,10 +88,14 @@ fn sends_what_is_new(master: &BundledMaster) -> Result<()> {
         let batches = fs::read_dir(&inbox).map_err(|error| error.to_string())?.count();
         if batches > 0 { Ok(()) } else { Err(format!("{} is empty", inbox.display())) }
     })?;
-    let status = master.call("win", &["mssql_sync.status", "main_oms.Appointment"])?;
-    let job = &status["main_oms.Appointment"];
-    ensure!(job["last_pass"].is_object() && job["error"].is_null(), "{status:#}");
-    Ok(())
+    // A batch arrives while its pass still runs.
+    wait_for("the end of the first pass", PATIENCE, || {
+        let status = master.call("win", &["mssql_sync.status", "main_oms.Appointment"]);
+        let status = status.map_err(|error| error.to_string())?;
+        let job = &status["main_oms.Appointment"];
+        let is_well = job["last_pass"].is_object() && job["error"].is_null();
+        if is_well { Ok(()) } else { Err(format!("{status:#}")) }
+    })
 }
 
 /// The practice excludes one folder from its antivirus; nothing may lie anywhere else.
