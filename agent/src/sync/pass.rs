@@ -345,6 +345,8 @@ impl<'r> Pass<'r> {
             return Ok(ending);
         }
         if want == Want::Audit || self.audit_is_due() {
+            // With what is left of the slice, one that was asked for might end before its first page.
+            self.began = Instant::now();
             self.audit().await
         } else if self.sweep_is_due() {
             self.sweep(self.depth()).await

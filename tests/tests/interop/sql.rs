@@ -74,8 +74,8 @@ fn the_dolphin_tree_brings_rows_to_the_master_cache(master: &SaltMaster) -> Resu
 /// job that asked for it.
 fn a_long_pass_tells_of_itself_and_can_be_killed(master: &SaltMaster, practice: &Practice<'_>) -> Result<()> {
     let (id, job) = (&practice.minion.id, "main_oms.Appointment");
-    // The version and the news take less than a slice of a pass, or it would give way to the other jobs before its audit.
-    practice.sim.fault(&["slow-disk", "2200"])?;
+    // So slow that the sweep takes longer than a progress event waits, and the EHR's version less than a slice of the pass.
+    practice.sim.fault(&["slow-disk", "3000"])?;
     let jid = master.start_job(id, "mssql_sync.audit", &json!([job]), &json!({}))?;
     let tag = format!("salt/job/{jid}/prog/{id}/");
     wait_for("an event of its progress", PATIENCE, || {
