@@ -154,13 +154,12 @@ impl CellKind {
 
     /// What Parquet's readers take it for; none for plain bytes and numbers.
     fn logical(self) -> Option<LogicalType> {
-        let decimal =
-            |precision: u8, scale: u8| Some(LogicalType::decimal(i32::from(scale), i32::from(precision)));
+        if let Some((precision, scale)) = self.digits() {
+            return Some(LogicalType::decimal(i32::from(scale), i32::from(precision)));
+        }
         match self {
             Self::TinyInt => Some(LogicalType::integer(8, false)),
             Self::SmallInt => Some(LogicalType::integer(16, true)),
-            Self::Decimal(precision, scale) => decimal(precision, scale),
-            Self::Money(precision) => decimal(precision, 4),
             Self::Text | Self::Guid | Self::DateTimeOffset(_) => Some(LogicalType::String),
             Self::DateTime2(scale) if scale > MICROSECOND_SCALE => Some(LogicalType::String),
             Self::Date => Some(LogicalType::Date),
@@ -177,75 +176,42 @@ impl CellKind {
             | Self::BigInt
             | Self::Real
             | Self::Float
+            | Self::Decimal(..)
+            | Self::Money(_)
             | Self::Binary
             | Self::Rowversion => None,
         }
     }
 
-    /// Bytes of a value of fixed length.
-    pub(super) fn length(self) -> usize {
-        match self {
-            Self::Rowversion => 8,
-            Self::Decimal(precision, _) | Self::Money(precision) => decimal_bytes(precision),
-            Self::Bit
-            | Self::TinyInt
-            | Self::SmallInt
-            | Self::Int
-            | Self::BigInt
-            | Self::Real
-            | Self::Float
-            | Self::Text
-            | Self::Binary
-            | Self::Guid
-            | Self::Date
-            | Self::Time(_)
-            | Self::DateTime
-            | Self::SmallDateTime
-            | Self::DateTime2(_)
-            | Self::DateTimeOffset(_) => 0,
+    /// Precision and scale of a number with decimals.
+    fn digits(self) -> Option<(u8, u8)> {
+        if let Self::Decimal(precision, scale) = self {
+            Some((precision, scale))
+        } else if let Self::Money(precision) = self {
+            Some((precision, 4))
+        } else {
+            None
         }
+    }
+
+    /// Bytes of a value, where all have the same number of them.
+    pub(super) fn length(self) -> Option<usize> {
+        let is_fixed = self.physical() == Physical::FIXED_LEN_BYTE_ARRAY;
+        is_fixed.then(|| self.digits().map_or(ROWVERSION_BYTES, |(precision, _)| decimal_bytes(precision)))
     }
 
     /// The column of that name, which may hold NULL.
     fn column(self, name: &str) -> Result<Type, ParquetError> {
-        let column = Type::primitive_type_builder(name, self.physical())
+        let mut column = Type::primitive_type_builder(name, self.physical())
             .with_repetition(Repetition::OPTIONAL)
             .with_logical_type(self.logical());
-        let column = match self {
-            Self::Decimal(precision, scale) => {
-                column.with_precision(i32::from(precision)).with_scale(i32::from(scale))
-            }
-            Self::Money(precision) => column.with_precision(i32::from(precision)).with_scale(4),
-            Self::Bit
-            | Self::TinyInt
-            | Self::SmallInt
-            | Self::Int
-            | Self::BigInt
-            | Self::Real
-            | Self::Float
-            | Self::Text
-            | Self::Binary
-            | Self::Rowversion
-            | Self::Guid
-            | Self::Date
-            | Self::Time(_)
-            | Self::DateTime
-            | Self::SmallDateTime
-            | Self::DateTime2(_)
-            | Self::DateTimeOffset(_) => column,
-        };
-        match self.physical() {
-            Physical::FIXED_LEN_BYTE_ARRAY => {
-                column.with_length(i32::try_from(self.length()).unwrap_or(0)).build()
-            }
-            Physical::BOOLEAN
-            | Physical::INT32
-            | Physical::INT64
-            | Physical::INT96
-            | Physical::FLOAT
-            | Physical::DOUBLE
-            | Physical::BYTE_ARRAY => column.build(),
+        if let Some((precision, scale)) = self.digits() {
+            column = column.with_precision(i32::from(precision)).with_scale(i32::from(scale));
         }
+        if let Some(length) = self.length().and_then(|length| i32::try_from(length).ok()) {
+            column = column.with_length(length);
+        }
+        column.build()
     }
 }
 
@@ -266,5 +232,6 @@ fn decimal_bytes(precision: u8) -> usize {
     bits.div_ceil(8) as usize
 }
 
+const ROWVERSION_BYTES: usize = 8;
 pub(super) const MILLISECOND_SCALE: u8 = 3;
 pub(super) const MICROSECOND_SCALE: u8 = 6;

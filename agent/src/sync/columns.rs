@@ -189,7 +189,7 @@ impl Column {
                 put_bytes(to, levels, text)
             }
             (Values::Fixed(to), CellKind::Rowversion, ColumnData::Binary(v)) => {
-                if v.as_ref().is_some_and(|bytes| bytes.len() != kind.length()) {
+                if v.as_ref().is_some_and(|bytes| Some(bytes.len()) != kind.length()) {
                     return Err(Unfit::Type("8 bytes"));
                 }
                 put(to, levels, v.map(|bytes| bytes.into_owned().into()))
@@ -246,8 +246,11 @@ fn put_decimal(
     } else if let Values::Int64(to) = values {
         put(to, levels, number.and_then(|number| number.try_into().ok()))
     } else if let Values::Fixed(to) = values {
-        let length = CellKind::Decimal(precision, scale).length();
-        put(to, levels, number.map(|number| number.to_be_bytes()[16 - length..].to_vec().into()))
+        let bytes = |number: i128| {
+            let length = CellKind::Decimal(precision, scale).length()?;
+            Some(number.to_be_bytes().get(16 - length..)?.to_vec().into())
+        };
+        put(to, levels, number.and_then(bytes))
     } else {
         Err(Unfit::Type(OTHER_TYPE))
     }
