@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 
 use cpu_time::ThreadTime;
 
-use crate::types::{Cancel, EnvChange, LoginRequest, Output, Request, SqlMessage, Stopped};
+use crate::types::{Cancel, ClientWait, EnvChange, LoginRequest, Output, Request, SqlMessage, Stopped};
 pub use fault::{Fault, FaultError, RestartHook};
 pub use load::LoadError;
 
@@ -152,6 +152,11 @@ impl Session {
     /// Set when KILL ended this session: the server closes the connection.
     pub fn killed(&self) -> Cancel {
         self.core.connected.killed.clone()
+    }
+
+    /// Shows the session as waiting while its client does not take its results.
+    pub fn client_wait(&self) -> Arc<dyn ClientWait> {
+        self.core.connected.clone()
     }
 
     /// Tells a client that just logged in its database and language (ENVCHANGE and INFO 5701, 5703).

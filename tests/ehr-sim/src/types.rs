@@ -242,5 +242,11 @@ pub trait Output {
     fn return_value(&mut self, ordinal: u16, param: &Param) -> Result<(), Stopped>;
 }
 
+/// Who is told that a request's output waits for a client that does not take it.
+pub trait ClientWait: Send + Sync {
+    /// Calls `send`, which blocks until the client has taken something or is gone.
+    fn wait(&self, send: &mut dyn FnMut());
+}
+
 /// A row shared by reference count.
 pub type Row = Arc<[Datum]>;

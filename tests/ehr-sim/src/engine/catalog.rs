@@ -20,6 +20,7 @@ mod function;
 mod information_schema;
 mod objects;
 mod principals;
+mod schedulers;
 mod server;
 mod sessions;
 mod types;
@@ -55,6 +56,7 @@ pub fn find(exec: &Exec<'_>, database: &Arc<Database>, name: &Name) -> Result<Op
             columns::VIEWS,
             constraints::VIEWS,
             principals::VIEWS,
+            schedulers::VIEWS,
             server::VIEWS,
             sessions::VIEWS,
             usage::VIEWS,
@@ -87,6 +89,7 @@ pub fn system_object_id(name: &Name) -> Option<i32> {
         usage::VIEWS,
         information_schema::VIEWS,
         waits::VIEWS,
+        schedulers::VIEWS,
     ];
     all.iter()
         .flat_map(|l| l.iter())

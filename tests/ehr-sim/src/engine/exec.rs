@@ -134,11 +134,7 @@ impl<'a> Exec<'a> {
         if delay.is_zero() {
             return Ok(());
         }
-        self.session.activity(|a| a.wait = Some(("PAGEIOLATCH_SH", std::time::Instant::now())));
-        let begun = std::time::Instant::now();
-        self.cancel.wait_timeout(delay);
-        self.session.connected.spent.waits.note("PAGEIOLATCH_SH".to_owned(), begun.elapsed());
-        self.session.activity(|a| a.wait = None);
+        self.session.waiting("PAGEIOLATCH_SH", || self.cancel.wait_timeout(delay));
         self.check_cancelled()
     }
 

@@ -22,7 +22,7 @@ use super::storage::{TxnId, guard};
 use super::value::temporal::{self, Moment};
 use super::value::text;
 use crate::engine::EngineOptions;
-use crate::types::{Cancel, DateTimeValue};
+use crate::types::{Cancel, ClientWait, DateTimeValue};
 
 /// A connected session, as others see it.
 #[derive(Debug)]
@@ -43,6 +43,24 @@ pub struct Connected {
     pub activity: Mutex<Activity>,
     /// What it has cost.
     pub spent: Spent,
+}
+
+impl Connected {
+    /// Does what makes the session wait for something but a lock, seen and counted as `kind`.
+    pub fn waiting<T>(&self, kind: &'static str, wait: impl FnOnce() -> T) -> T {
+        let begun = Instant::now();
+        guard(&self.activity).wait = Some((kind, begun));
+        let done = wait();
+        self.spent.waits.note(kind.to_owned(), begun.elapsed());
+        guard(&self.activity).wait = None;
+        done
+    }
+}
+
+impl ClientWait for Connected {
+    fn wait(&self, send: &mut dyn FnMut()) {
+        self.waiting("ASYNC_NETWORK_IO", send);
+    }
 }
 
 /// What a session is doing.

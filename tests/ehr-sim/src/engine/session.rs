@@ -332,6 +332,11 @@ impl SessionCore {
             | if settings.xact_abort { 16384 } else { 0 }
     }
 
+    /// Does what makes the session wait for something but a lock, seen and counted as `kind`.
+    pub fn waiting<T>(&self, kind: &'static str, wait: impl FnOnce() -> T) -> T {
+        self.connected.waiting(kind, wait)
+    }
+
     /// Changes what other sessions see of this one.
     pub fn activity(&self, change: impl FnOnce(&mut super::instance::Activity)) {
         change(&mut guard(&self.connected.activity));

@@ -7,6 +7,7 @@ use crate::types::{
 
 mod concurrency;
 mod faults;
+mod load;
 mod profiles;
 mod queries;
 mod security;

@@ -1,7 +1,9 @@
 //! What the wire needs of whatever executes requests: the engine, or a test's own producer of every type and token.
 
+use std::sync::Arc;
+
 use crate::engine::{Engine, RestartHook, Session};
-use crate::types::{Cancel, LoginRequest, Output, Request, SqlMessage, Stopped};
+use crate::types::{Cancel, ClientWait, LoginRequest, Output, Request, SqlMessage, Stopped};
 
 /// Admits clients.
 pub trait Backend: Send + Sync + 'static {
@@ -26,6 +28,10 @@ pub trait BackendSession: Send {
     /// Set when somebody ends the session from outside (KILL); an idle connection then closes without a word.
     fn killed(&self) -> Cancel {
         Cancel::new()
+    }
+    /// Told when a client does not take its results.
+    fn client_wait(&self) -> Option<Arc<dyn ClientWait>> {
+        None
     }
 }
 
@@ -62,5 +68,9 @@ impl BackendSession for Session {
 
     fn killed(&self) -> Cancel {
         Session::killed(self)
+    }
+
+    fn client_wait(&self) -> Option<Arc<dyn ClientWait>> {
+        Some(Session::client_wait(self))
     }
 }

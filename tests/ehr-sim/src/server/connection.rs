@@ -133,6 +133,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
         let (chunks, written) = mpsc::channel(CHUNKS);
         let cancel = CancelOnDrop(Cancel::new());
         let mut output = PacketOutput::new(&self.context, chunks, cancel.0.clone());
+        output.tell(session.client_wait());
         let flag = cancel.0.clone();
         let (killed, stop) = (session.killed(), cancel.0.clone());
         let _hook = killed.on_cancel(move || stop.cancel());

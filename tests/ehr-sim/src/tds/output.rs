@@ -8,12 +8,15 @@
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
 
 use super::column::{self, WireColumn};
 use super::encode::{self, Mismatch};
 use super::packet::{PacketKind, Packetizer};
 use super::token;
-use crate::types::{Cancel, Column, Datum, Done, DoneKind, EnvChange, Output, Param, SqlMessage, Stopped};
+use crate::types::{
+    Cancel, ClientWait, Column, Datum, Done, DoneKind, EnvChange, Output, Param, SqlMessage, Stopped,
+};
 
 /// Chunks waiting for the socket, at most.
 pub const CHUNKS: usize = 4;
@@ -50,6 +53,7 @@ pub struct PacketOutput {
     cancel: Cancel,
     server: Arc<str>,
     fatal: bool,
+    client: Option<Arc<dyn ClientWait>>,
 }
 
 impl PacketOutput {
@@ -64,7 +68,13 @@ impl PacketOutput {
             cancel,
             server: context.server.clone(),
             fatal: false,
+            client: None,
         }
+    }
+
+    /// Tells `client` when the socket does not take what is there for it.
+    pub fn tell(&mut self, client: Option<Arc<dyn ClientWait>>) {
+        self.client = client;
     }
 
     /// Writes tokens the [`Output`] trait has no call for.
@@ -129,7 +139,25 @@ impl PacketOutput {
         }
         let mut chunk = Vec::with_capacity(self.payload.len() + self.payload.len() / 16);
         self.packets.full(&mut self.payload, &mut chunk);
-        self.chunks.blocking_send(chunk).map_err(|_| Stopped)
+        match self.chunks.try_send(chunk) {
+            Ok(()) => Ok(()),
+            Err(TrySendError::Closed(_)) => Err(Stopped),
+            Err(TrySendError::Full(chunk)) => self.wait_for_client(chunk),
+        }
+    }
+
+    fn wait_for_client(&self, chunk: Vec<u8>) -> Result<(), Stopped> {
+        let (mut chunk, mut sent) = (Some(chunk), Err(Stopped));
+        let mut send = || {
+            if let Some(chunk) = chunk.take() {
+                sent = self.chunks.blocking_send(chunk).map_err(|_| Stopped);
+            }
+        };
+        match &self.client {
+            Some(client) => client.wait(&mut send),
+            None => send(),
+        }
+        sent
     }
 
     /// A value of the wrong type is this server's fault: say so and end the connection rather than guess.

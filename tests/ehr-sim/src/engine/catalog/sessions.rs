@@ -243,6 +243,25 @@ fn requests(exec: &Exec<'_>, _: &Arc<Database>) -> Result<Vec<Row>> {
     Ok(seen(exec).iter().filter(|(_, a)| a.running).map(one).collect())
 }
 
+/// Requests under way.
+pub(super) struct Tasks {
+    /// Those that a processor works on, or that wait for one.
+    pub running: usize,
+    /// Those that wait for something else.
+    pub waiting: usize,
+}
+
+/// All requests under way, by whether they wait for something but a processor.
+pub(super) fn tasks(exec: &Exec<'_>) -> Tasks {
+    let blocked = waits(exec);
+    let idle = |(s, a): &(Arc<Connected>, Activity)| {
+        a.wait.is_some() || blocked.iter().any(|lock| lock.spid == s.spid)
+    };
+    let under_way: Vec<_> = seen(exec).into_iter().filter(|(_, a)| a.running).collect();
+    let waiting = under_way.iter().filter(|one| idle(one)).count();
+    Tasks { running: under_way.len() - waiting, waiting }
+}
+
 fn connections(exec: &Exec<'_>, _: &Arc<Database>) -> Result<Vec<Row>> {
     require_server(exec, "VIEW SERVER STATE")?;
     let one = |(s, _): &(Arc<Connected>, Activity)| {

@@ -118,7 +118,8 @@ impl Runner<'_> {
                 format!("Incorrect time syntax in time string '{text}' used with WAITFOR."),
             )
         })?;
-        if self.cancel.wait_timeout(Duration::from_nanos(ticks * 100)) {
+        let delay = Duration::from_nanos(ticks * 100);
+        if self.session.waiting("WAITFOR", || self.cancel.wait_timeout(delay)) {
             return Err(message::cancelled());
         }
         Ok(())

@@ -193,9 +193,7 @@ pub enum End {
 fn flush_log(core: &crate::engine::session::SessionCore) {
     let delay = core.instance.faults.disk_delay();
     if !delay.is_zero() {
-        core.activity(|a| a.wait = Some(("WRITELOG", std::time::Instant::now())));
-        crate::types::Cancel::new().wait_timeout(delay);
-        core.activity(|a| a.wait = None);
+        core.waiting("WRITELOG", || crate::types::Cancel::new().wait_timeout(delay));
     }
 }
 
