@@ -549,6 +549,8 @@ pub enum Stmt {
     },
     Kill(i64),
     Checkpoint,
+    /// BACKUP DATABASE of that name to NUL.
+    Backup(String),
 }
 
 /// A statement with the line it starts on.

@@ -248,6 +248,9 @@ errors! {
     not_a_constraint(name) = 3728, 16, 1, "'{name}' is not a constraint.";
     view_not_updatable(view) = 4406, 16, 1, "Update or insert of view or function '{view}' failed because it contains a derived or constant field.";
     database_exists(name) = 1801, 16, 3, "Database '{name}' already exists. Choose a different database name.";
+    backup_terminated() = 3013, 16, 1, "BACKUP DATABASE is terminating abnormally.";
+    backup_in_transaction() = 3021, 16, 0, "Cannot perform a backup or restore operation within a transaction.";
+    backup_of_tempdb() = 3147, 16, 3, "Backup and restore operations are not allowed on database tempdb.";
     no_database(name) = 911, 16, 1, "Database '{name}' does not exist. Make sure that the name is entered correctly.";
     cannot_open_database(name) = 4060, 11, 1, "Cannot open database \"{name}\" requested by the login. The login failed.";
     login_failed(name) = 18456, 14, 1, "Login failed for user '{name}'.";

@@ -186,6 +186,8 @@ pub const DB_ACCESSADMIN: i32 = 16385;
 pub const DB_SECURITYADMIN: i32 = 16386;
 /// Role `db_ddladmin`.
 pub const DB_DDLADMIN: i32 = 16387;
+/// Role `db_backupoperator`.
+pub const DB_BACKUPOPERATOR: i32 = 16389;
 /// Role `db_datareader`.
 pub const DB_DATAREADER: i32 = 16390;
 /// Role `db_datawriter`.
@@ -202,7 +204,7 @@ pub const DATABASE_ROLES: [(i32, &str); 10] = [
     (DB_ACCESSADMIN, "db_accessadmin"),
     (DB_SECURITYADMIN, "db_securityadmin"),
     (DB_DDLADMIN, "db_ddladmin"),
-    (16389, "db_backupoperator"),
+    (DB_BACKUPOPERATOR, "db_backupoperator"),
     (DB_DATAREADER, "db_datareader"),
     (DB_DATAWRITER, "db_datawriter"),
     (DB_DENYDATAREADER, "db_denydatareader"),

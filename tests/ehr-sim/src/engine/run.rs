@@ -22,6 +22,7 @@ use super::value::convert::{self, Fit};
 use crate::types::{Cancel, Datum, Done, DoneKind, EnvChange, Output, Param, SqlMessage, SqlType, Stopped};
 
 mod alter;
+mod backup;
 mod check;
 mod compile;
 mod database;
@@ -337,6 +338,7 @@ impl<'a> Runner<'a> {
             Stmt::Kill(id) => self.kill(*id),
             Stmt::Security(stmt) => self.security(stmt),
             Stmt::Checkpoint => Ok(()),
+            Stmt::Backup(database) => self.backup(database),
             other => self.define(other),
         }
     }

@@ -358,6 +358,9 @@ fn database_role_verdict(principals: &[i32], wanted: &str) -> Verdict {
             principal::DB_DENYDATAWRITER if matches!(wanted, "INSERT" | "UPDATE" | "DELETE") => {
                 Verdict::Denied
             }
+            principal::DB_BACKUPOPERATOR if matches!(wanted, "BACKUP DATABASE" | "BACKUP LOG") => {
+                Verdict::Granted
+            }
             principal::DB_DDLADMIN
                 if matches!(
                     wanted,

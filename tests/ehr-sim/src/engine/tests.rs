@@ -5,6 +5,7 @@ use crate::types::{
     Cancel, Column, Datum, Done, EnvChange, LoginRequest, Output, Param, Request, SqlMessage, Stopped,
 };
 
+mod backup;
 mod concurrency;
 mod faults;
 mod load;
