@@ -4,6 +4,8 @@
 
 #[path = "sync_job/batches.rs"]
 mod batches;
+#[path = "sync_job/busy.rs"]
+mod busy;
 #[path = "sync_job/cost.rs"]
 mod cost;
 #[path = "sync_job/cursors.rs"]

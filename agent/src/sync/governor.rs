@@ -1,9 +1,14 @@
 //! Whether the server can bear another page, and what the job has cost it.
 //!
 //! Practice editions of SQL Server have no Resource Governor, so the agent looks before each page, at most once a second:
-//! requests that wait for each other and a backup that runs end the pass for a while. Seeing that takes VIEW SERVER STATE (2022: VIEW
-//! SERVER PERFORMANCE STATE); without it the agent is guided by its own page times and lock timeouts alone. Budgets in
-//! rows and bytes per second hold between pages.
+//! requests that wait for each other, a backup that runs, and more work than processors for it end the pass for a while. Seeing
+//! that takes VIEW SERVER STATE (2022: VIEW SERVER PERFORMANCE STATE); without it the agent is guided by its own page times and
+//! lock timeouts alone. A look that is refused is not tried again in that pass, and the other one goes on. Budgets in rows and
+//! bytes per second hold between pages.
+//!
+//! What waits for a processor is `runnable_tasks_count` of "sys.dm_os_schedulers": workers with work, by scheduler. One scheduler
+//! serves one processor, and the visible ones run requests. It is a count of one instant, so only [`LOOKS`] in a row say
+//! that the server is busy.
 //!
 //! What the session itself cost is visible to every login: its own row of `sys.dm_exec_sessions` and, from SQL Server 2016 on,
 //! its own waits ("sys.dm_exec_session_wait_stats", Permissions: without VIEW SERVER STATE the current session is seen; SQL
@@ -12,6 +17,7 @@
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
+use tiberius::Row;
 
 use crate::mssql::param::{integer, text};
 use crate::mssql::{Session, SqlError};
@@ -110,35 +116,77 @@ async fn counters<const N: usize>(session: &mut Session, sql: &str) -> Result<[O
 #[derive(Debug)]
 pub(super) struct Governor {
     looked: Option<Instant>,
-    may_look: bool,
+    requests: Look,
+    schedulers: Look,
+    load: Load,
+}
+
+/// Whether the server lets the login see a view.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Look {
+    Open,
+    Refused,
+}
+
+/// How many looks in a row have found too much work for the processors.
+#[derive(Debug, Clone, Copy, Default)]
+struct Load {
+    in_a_row: u32,
 }
 
 impl Governor {
     pub(super) fn new() -> Self {
-        Self { looked: None, may_look: true }
+        Self { looked: None, requests: Look::Open, schedulers: Look::Open, load: Load::default() }
     }
 
     /// Why the next page should wait; `None` when it need not, or nobody can tell.
     pub(super) async fn trouble(&mut self, session: &mut Session) -> Result<Option<String>, SqlError> {
-        if !self.may_look || self.looked.is_some_and(|looked| looked.elapsed() < PAUSE) {
+        if self.looked.is_some_and(|looked| looked.elapsed() < PAUSE) {
             return Ok(None);
         }
         self.looked = Some(Instant::now());
-        match session.query(BUSY, &[]).await {
-            Ok(rows) => match rows.first() {
-                Some(row) => {
-                    let blocked = integer(row.get_column_data(0)?).unwrap_or_default();
-                    let backup = text(row.get_column_data(1)?);
-                    Ok(reason(blocked, backup.as_deref()))
-                }
-                None => Ok(None),
-            },
+        let jam = match self.requests.row(session, BUSY).await? {
+            Some(row) => {
+                let blocked = integer(row.get_column_data(0)?).unwrap_or_default();
+                reason(blocked, text(row.get_column_data(1)?).as_deref())
+            }
+            None => None,
+        };
+        let load = match self.schedulers.row(session, LOAD).await? {
+            Some(row) => {
+                let processors = integer(row.get_column_data(0)?).unwrap_or_default();
+                self.load.seen(processors, integer(row.get_column_data(1)?).unwrap_or_default())
+            }
+            None => None,
+        };
+        Ok(jam.or(load))
+    }
+}
+
+impl Look {
+    /// The first row that `sql` gives; nothing once the server has refused it.
+    async fn row(&mut self, session: &mut Session, sql: &str) -> Result<Option<Row>, SqlError> {
+        if *self == Self::Refused {
+            return Ok(None);
+        }
+        match session.query(sql, &[]).await {
+            Ok(rows) => Ok(rows.into_iter().next()),
             Err(error) if error.number().is_some() => {
-                self.may_look = false;
+                *self = Self::Refused;
                 Ok(None)
             }
             Err(error) => Err(error),
         }
+    }
+}
+
+impl Load {
+    /// Counts a look that found so many tasks waiting for so many processors; says so when it was one too many.
+    fn seen(&mut self, processors: i64, waiting: i64) -> Option<String> {
+        let much = processors > 0 && waiting >= processors.saturating_mul(WAITING_PER_PROCESSOR);
+        self.in_a_row = if much { self.in_a_row.saturating_add(1) } else { 0 };
+        (self.in_a_row >= LOOKS)
+            .then(|| format!("the server is busy: {waiting} tasks wait for {processors} processors"))
     }
 }
 
@@ -157,8 +205,15 @@ const LOCK_WAITS: &str = "SELECT COALESCE(SUM(waiting_tasks_count), 0), COALESCE
 const BUSY: &str = "SELECT SUM(CASE WHEN blocking_session_id <> 0 THEN 1 ELSE 0 END), \
      MAX(CASE WHEN command LIKE 'BACKUP%' OR command LIKE 'RESTORE%' OR command LIKE 'DBCC%' THEN command END) \
      FROM sys.dm_exec_requests WHERE session_id <> @@SPID";
+const LOAD: &str =
+    "SELECT COUNT(*), SUM(runnable_tasks_count) FROM sys.dm_os_schedulers WHERE status = N'VISIBLE ONLINE'";
 /// One request that waits a moment for another is everyday life.
 const MANY_BLOCKED: i64 = 2;
+/// With as many waiting as running a task waits one turn of a few milliseconds; from twice as many on it waits longer than it runs.
+const WAITING_PER_PROCESSOR: i64 = 2;
+/// Looks are at least [`PAUSE`] apart, so these take two seconds: a report that opens or a query that runs in parallel is
+/// often done by then, and somebody who waits so long has noticed.
+const LOOKS: u32 = 3;
 const PAUSE: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
@@ -191,5 +246,19 @@ mod tests {
         assert_eq!(reason(1, None), None);
         assert_eq!(reason(3, None).unwrap(), "the server is busy: 3 requests wait for locks");
         assert_eq!(reason(0, Some("BACKUP DATABASE")).unwrap(), "the server is busy with BACKUP DATABASE");
+    }
+    #[test]
+    fn only_looks_in_a_row_make_the_processors_busy() {
+        let mut load = Load::default();
+        assert_eq!((load.seen(2, 9), load.seen(2, 4)), (None, None), "a burst");
+        assert_eq!(load.seen(2, 3), None, "fewer than twice the processors begin the count anew");
+        assert_eq!((load.seen(2, 9), load.seen(2, 9)), (None, None));
+        assert_eq!(load.seen(2, 9).unwrap(), "the server is busy: 9 tasks wait for 2 processors");
+        assert!(load.seen(2, 4).is_some(), "it is as long as it lasts");
+        assert_eq!(load.seen(2, 0), None);
+        for _ in 0..5 {
+            assert_eq!(load.seen(8, 15), None, "many tasks are not many for eight processors");
+            assert_eq!(load.seen(0, 0), None, "nothing is known of a server that shows no scheduler");
+        }
     }
 }

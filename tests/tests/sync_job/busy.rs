@@ -1,0 +1,62 @@
+//! A server that has too much to do, seen by its own views, is left alone for a while.
+
+use std::time::{Duration, Instant};
+
+use agent::mssql::Session;
+use agent::sync::SyncRoom;
+use agent::sync::faults::Faults;
+use agent::sync::governor::Budget;
+use agent::sync::pass::{Ending, Want, run_pass};
+
+use crate::check_content;
+use crate::life::{Agent, job};
+use crate::sim::Sim;
+
+/// Tasks that wait for a processor, and processors.
+async fn load(session: &mut Session) -> (i32, i32) {
+    let sql = "SELECT SUM(runnable_tasks_count), COUNT(*) FROM sys.dm_os_schedulers";
+    let row = session.query(sql, &[]).await.unwrap().remove(0);
+    (row.get(0).unwrap(), row.get(1).unwrap())
+}
+
+/// Computes until the table is empty.
+const COMPUTE: &str = "DECLARE @n int = 0; WHILE EXISTS (SELECT 1 FROM dbo.Report) SET @n = @n % 1000 + 1";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_whose_processors_have_too_much_to_do_is_left_alone_until_they_have_not() {
+    let sim = Sim::start().await;
+    sim.book(1, 40).await;
+    let agent = Agent::declare(&sim, 5).await;
+    // A page takes a second at least, so the pass is long enough for several looks.
+    let budget = Budget { rows: Some(5), bytes: None };
+    let room = SyncRoom { budget, ..agent.room(Faults::default()) };
+    sim.batch("CREATE TABLE dbo.Report (ID int NOT NULL PRIMARY KEY); INSERT INTO dbo.Report VALUES (1)")
+        .await;
+    let mut watch = sim.session("Clinic").await;
+    let (_, processors) = load(&mut watch).await;
+    let mut reports = Vec::new();
+    for _ in 0..4 * processors {
+        let mut session = sim.session("Clinic").await;
+        reports.push(tokio::spawn(async move { session.batch(COMPUTE).await }));
+    }
+    let begun = Instant::now();
+    while load(&mut watch).await.0 < 3 * processors {
+        assert!(begun.elapsed() < Duration::from_secs(60), "the processors have little to do");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let busy = run_pass(&room, &job(), Want::News).await.unwrap();
+    assert_eq!(busy.ending, Ending::Busy);
+    let cause = busy.cause.unwrap();
+    let said = format!(" tasks wait for {processors} processors");
+    let tasks = cause.strip_prefix("the server is busy: ").and_then(|rest| rest.strip_suffix(&said));
+    assert!((2 * processors..=4 * processors).contains(&tasks.unwrap().parse().unwrap()), "{cause}");
+    assert!(busy.took >= Duration::from_secs(2) && busy.read > 0, "one look is not enough: {:?}", busy.took);
+    assert_eq!(agent.note().await.cause(), Some(cause.as_str()));
+    watch.batch("DELETE FROM dbo.Report").await.unwrap();
+    for report in reports {
+        report.await.unwrap().unwrap();
+    }
+    assert_eq!(agent.live(Faults::default()).await.unwrap().ending, Ending::CaughtUp);
+    check_content(&sim, &agent, "after the load").await;
+    assert_eq!(agent.note().await.cause(), None);
+}
