@@ -60,3 +60,49 @@ async fn a_server_whose_processors_have_too_much_to_do_is_left_alone_until_they_
     check_content(&sim, &agent, "after the load").await;
     assert_eq!(agent.note().await.cause(), None);
 }
+
+/// What the requests that run a backup say they do.
+async fn backups(session: &mut Session) -> Vec<String> {
+    let sql = "SELECT command FROM sys.dm_exec_requests WHERE command LIKE N'BACKUP%'";
+    let rows = session.query(sql, &[]).await.unwrap();
+    rows.iter().map(|row| row.get::<&str, _>(0).unwrap().to_owned()).collect()
+}
+
+/// 8192 rows, which fill 164 pages.
+const ARCHIVE: &str = "CREATE TABLE dbo.Archive (ID int NOT NULL PRIMARY KEY); INSERT INTO dbo.Archive VALUES (1); \
+     DECLARE @n int = 1; \
+     WHILE @n < 8000 BEGIN INSERT INTO dbo.Archive SELECT ID + @n FROM dbo.Archive; SET @n = @n * 2 END";
+
+/// How much longer every page takes from now on.
+async fn slow_disk(session: &mut Session, milliseconds: u32) {
+    let sql = format!("EXEC sys.xp_ehrsim_fault N'slow-disk', N'', {milliseconds}");
+    session.batch(&sql).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_is_backed_up_is_left_alone_until_that_is_done() {
+    let sim = Sim::start().await;
+    sim.book(1, 5).await;
+    sim.batch(ARCHIVE).await;
+    let agent = Agent::declare(&sim, 10).await;
+    let mut watch = sim.session("Clinic").await;
+    slow_disk(&mut watch, 200).await;
+    let mut operator = sim.session("master").await;
+    let backup = "BACKUP DATABASE Clinic TO DISK = N'NUL' WITH COPY_ONLY";
+    let backup = tokio::spawn(async move { operator.batch(backup).await });
+    let begun = Instant::now();
+    while backups(&mut watch).await.is_empty() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "no backup runs");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(backups(&mut watch).await, ["BACKUP DATABASE"]);
+    let busy = agent.live(Faults::default()).await.unwrap();
+    assert_eq!((busy.ending, busy.read), (Ending::Busy, 0));
+    assert_eq!(busy.cause.as_deref(), Some("the server is busy with BACKUP DATABASE"));
+    assert_eq!(agent.note().await.cause(), busy.cause.as_deref());
+    slow_disk(&mut watch, 0).await;
+    backup.await.unwrap().unwrap();
+    let after = agent.live(Faults::default()).await.unwrap();
+    assert_eq!((after.ending, after.rows), (Ending::CaughtUp, 5));
+    check_content(&sim, &agent, "after the backup").await;
+}
