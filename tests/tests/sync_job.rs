@@ -28,6 +28,8 @@ mod master;
 mod sim;
 #[path = "sync_job/stores.rs"]
 mod stores;
+#[path = "sync_job/turns.rs"]
+mod turns;
 
 use std::collections::{BTreeMap, HashSet};
 
