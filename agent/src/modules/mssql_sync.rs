@@ -191,7 +191,11 @@ fn shown(job: &JobStatus) -> Map {
 
 /// What is known of a pass's cost.
 fn shown_cost(cost: Cost) -> Map {
-    cost.figures().into_iter().map(|(name, figure)| (name, number(figure))).collect()
+    let mut map: Map = cost.figures().into_iter().map(|(name, figure)| (name, number(figure))).collect();
+    if cost.partial {
+        map.insert("partial", true);
+    }
+    map
 }
 
 fn shown_report(report: &PassReport, cursor: &Cursor) -> Map {

@@ -61,6 +61,9 @@ pub struct Cost {
     /// How long it waited for locks in all, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lock_wait_ms: Option<u64>,
+    /// The connection was lost: the figures are those of the last look before that, and the pass cost more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub partial: bool,
 }
 
 impl Cost {
@@ -71,7 +74,13 @@ impl Cost {
     pub async fn of(session: &mut Session) -> Result<Self, SqlError> {
         let [cpu_ms, logical_reads, reads] = counters(session, COST).await?;
         let [lock_waits, lock_wait_ms] = counters(session, LOCK_WAITS).await?;
-        Ok(Self { cpu_ms, logical_reads, reads, lock_waits, lock_wait_ms })
+        Ok(Self { cpu_ms, logical_reads, reads, lock_waits, lock_wait_ms, partial: false })
+    }
+
+    /// What the session computed and read so far; to be told only if no more can be learnt.
+    async fn so_far(session: &mut Session) -> Result<Self, SqlError> {
+        let [cpu_ms, logical_reads, reads] = counters(session, COST).await?;
+        Ok(Self { cpu_ms, logical_reads, reads, partial: true, ..Self::default() })
     }
 
     /// Each figure that is known, by its name.
@@ -94,7 +103,8 @@ impl Cost {
         let pages = self.logical_reads.map(|pages| format!("{pages} pages"));
         let waits = self.lock_waits.zip(self.lock_wait_ms);
         let waits = waits.map(|(count, ms)| format!("{count} lock waits of {ms} ms"));
-        cpu.into_iter().chain(pages).chain(waits).collect::<Vec<_>>().join(", ")
+        let known = cpu.into_iter().chain(pages).chain(waits).collect::<Vec<_>>().join(", ");
+        if self.partial && !known.is_empty() { format!("at least {known}") } else { known }
     }
 }
 
@@ -119,6 +129,7 @@ pub(super) struct Governor {
     requests: Look,
     schedulers: Look,
     load: Load,
+    cost: Option<Cost>,
 }
 
 /// Whether the server lets the login see a view.
@@ -136,7 +147,7 @@ struct Load {
 
 impl Governor {
     pub(super) fn new() -> Self {
-        Self { looked: None, requests: Look::Open, schedulers: Look::Open, load: Load::default() }
+        Self { looked: None, requests: Look::Open, schedulers: Look::Open, load: Load::default(), cost: None }
     }
 
     /// Why the next page should wait; `None` when it need not, or nobody can tell.
@@ -145,6 +156,7 @@ impl Governor {
             return Ok(None);
         }
         self.looked = Some(Instant::now());
+        self.cost = Some(Cost::so_far(session).await?);
         let jam = match self.requests.row(session, BUSY).await? {
             Some(row) => {
                 let blocked = integer(row.get_column_data(0)?).unwrap_or_default();
@@ -160,6 +172,11 @@ impl Governor {
             None => None,
         };
         Ok(jam.or(load))
+    }
+
+    /// What the pass had cost at the last look, for one whose connection was lost; nothing when there was none.
+    pub(super) fn known_cost(&self) -> Option<Cost> {
+        self.cost.filter(|cost| !cost.figures().is_empty())
     }
 }
 
@@ -239,6 +256,11 @@ mod tests {
         assert_eq!(json, r#"{"cpu_ms":12,"logical_reads":340,"reads":0}"#);
         let all = Cost { lock_waits: Some(1), lock_wait_ms: Some(205), ..known };
         assert_eq!(all.words(), "12 ms of processor time, 340 pages, 1 lock waits of 205 ms");
+        let partial = Cost { partial: true, ..known };
+        assert_eq!(partial.words(), "at least 12 ms of processor time, 340 pages");
+        assert_eq!(Cost { partial: true, ..Cost::default() }.words(), "");
+        let json = serde_json::to_string(&partial).unwrap();
+        assert_eq!(json, r#"{"cpu_ms":12,"logical_reads":340,"reads":0,"partial":true}"#);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 use std::fmt::Write;
 use std::time::SystemTime;
 
+use super::governor::Cost;
 use super::scheduler::JobStatus;
 
 /// The figures of `jobs` as of `now`.
@@ -69,25 +70,25 @@ const FIGURES: &[Figure] = &[
         name: "agent_sync_pass_server_cpu_milliseconds",
         kind: "gauge",
         help: "Processor time that the job's last pass took of the server.",
-        of: |job, _| job.note.cost?.cpu_ms,
+        of: |job, _| whole_cost(job)?.cpu_ms,
     },
     Figure {
         name: "agent_sync_pass_server_logical_reads",
         kind: "gauge",
         help: "Pages of 8 KB that the job's last pass read from the server's memory.",
-        of: |job, _| job.note.cost?.logical_reads,
+        of: |job, _| whole_cost(job)?.logical_reads,
     },
     Figure {
         name: "agent_sync_pass_lock_waits",
         kind: "gauge",
         help: "How often the job's last pass waited for a lock.",
-        of: |job, _| job.note.cost?.lock_waits,
+        of: |job, _| whole_cost(job)?.lock_waits,
     },
     Figure {
         name: "agent_sync_pass_lock_wait_milliseconds",
         kind: "gauge",
         help: "How long the job's last pass waited for locks.",
-        of: |job, _| job.note.cost?.lock_wait_ms,
+        of: |job, _| whole_cost(job)?.lock_wait_ms,
     },
     Figure {
         name: "agent_sync_delivered_rows",
@@ -114,6 +115,11 @@ const FIGURES: &[Figure] = &[
         of: |job, _| Some(job.spool.bytes),
     },
 ];
+
+/// Figures of a part of a pass would look like those of a cheap one.
+fn whole_cost(job: &JobStatus) -> Option<Cost> {
+    job.note.cost.filter(|cost| !cost.partial)
+}
 
 fn labels(job: &JobStatus) -> String {
     let spec = &job.state.spec;

@@ -33,7 +33,7 @@ pub struct Note {
     /// The EHR's version; none where the job does not say where it stands.
     #[serde(default)]
     pub ehr_version: Option<EhrVersion>,
-    /// What the last pass cost the server, also when it failed; nothing when the connection was lost.
+    /// What the last pass cost the server, also when it failed; nothing when that is not known.
     #[serde(default)]
     pub cost: Option<Cost>,
     /// Rows read by the last good pass.

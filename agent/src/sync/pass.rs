@@ -243,11 +243,10 @@ impl<'r> Turn<'r> {
         Ok(Self { pass: Pass::new(room, session, state), began, clock, _ticket: ticket })
     }
 
-    /// Runs the pass; tells what it cost the server also when it failed, as far as the connection still answers.
+    /// Runs the pass; tells what it cost the server also when it failed, as far as that is known.
     async fn run(mut self, want: Want) -> (Result<PassReport, SyncError>, Option<Cost>) {
         let done = self.pass.verify_and_run(want).await;
-        let session = &mut self.pass.session;
-        let cost = if session.is_usable() { Cost::of(session).await.ok() } else { None };
+        let cost = self.pass.cost().await;
         let took = self.clock.elapsed();
         let began = match self.pass.state.spec.cursor {
             // A sweep that went on where it was interrupted knows the rows before that as they were then.
@@ -288,6 +287,13 @@ impl<'r> Pass<'r> {
             governor: Governor::new(),
             began: Instant::now(),
         }
+    }
+
+    /// What it cost the server; on a connection that no longer answers, what the last look between two pages saw.
+    async fn cost(&mut self) -> Option<Cost> {
+        let session = &mut self.session;
+        let whole = if session.is_usable() { Cost::of(session).await.ok() } else { None };
+        whole.or_else(|| self.governor.known_cost())
     }
 
     /// Gives the columns that were added, and why it ended.

@@ -2,13 +2,18 @@
 
 use std::time::{Duration, Instant};
 
-use agent::mssql::Session;
+use agent::mssql::options::Endpoint;
+use agent::mssql::{PROGRAM_NAME, Session};
+use agent::sync::SyncRoom;
 use agent::sync::check::{CursorRequest, JobRequest};
 use agent::sync::faults::Faults;
-use agent::sync::governor::Cost;
+use agent::sync::governor::{Budget, Cost};
+use agent::sync::pass::{Want, run_pass};
+use tests::relay::{Direction, Relay, Rule};
 
+use crate::check_content;
 use crate::joins::least;
-use crate::life::Agent;
+use crate::life::{Agent, job};
 use crate::sim::Sim;
 
 /// How long the longest wait for a lock has lasted so far.
@@ -63,4 +68,55 @@ async fn a_login_without_server_permissions_knows_its_own_cost() {
     let names: Vec<&str> = cost.figures().into_iter().map(|(name, _)| name).collect();
     assert_eq!(names, ["cpu_ms", "logical_reads", "reads", "lock_waits", "lock_wait_ms"]);
     assert!(cost.logical_reads.unwrap() >= 2, "60 rows lie on two pages");
+}
+
+/// Pages that the agent's session has read, as the server counts them.
+async fn pages_read(session: &mut Session) -> u64 {
+    let sql = format!(
+        "SELECT logical_reads FROM sys.dm_exec_sessions WHERE program_name = N'{PROGRAM_NAME}' \
+         AND session_id <> @@SPID AND status = N'running'"
+    );
+    let rows = session.query(&sql, &[]).await.unwrap();
+    u64::try_from(rows[0].get::<i64, _>(0).unwrap()).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pass_that_is_cut_off_in_the_middle_of_a_row_tells_what_is_known_of_its_cost() {
+    let sim = Sim::start().await;
+    sim.book(1, 120).await;
+    let relay = Relay::to(sim.port()).unwrap();
+    let agent = Agent::declare_as(&sim, |mut request| {
+        request.connection.server.endpoint = Endpoint::Port(relay.port);
+        request.connection.lock_timeout = Duration::from_secs(60);
+        JobRequest { batch_rows: 50, ..request }
+    })
+    .await;
+    let mut writer = sim.session("Clinic").await;
+    // By branch, then number: the last row of the third page.
+    writer.batch("BEGIN TRANSACTION; UPDATE dbo.Visit SET Fee = 0 WHERE VisitID = 119").await.unwrap();
+    // A page takes more than a second, so that there is a look between two.
+    let budget = Budget { rows: Some(40), bytes: None };
+    let room = SyncRoom { budget, ..agent.room(Faults::default()) };
+    let begun = Instant::now();
+    let cut = async {
+        while longest_wait(&mut writer).await == 0 {
+            assert!(begun.elapsed() < Duration::from_secs(60), "the pass does not come to the third page");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let pages = pages_read(&mut writer).await;
+        relay.rule(Direction::ToMinion, Rule::CutAfter(1000));
+        writer.batch("ROLLBACK TRANSACTION").await.unwrap();
+        pages
+    };
+    let name = job();
+    let (report, pages) = tokio::join!(run_pass(&room, &name, Want::News), cut);
+    report.unwrap_err();
+    let cost = agent.note().await.cost.unwrap();
+    let told = cost.logical_reads.unwrap();
+    assert!(cost.partial && (2..=pages).contains(&told), "{cost:?} of {pages} pages");
+    assert_eq!((cost.lock_waits, cost.lock_wait_ms), (None, None), "nobody could ask for them");
+    relay.rule(Direction::ToMinion, Rule::Pass);
+    let whole = agent.live(Faults::default()).await.unwrap().cost;
+    assert!(!whole.partial && whole.lock_waits == Some(0), "{whole:?}");
+    check_content(&sim, &agent, "after the cut").await;
 }

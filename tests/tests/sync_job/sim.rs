@@ -40,9 +40,14 @@ impl Sim {
         sim
     }
 
+    /// Where it listens.
+    pub fn port(&self) -> u16 {
+        self.address.port()
+    }
+
     /// How `sa` connects to `database`.
     pub fn connection(&self, database: &str) -> ConnectionOptions {
-        let port = self.address.port().to_string();
+        let port = self.port().to_string();
         let lookup = |name: &str| match name {
             "server" => Some("127.0.0.1".to_owned()),
             "port" => Some(port.clone()),
