@@ -4,11 +4,13 @@ use std::time::{Duration, Instant};
 
 use agent::mssql::Session;
 use agent::sync::SyncRoom;
+use agent::sync::check::JobRequest;
 use agent::sync::faults::Faults;
 use agent::sync::governor::Budget;
 use agent::sync::pass::{Ending, Want, run_pass};
 
 use crate::check_content;
+use crate::joins::least;
 use crate::life::{Agent, job};
 use crate::sim::Sim;
 
@@ -26,7 +28,11 @@ const COMPUTE: &str = "DECLARE @n int = 0; WHILE EXISTS (SELECT 1 FROM dbo.Repor
 async fn a_server_whose_processors_have_too_much_to_do_is_left_alone_until_they_have_not() {
     let sim = Sim::start().await;
     sim.book(1, 40).await;
-    let agent = Agent::declare(&sim, 5).await;
+    let plain = Agent::declare(&sim, 5).await;
+    let spec = plain.request(&sim, 5).check().await.unwrap().spec;
+    let connection = least(&sim, &spec).await;
+    sim.batch("USE master; GRANT VIEW SERVER STATE TO least").await;
+    let agent = Agent::declare_as(&sim, |request| JobRequest { connection, batch_rows: 5, ..request }).await;
     // A page takes a second at least, so the pass is long enough for several looks.
     let budget = Budget { rows: Some(5), bytes: None };
     let room = SyncRoom { budget, ..agent.room(Faults::default()) };
