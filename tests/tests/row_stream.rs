@@ -2,9 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "every line of this file is a test")]
 
-use agent::mssql::{Cells, ConnectionOptions, Session, SqlError};
+use agent::mssql::{Cell, ConnectionOptions, RowBlock, Session, SqlError};
 use agent::store::Secret;
 use tests::ehr::EhrSim;
+use tiberius::ColumnData;
+
+type Cells = Vec<ColumnData<'static>>;
 
 const TYPES: &str = "SELECT * FROM (VALUES
     (1, CAST(1 AS bit), CAST(255 AS tinyint), CAST(-7 AS smallint), CAST(-9000000000 AS bigint), CAST(1.5 AS real),
@@ -41,9 +44,10 @@ async fn session(sim: &EhrSim, encrypt: &str) -> Session {
 }
 
 async fn streamed(session: &mut Session, sql: &str) -> Result<Vec<Cells>, SqlError> {
-    let (mut rows, mut stream) = (Vec::new(), session.stream(sql, &[]).await?);
-    while let Some(some) = stream.next().await? {
-        rows.extend(some);
+    let (mut rows, mut some) = (Vec::new(), RowBlock::default());
+    let mut stream = session.stream(sql, &[]).await?;
+    while stream.next(&mut some).await? {
+        rows.extend(some.rows().map(|row| row.cells().map(Cell::into_owned).collect::<Cells>()));
     }
     drop(stream);
     session.stream_ended();
@@ -87,7 +91,7 @@ async fn an_error_among_the_rows_is_told_and_a_session_whose_stream_was_left_is_
 
     let mut left = session(&sim, "true").await;
     let mut stream = left.stream("SELECT * FROM dbo.Appointment", &[]).await.unwrap();
-    assert!(stream.next().await.unwrap().is_some());
+    assert!(stream.next(&mut RowBlock::default()).await.unwrap());
     drop(stream);
     assert!(!left.is_usable());
     left.interrupt().await;

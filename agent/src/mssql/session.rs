@@ -16,7 +16,8 @@ use tokio::time::timeout;
 use tokio_util::compat::{Compat, TokioAsyncWriteCompatExt};
 
 use super::options::{ConnectionOptions, Encryption, Endpoint, Trust};
-use super::wire::{Cells, RowsOf, Wire, tls};
+use super::row_block::RowBlock;
+use super::wire::{RowsOf, Wire, tls};
 use super::{SqlError, browser};
 
 pub use super::param::Param;
@@ -152,20 +153,20 @@ pub struct RowStream<'s> {
 }
 
 impl RowStream<'_> {
-    /// Some of the rows that come next, in their order; `None` after the last.
+    /// Puts some of the rows that come next into `rows`, in their order and in the place of what was there; false after the last.
     ///
     /// # Errors
     /// The server's error, or a broken connection.
-    pub async fn next(&mut self) -> Result<Option<Vec<Cells>>, SqlError> {
+    pub async fn next(&mut self, rows: &mut RowBlock) -> Result<bool, SqlError> {
         poll_fn(|cx| {
             while !self.is_over {
-                if let Some(rows) = self.rows.fetch_many() {
-                    return Poll::Ready(Ok(Some(rows)));
+                if self.rows.fetch_many(rows) {
+                    return Poll::Ready(Ok(true));
                 }
                 match Pin::new(&mut self.stream).poll_next(cx) {
                     Poll::Ready(Some(item)) => {
                         if let Some(row) = item?.into_row() {
-                            self.rows.push(row.into_iter().collect());
+                            self.rows.push(row.into_iter());
                         }
                     }
                     Poll::Ready(None) => self.is_over = true,
@@ -173,8 +174,8 @@ impl RowStream<'_> {
                     Poll::Pending => return Poll::Pending,
                 }
             }
-            let rest = self.rows.fetch();
-            Poll::Ready(Ok((!rest.is_empty()).then_some(rest)))
+            self.rows.fetch(rows);
+            Poll::Ready(Ok(!rows.is_empty()))
         })
         .await
     }

@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use tiberius::ColumnData;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
@@ -25,8 +26,8 @@ mod cell;
 mod columns;
 pub(super) mod tls;
 
+use crate::mssql::row_block::RowBlock;
 use answer::Answer;
-pub use cell::Cells;
 use tls::{Handshake, Prelogin};
 
 /// The rows taken out of a connection's answers. Clones are the same rows.
@@ -50,10 +51,14 @@ impl RowsOf {
         self.lock().let_go();
     }
 
-    /// As many rows as are fetched at once, if so many are there.
-    pub(super) fn fetch_many(&self) -> Option<Vec<Cells>> {
+    /// Fetches as many rows as are fetched at once into `rows`; false when so many are not there.
+    pub(super) fn fetch_many(&self, rows: &mut RowBlock) -> bool {
         let mut answer = self.lock();
-        answer.is_full().then(|| answer.fetch())
+        let are_there = answer.is_full();
+        if are_there {
+            answer.fetch(rows);
+        }
+        are_there
     }
 
     /// True when the rows must be fetched before more of them is read.
@@ -61,13 +66,13 @@ impl RowsOf {
         self.lock().is_full()
     }
 
-    /// All rows that are there.
-    pub(super) fn fetch(&self) -> Vec<Cells> {
-        self.lock().fetch()
+    /// Fetches all rows that are there into `rows`.
+    pub(super) fn fetch(&self, rows: &mut RowBlock) {
+        self.lock().fetch(rows);
     }
 
     /// A row that tiberius decoded.
-    pub(super) fn push(&self, row: Cells) {
+    pub(super) fn push(&self, row: impl Iterator<Item = ColumnData<'static>>) {
         self.lock().push(row);
     }
 

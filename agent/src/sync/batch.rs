@@ -13,7 +13,9 @@ use std::sync::Arc;
 
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::metadata::KeyValue;
-use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::file::properties::{
+    EnabledStatistics, WriterProperties, WriterPropertiesBuilder, WriterPropertiesPtr,
+};
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::{ColumnPath, TypePtr};
 use ring::digest::{Context, SHA256};
@@ -43,8 +45,6 @@ pub struct BatchFile {
     pub path: PathBuf,
     /// Its columns.
     pub schema: TypePtr,
-    /// Those of them that hold no value twice.
-    pub distinct: Vec<String>,
     /// For whom it is sealed.
     pub seal: Seal,
     /// What the Parquet footer says about it.
@@ -91,16 +91,18 @@ impl BatchFile {
             bytes: 0,
         };
         let mut rows = 0;
-        let properties = Arc::new(self.properties());
         let sealing = Sealing::new(digesting, &self.seal)?;
-        let mut writer =
-            SerializedFileWriter::new(sealing, Arc::clone(&self.schema), Arc::clone(&properties))?;
-        let mut group = RowGroup::new(writer.schema_descr(), &properties);
+        let properties = self.properties().build();
+        let mut writer = SerializedFileWriter::new(sealing, Arc::clone(&self.schema), Arc::new(properties))?;
+        let mut group = None;
         loop {
             match feed.blocking_recv() {
                 Some(Feed::Rows(chunk)) => {
                     rows += chunk.rows as u64;
-                    group.write(&chunk)?;
+                    let columns = writer.schema_descr();
+                    group
+                        .get_or_insert_with(|| RowGroup::new(columns, &self.properties_for(&chunk)))
+                        .write(chunk)?;
                 }
                 Some(Feed::End(more)) => {
                     if let Some((key, value)) = more {
@@ -111,7 +113,7 @@ impl BatchFile {
                 None => return Err(SyncError::Stopped),
             }
         }
-        if rows > 0 {
+        if let Some(group) = group.filter(|_| rows > 0) {
             group.append_to(&mut writer)?;
         }
         let done = writer.into_inner()?.finish().map_err(|source| failed(part, "written", source))?;
@@ -122,19 +124,25 @@ impl BatchFile {
         Ok(WrittenFile { bytes, sha256: hex(digest.finish().as_ref()), rows })
     }
 
-    fn properties(&self) -> WriterProperties {
+    fn properties(&self) -> WriterPropertiesBuilder {
         let footer =
             self.footer.iter().map(|(key, value)| KeyValue::new(key.clone(), value.clone())).collect();
-        // A dictionary of values that come once is looked up for nothing and then thrown away.
-        let distinct = self.distinct.iter().fold(WriterProperties::builder(), |properties, column| {
-            properties.set_column_dictionary_enabled(ColumnPath::from(column.as_str()), false)
-        });
-        distinct
+        WriterProperties::builder()
             .set_compression(Compression::ZSTD(ZstdLevel::default()))
             .set_statistics_enabled(EnabledStatistics::Chunk)
             .set_key_value_metadata(Some(footer))
             .set_created_by(concat!("NexHealth agent ", env!("CARGO_PKG_VERSION")).to_owned())
-            .build()
+    }
+
+    /// A dictionary of values that hardly come twice is looked up for nothing: the first rows tell which columns have such.
+    fn properties_for(&self, first: &Chunk) -> WriterPropertiesPtr {
+        let columns = self.schema.get_fields().iter().zip(&first.columns);
+        let diverse =
+            columns.filter(|(_, column)| column.values.are_diverse()).map(|(field, _)| field.name());
+        let properties = diverse.fold(self.properties(), |properties, column| {
+            properties.set_column_dictionary_enabled(ColumnPath::from(column), false)
+        });
+        Arc::new(properties.build())
     }
 }
 

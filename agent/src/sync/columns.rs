@@ -1,12 +1,16 @@
 //! Rows into the columns of Parquet: values and, per cell, whether there is one.
 //!
-//! [`RowBuffer`] takes the cells of a row by value and hands out a [`Chunk`] when asked. A cell of another type than its
+//! [`RowBuffer`] copies the cells of a row and hands out a [`Chunk`] when asked. A cell of another type than its
 //! column's is an error naming the column: the server and the catalog disagree. A value that its type does not have (a date in
 //! year 20000, half a surrogate pair: SQL Server does not check what is on its pages) becomes NULL and a [`BadCell`].
 
+use std::collections::HashSet;
+use std::hash::Hash;
+
 use parquet::basic::Type as Physical;
-use parquet::data_type::{ByteArray, FixedLenByteArray};
 use tiberius::ColumnData;
+
+use crate::mssql::Cell;
 
 use super::cells::{CellKind, MICROSECOND_SCALE, MILLISECOND_SCALE};
 use super::moments;
@@ -80,15 +84,24 @@ pub enum Values {
     /// DOUBLE.
     Double(Vec<f64>),
     /// BYTE_ARRAY.
-    Bytes(Vec<ByteArray>),
+    Bytes(Pieces),
     /// FIXED_LEN_BYTE_ARRAY.
-    Fixed(Vec<FixedLenByteArray>),
+    Fixed(Pieces),
+}
+
+/// Values that are bytes, one behind the other in one piece of memory.
+#[derive(Debug, Default)]
+pub struct Pieces {
+    /// All of them.
+    pub bytes: Vec<u8>,
+    /// Where each ends.
+    pub ends: Vec<usize>,
 }
 
 impl RowBuffer {
     /// Empty columns of these names and kinds.
     pub fn new(names: Vec<String>, kinds: Vec<CellKind>) -> Self {
-        let chunk = Chunk::empty(&kinds, 0);
+        let chunk = Chunk::empty(&kinds);
         Self { names, kinds, chunk, bytes: 0 }
     }
 
@@ -97,9 +110,9 @@ impl RowBuffer {
     ///
     /// # Errors
     /// A cell of another type than its column's, or a row too short.
-    pub fn push(
+    pub fn push<'c>(
         &mut self,
-        cells: impl Iterator<Item = Option<ColumnData<'static>>>,
+        cells: impl Iterator<Item = Option<Cell<'c>>>,
     ) -> Result<Vec<BadCell>, CellError> {
         let (mut taken, mut bad) = (0, Vec::new());
         for ((column, kind), cell) in self.chunk.columns.iter_mut().zip(&self.kinds).zip(cells) {
@@ -144,63 +157,116 @@ impl RowBuffer {
     /// The rows; the buffer is empty afterwards.
     pub fn take(&mut self) -> Chunk {
         self.bytes = 0;
-        let empty = Chunk::empty(&self.kinds, self.chunk.rows);
+        let empty = self.chunk.emptied();
         std::mem::replace(&mut self.chunk, empty)
     }
 }
 
 impl Chunk {
-    fn empty(kinds: &[CellKind], room: usize) -> Self {
-        Self { columns: kinds.iter().map(|kind| Column::empty(*kind, room)).collect(), rows: 0 }
+    fn empty(kinds: &[CellKind]) -> Self {
+        Self { columns: kinds.iter().map(|kind| Column::empty(*kind)).collect(), rows: 0 }
+    }
+
+    /// No rows, and room for as many as these.
+    fn emptied(&self) -> Self {
+        Self { columns: self.columns.iter().map(Column::emptied).collect(), rows: 0 }
     }
 }
 
 impl Column {
-    fn empty(kind: CellKind, room: usize) -> Self {
+    fn empty(kind: CellKind) -> Self {
         let values = match kind.physical() {
-            Physical::BOOLEAN => Values::Boolean(Vec::with_capacity(room)),
-            Physical::INT32 => Values::Int32(Vec::with_capacity(room)),
-            Physical::INT64 => Values::Int64(Vec::with_capacity(room)),
-            Physical::FLOAT => Values::Float(Vec::with_capacity(room)),
-            Physical::DOUBLE => Values::Double(Vec::with_capacity(room)),
-            Physical::BYTE_ARRAY | Physical::INT96 => Values::Bytes(Vec::with_capacity(room)),
-            Physical::FIXED_LEN_BYTE_ARRAY => Values::Fixed(Vec::with_capacity(room)),
+            Physical::BOOLEAN => Values::Boolean(Vec::new()),
+            Physical::INT32 => Values::Int32(Vec::new()),
+            Physical::INT64 => Values::Int64(Vec::new()),
+            Physical::FLOAT => Values::Float(Vec::new()),
+            Physical::DOUBLE => Values::Double(Vec::new()),
+            Physical::BYTE_ARRAY | Physical::INT96 => Values::Bytes(Pieces::default()),
+            Physical::FIXED_LEN_BYTE_ARRAY => Values::Fixed(Pieces::default()),
         };
-        Self { values, levels: Vec::with_capacity(room) }
+        Self { values, levels: Vec::new() }
+    }
+
+    fn emptied(&self) -> Self {
+        let values = match &self.values {
+            Values::Boolean(v) => Values::Boolean(Vec::with_capacity(v.len())),
+            Values::Int32(v) => Values::Int32(Vec::with_capacity(v.len())),
+            Values::Int64(v) => Values::Int64(Vec::with_capacity(v.len())),
+            Values::Float(v) => Values::Float(Vec::with_capacity(v.len())),
+            Values::Double(v) => Values::Double(Vec::with_capacity(v.len())),
+            Values::Bytes(v) => Values::Bytes(v.emptied()),
+            Values::Fixed(v) => Values::Fixed(v.emptied()),
+        };
+        Self { values, levels: Vec::with_capacity(self.levels.len()) }
     }
 
     /// Appends one cell and gives about how many bytes it takes; the error says what was expected.
-    fn append(&mut self, kind: CellKind, cell: ColumnData<'static>) -> Result<usize, Unfit> {
+    #[inline]
+    fn append(&mut self, kind: CellKind, cell: Cell<'_>) -> Result<usize, Unfit> {
+        match cell {
+            Cell::Text(text) => self.append_text(kind, text),
+            Cell::Binary(bytes) => self.append_binary(kind, bytes),
+            Cell::Other(cell) => self.append_other(kind, cell),
+        }
+    }
+
+    fn append_text(&mut self, kind: CellKind, text: &str) -> Result<usize, Unfit> {
+        match (&mut self.values, kind) {
+            (Values::Bytes(to), CellKind::Text) => put_bytes(to, &mut self.levels, Some(text.as_bytes())),
+            _ => Err(Unfit::Type(OTHER_TYPE)),
+        }
+    }
+
+    fn append_binary(&mut self, kind: CellKind, bytes: &[u8]) -> Result<usize, Unfit> {
+        match (&mut self.values, kind) {
+            (Values::Bytes(to), CellKind::Binary) => put_bytes(to, &mut self.levels, Some(bytes)),
+            // Only texts that were read as bytes come so, see `texts`.
+            (_, CellKind::Text) => {
+                Err(Unfit::Value("a text that is not valid in the encoding of its column"))
+            }
+            (Values::Fixed(to), CellKind::Rowversion) if Some(bytes.len()) == kind.length() => {
+                put_bytes(to, &mut self.levels, Some(bytes))
+            }
+            (_, CellKind::Rowversion) => Err(Unfit::Type("8 bytes")),
+            _ => Err(Unfit::Type(OTHER_TYPE)),
+        }
+    }
+
+    fn append_other(&mut self, kind: CellKind, cell: &ColumnData<'_>) -> Result<usize, Unfit> {
         let Self { values, levels } = self;
         match (values, kind, cell) {
-            (Values::Boolean(to), CellKind::Bit, ColumnData::Bit(v)) => put(to, levels, v),
+            (Values::Boolean(to), CellKind::Bit, ColumnData::Bit(v)) => put(to, levels, *v),
             (Values::Int32(to), CellKind::TinyInt, ColumnData::U8(v)) => put(to, levels, v.map(i32::from)),
             (Values::Int32(to), CellKind::SmallInt, ColumnData::I16(v)) => put(to, levels, v.map(i32::from)),
-            (Values::Int32(to), CellKind::Int, ColumnData::I32(v)) => put(to, levels, v),
-            (Values::Int64(to), CellKind::BigInt, ColumnData::I64(v)) => put(to, levels, v),
-            (Values::Float(to), CellKind::Real, ColumnData::F32(v)) => put(to, levels, v),
-            (Values::Double(to), CellKind::Float, ColumnData::F64(v)) => put(to, levels, v),
-            (Values::Bytes(to), CellKind::Text, cell) => put_bytes(to, levels, text(cell)?),
+            (Values::Int32(to), CellKind::Int, ColumnData::I32(v)) => put(to, levels, *v),
+            (Values::Int64(to), CellKind::BigInt, ColumnData::I64(v)) => put(to, levels, *v),
+            (Values::Float(to), CellKind::Real, ColumnData::F32(v)) => put(to, levels, *v),
+            (Values::Double(to), CellKind::Float, ColumnData::F64(v)) => put(to, levels, *v),
+            (Values::Bytes(to), CellKind::Text, ColumnData::String(v)) => {
+                put_bytes(to, levels, v.as_deref().map(str::as_bytes))
+            }
+            (Values::Bytes(to), CellKind::Text, ColumnData::Xml(v)) => {
+                put_bytes(to, levels, v.as_ref().map(|xml| xml.as_ref().as_ref().as_bytes()))
+            }
+            (_, CellKind::Text, _) => Err(Unfit::Type("a text")),
             (Values::Bytes(to), CellKind::Binary, ColumnData::Binary(v)) => {
-                put_bytes(to, levels, v.map(std::borrow::Cow::into_owned))
+                put_bytes(to, levels, v.as_deref())
+            }
+            (Values::Fixed(to), CellKind::Rowversion, ColumnData::Binary(None)) => {
+                put_bytes(to, levels, None)
             }
             (Values::Bytes(to), CellKind::Guid, ColumnData::Guid(v)) => {
-                let text = v.map(|guid| guid.hyphenated().encode_upper(&mut [0; 36]).as_bytes().to_vec());
+                let mut text = [0; 36];
+                let text = v.map(|guid| guid.hyphenated().encode_upper(&mut text).as_bytes());
                 put_bytes(to, levels, text)
             }
-            (Values::Fixed(to), CellKind::Rowversion, ColumnData::Binary(v)) => {
-                if v.as_ref().is_some_and(|bytes| Some(bytes.len()) != kind.length()) {
-                    return Err(Unfit::Type("8 bytes"));
-                }
-                put(to, levels, v.map(|bytes| bytes.into_owned().into()))
-            }
             (values, CellKind::Decimal(precision, scale), ColumnData::Numeric(v)) => {
-                put_decimal(values, levels, (precision, scale), v)
+                put_decimal(values, levels, (precision, scale), *v)
             }
             (values, CellKind::Money(precision), ColumnData::Numeric(v)) => {
-                put_decimal(values, levels, (precision, 4), v)
+                put_decimal(values, levels, (precision, 4), *v)
             }
-            (values, kind, cell) => put_moment(values, levels, kind, &cell),
+            (values, kind, cell) => put_moment(values, levels, kind, cell),
         }
     }
 
@@ -211,20 +277,55 @@ impl Column {
     }
 }
 
+impl Values {
+    /// True when few of the first values come twice.
+    pub fn are_diverse(&self) -> bool {
+        match self {
+            Self::Boolean(_) => false,
+            Self::Int32(values) => are_diverse(values.iter()),
+            Self::Int64(values) => are_diverse(values.iter()),
+            Self::Float(values) => are_diverse(values.iter().map(|value| value.to_bits())),
+            Self::Double(values) => are_diverse(values.iter().map(|value| value.to_bits())),
+            Self::Bytes(pieces) | Self::Fixed(pieces) => are_diverse(pieces.iter()),
+        }
+    }
+}
+
+fn are_diverse<T: Eq + Hash>(values: impl ExactSizeIterator<Item = T>) -> bool {
+    let looked_at = values.len().min(LOOKED_AT);
+    let different: HashSet<T> = values.take(looked_at).collect();
+    looked_at >= FEWEST && different.len() > looked_at / 10 * 9
+}
+
+impl Pieces {
+    /// The values.
+    fn iter(&self) -> impl ExactSizeIterator<Item = &[u8]> {
+        let mut from = 0;
+        self.ends.iter().map(move |end| {
+            let from = std::mem::replace(&mut from, *end);
+            self.bytes.get(from..*end).unwrap_or_default()
+        })
+    }
+
+    fn emptied(&self) -> Self {
+        Self { bytes: Vec::with_capacity(self.bytes.len()), ends: Vec::with_capacity(self.ends.len()) }
+    }
+}
+
+#[inline]
 fn put<T>(values: &mut Vec<T>, levels: &mut Vec<i16>, value: Option<T>) -> Result<usize, Unfit> {
     levels.push(value.is_some().into());
     values.extend(value);
     Ok(8)
 }
 
-fn put_bytes(
-    values: &mut Vec<ByteArray>,
-    levels: &mut Vec<i16>,
-    value: Option<Vec<u8>>,
-) -> Result<usize, Unfit> {
-    let length = value.as_ref().map_or(0, Vec::len);
-    put(values, levels, value.map(ByteArray::from))?;
-    Ok(length + 4)
+#[inline]
+fn put_bytes(values: &mut Pieces, levels: &mut Vec<i16>, value: Option<&[u8]>) -> Result<usize, Unfit> {
+    levels.push(value.is_some().into());
+    let Some(value) = value else { return Ok(4) };
+    values.bytes.extend_from_slice(value);
+    values.ends.push(values.bytes.len());
+    Ok(value.len() + 4)
 }
 
 fn put_decimal(
@@ -237,7 +338,9 @@ fn put_decimal(
         return Err(Unfit::Type("a decimal of its declared scale"));
     }
     let number = number.map(|number| number.value());
-    if number.is_some_and(|number| number.unsigned_abs() >= 10_u128.pow(u32::from(precision))) {
+    if number.is_some_and(|number| {
+        POWERS.get(usize::from(precision)).is_none_or(|power| number.unsigned_abs() >= *power)
+    }) {
         return Err(Unfit::Value("a number of more digits than its type has"));
     }
     // The digits are counted above: it fits.
@@ -246,11 +349,9 @@ fn put_decimal(
     } else if let Values::Int64(to) = values {
         put(to, levels, number.and_then(|number| number.try_into().ok()))
     } else if let Values::Fixed(to) = values {
-        let bytes = |number: i128| {
-            let length = CellKind::Decimal(precision, scale).length()?;
-            Some(number.to_be_bytes().get(16 - length..)?.to_vec().into())
-        };
-        put(to, levels, number.and_then(bytes))
+        let bytes = number.map(i128::to_be_bytes);
+        let length = CellKind::Decimal(precision, scale).length().unwrap_or_default();
+        put_bytes(to, levels, bytes.as_ref().and_then(|bytes| bytes.get(bytes.len() - length..)))
     } else {
         Err(Unfit::Type(OTHER_TYPE))
     }
@@ -260,7 +361,7 @@ fn put_moment(
     values: &mut Values,
     levels: &mut Vec<i16>,
     kind: CellKind,
-    cell: &ColumnData<'static>,
+    cell: &ColumnData<'_>,
 ) -> Result<usize, Unfit> {
     if !moments::is_in_range(cell) {
         return Err(Unfit::Value("a date or time outside of what its type holds"));
@@ -285,31 +386,31 @@ fn put_moment(
             put(to, levels, v.map(|moment| moments::datetime2_ticks(moment).div_euclid(unit)))
         }
         (Values::Bytes(to), CellKind::DateTime2(scale), ColumnData::DateTime2(v)) => {
-            put_bytes(to, levels, v.map(|moment| moments::iso(moment, scale).into_bytes()))?;
+            let text = v.map(|moment| moments::iso(moment, scale));
+            put_bytes(to, levels, text.as_deref().map(str::as_bytes))?;
             Ok(8)
         }
         (Values::Bytes(to), CellKind::DateTimeOffset(scale), ColumnData::DateTimeOffset(v)) => {
-            put_bytes(to, levels, v.map(|moment| moments::iso_offset(moment, scale).into_bytes()))?;
+            let text = v.map(|moment| moments::iso_offset(moment, scale));
+            put_bytes(to, levels, text.as_deref().map(str::as_bytes))?;
             Ok(8)
         }
         _ => Err(Unfit::Type(OTHER_TYPE)),
     }
 }
 
-/// The UTF-8 of a text cell.
-fn text(cell: ColumnData<'static>) -> Result<Option<Vec<u8>>, Unfit> {
-    if let ColumnData::String(text) = cell {
-        Ok(text.map(|text| text.into_owned().into_bytes()))
-    } else if let ColumnData::Xml(xml) = cell {
-        Ok(xml.map(|xml| xml.into_owned().into_string().into_bytes()))
-    } else if let ColumnData::Binary(Some(_)) = cell {
-        // Only texts that were read as bytes come so, see `texts`.
-        Err(Unfit::Value("a text that is not valid in the encoding of its column"))
-    } else {
-        Err(Unfit::Type("a text"))
+/// Of ten, by exponent, as far as a decimal has digits.
+const POWERS: [u128; 39] = {
+    let (mut powers, mut at) = ([1; 39], 1);
+    while at < powers.len() {
+        powers[at] = powers[at - 1] * 10;
+        at += 1;
     }
-}
-
+    powers
+};
+/// Of a column's values so many tell whether they are diverse, and fewer do not.
+const LOOKED_AT: usize = 4096;
+const FEWEST: usize = 100;
 const OTHER_TYPE: &str = "of its column's type";
 
 #[cfg(test)]

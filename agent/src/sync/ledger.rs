@@ -448,7 +448,11 @@ impl RowChanges {
 /// # Errors
 /// A number that JSON does not have.
 pub fn row_key(key: &[Param]) -> Result<Vec<u8>, SyncError> {
-    serde_json::to_vec(key).map_err(|_| form("row key"))
+    // Many of them wait in memory to be written.
+    let mut bytes = Vec::with_capacity(KEY_PART * key.len());
+    serde_json::to_writer(&mut bytes, key).map_err(|_| form("row key"))?;
+    bytes.shrink_to_fit();
+    Ok(bytes)
 }
 
 impl JobState {
@@ -472,6 +476,9 @@ fn last_epoch(tx: &Transaction<'_>, name: &JobName) -> Result<Option<Epoch>, Sto
 fn form(what: &'static str) -> SyncError {
     SyncError::Store(StoreError::Form { what })
 }
+
+/// More than most columns of a key take.
+const KEY_PART: usize = 24;
 
 fn password_purpose(job: &str) -> String {
     format!("sync password {job}")

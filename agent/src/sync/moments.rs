@@ -11,7 +11,7 @@ use tiberius::time::{Date, DateTime, DateTime2, DateTimeOffset, SmallDateTime, T
 
 /// Whether a date or time is one that its type has; anything else is.
 #[expect(clippy::wildcard_enum_match_arm, reason = "only dates and times have a range of their own")]
-pub(super) fn is_in_range(cell: &ColumnData<'static>) -> bool {
+pub(super) fn is_in_range(cell: &ColumnData<'_>) -> bool {
     let date = |date: Date| date.days() <= LAST_DAY;
     let time = |time: Time| {
         let power = u32::from(TICK_SCALE.saturating_sub(time.scale()));

@@ -2,30 +2,27 @@
 //!
 //! Rows travel to the writing thread in chunks through a bounded channel, so memory does not grow with the batch.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 use serde_json::json;
-use tiberius::ColumnData;
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinHandle};
 
-use crate::mssql::Param;
+use crate::mssql::{Cell, Param, SqlError};
 use crate::store::StoreError;
 use crate::store::sync::BatchRow;
 use crate::write::kind::Kind;
 
 use super::SyncError;
 use super::batch::{BatchFile, Feed, WrittenFile};
-use super::cells::CellKind;
 use super::columns::RowBuffer;
 use super::cursor::Phase;
 use super::ledger::JobState;
 use super::names::BatchId;
 use super::pass::SyncRoom;
 use super::row_digest::mask;
-use super::spec::{JobSpec, Mask, Seal, SourceColumn};
+use super::spec::{Mask, Seal};
 
 /// A batch that is not whole yet. Dropping it removes its file.
 pub(super) struct OpenBatch {
@@ -34,7 +31,8 @@ pub(super) struct OpenBatch {
     mask_key: ring::hmac::Key,
     bytes: usize,
     rows: u64,
-    key: Vec<String>,
+    /// Where the key's columns stand among the cells, and what they are called.
+    key: Vec<(usize, String)>,
     bad: Vec<BadCellFact>,
     feed: mpsc::Sender<Feed>,
     writer: JoinHandle<Result<Result<WrittenFile, SyncError>, JoinError>>,
@@ -79,7 +77,6 @@ impl OpenBatch {
                 .spool
                 .path(&spec.name.path_component(), &batch_id(state).file_name(is_sealed(&spec.seal))),
             schema: spec.schema()?,
-            distinct: distinct(spec),
             seal: spec.seal.clone(),
             footer: footer(state, phase),
             faults: room.faults.clone(),
@@ -88,6 +85,7 @@ impl OpenBatch {
         let tasks = room.tasks.clone();
         let work = async move { tasks.blocking(move || file.write(receiver)).await };
         let writer = room.tasks.spawn(format!("sync batch {}", spec.name), work);
+        let names = spec.key_columns().map(|column| column.delivered_as.clone());
         let masked = spec.columns.iter().enumerate().filter(|(_, column)| column.mask == Mask::Hash);
         Ok(Self {
             buffer: RowBuffer::new(spec.delivered_names(), spec.kinds()),
@@ -95,42 +93,53 @@ impl OpenBatch {
             mask_key: room.ledger.hash_key(),
             bytes: 0,
             rows: 0,
-            key: spec.key_columns().map(|column| column.delivered_as.clone()).collect(),
+            key: spec.key_positions().into_iter().zip(names).collect(),
             bad: Vec::new(),
             feed,
             writer,
         })
     }
 
-    /// Takes one row with its key and what became of it; `None` cells are NULLs of whatever type their column has.
-    pub(super) async fn push_row(
+    /// Takes one row and what became of it; `None` cells are NULLs of whatever type their column has.
+    pub(super) fn push_row<'c>(
         &mut self,
         operation: &'static str,
-        row_key: &[Param],
-        cells: impl Iterator<Item = Option<ColumnData<'static>>>,
+        cells: impl Iterator<Item = Option<Cell<'c>>> + Clone,
     ) -> Result<(), SyncError> {
         let before = self.buffer.bytes();
-        let operation = std::iter::once(Some(ColumnData::String(Some(Cow::Borrowed(operation)))));
-        let (hashed, key) = (&self.hashed, &self.mask_key);
-        let masked = cells.enumerate().map(|(at, cell)| match cell {
-            Some(cell) if hashed.contains(&at) => mask(key, &cell),
-            cell => cell,
+        let cell = |at: usize| cells.clone().nth(at).flatten();
+        let hashed = |at: &usize| (*at, cell(*at).and_then(|cell| mask(&self.mask_key, cell)));
+        let hashed: Vec<(usize, Option<String>)> = self.hashed.iter().map(hashed).collect();
+        let masked = cells.clone().enumerate().map(|(at, cell)| {
+            let mask = hashed.iter().find(|(column, _)| *column == at);
+            mask.map_or(cell, |(_, text)| text.as_deref().map(Cell::Text))
         });
+        let operation = std::iter::once(Some(Cell::Text(operation)));
         for bad in self.buffer.push(operation.chain(masked))? {
-            let names = self.key.iter().cloned();
+            let part = |(at, name): &(usize, String)| {
+                let value = cell(*at).map(|cell| Param::from_cell(&cell.data())).transpose()?.flatten();
+                Ok((name.clone(), Kind::json(value.as_ref())))
+            };
             self.bad.push(BadCellFact {
                 row: self.rows,
-                key: names.zip(row_key.iter().map(|value| Kind::json(Some(value)))).collect(),
+                key: self.key.iter().map(part).collect::<Result<_, SqlError>>()?,
                 column: self.buffer.name(bad.column),
                 reason: bad.reason,
             });
         }
         self.rows += 1;
         self.bytes += self.buffer.bytes() - before;
-        if self.buffer.rows() >= CHUNK_ROWS || self.buffer.bytes() >= CHUNK_BYTES {
-            self.flush().await?;
-        }
         Ok(())
+    }
+
+    /// Hands the rows to the writing thread when they are many, and waits for it when it has enough of them.
+    pub(super) async fn pass_on(&mut self) -> Result<(), SyncError> {
+        if self.is_large() { self.flush().await } else { Ok(()) }
+    }
+
+    /// True when the rows are to be passed on.
+    pub(super) fn is_large(&self) -> bool {
+        self.buffer.rows() >= CHUNK_ROWS || self.buffer.bytes() >= CHUNK_BYTES
     }
 
     /// True when the batch is to be ended, however many rows may follow.
@@ -214,13 +223,6 @@ fn footer_of(bad: &[BadCellFact]) -> Result<Option<(String, String)>, SyncError>
 
 fn batch_id(state: &JobState) -> BatchId {
     BatchId { job: state.spec.name.clone(), epoch: state.epoch, sequence: state.sequence }
-}
-
-/// The columns of which no two rows have the same value: a key of one column, and a rowversion.
-fn distinct(spec: &JobSpec) -> Vec<String> {
-    let is_key = |column: &SourceColumn| spec.key.len() == 1 && spec.key.contains(&column.name);
-    let columns = spec.columns.iter().filter(|column| is_key(column) || column.kind == CellKind::Rowversion);
-    columns.map(|column| column.delivered_as.clone()).collect()
 }
 
 /// The index row of a written batch, its event included.

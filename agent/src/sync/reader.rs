@@ -6,8 +6,8 @@
 
 use tiberius::{ColumnData, IntoSql};
 
-use crate::mssql::param::{integer, text};
-use crate::mssql::{Cells, Param, Session, SqlError};
+use crate::mssql::param::integer;
+use crate::mssql::{BlockRow, Cell, Param, RowBlock, Session, SqlError};
 use crate::store::sync_rows::{Hash, Mark, Put};
 
 use super::SyncError;
@@ -63,6 +63,8 @@ pub(super) struct Reader<'r> {
     phase: Phase,
     keep: Keep,
     layout: Layout,
+    /// Where the key stands in a row.
+    keys: Vec<usize>,
     /// Rows above it are left to the increments.
     ceiling: Option<Watermark>,
     marks: Vec<Mark>,
@@ -75,6 +77,7 @@ pub(super) struct Reader<'r> {
 }
 
 /// What becomes of a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Verdict {
     Upsert,
     Delete,
@@ -89,6 +92,7 @@ impl<'r> Reader<'r> {
             phase,
             keep,
             layout: Layout::default(),
+            keys: Vec::new(),
             ceiling: None,
             marks: Vec::new(),
             open: None,
@@ -112,13 +116,18 @@ impl<'r> Reader<'r> {
         query: &PageQuery,
     ) -> Result<(), SyncError> {
         self.layout = query.layout;
+        self.keys = match query.layout.keys_only {
+            true => (0..query.layout.columns).collect(),
+            false => state.spec.key_positions(),
+        };
+        let mut rows = RowBlock::default();
         let mut stream = session.stream(&query.sql, &query.params).await?;
-        while let Some(mut rows) = stream.next().await? {
+        while stream.next(&mut rows).await? {
             if !self.layout.keys_only {
                 // Texts that were read as bytes are texts again, where they are any.
-                rows.iter_mut().for_each(|cells| texts::decode(&state.spec, cells));
+                texts::decode(&state.spec, &mut rows);
             }
-            self.take(rows, state).await?;
+            self.take(&rows, state).await?;
         }
         drop(stream);
         session.stream_ended();
@@ -137,7 +146,8 @@ impl<'r> Reader<'r> {
         row: Hash,
         key: &[Param],
     ) -> Result<(), SyncError> {
-        self.push_delete(state, key).await?;
+        self.push_delete(state, key)?;
+        self.pass_on().await?;
         self.marks.push(Mark::Gone(row));
         Ok(())
     }
@@ -186,103 +196,133 @@ impl<'r> Reader<'r> {
         }
     }
 
-    async fn take(&mut self, rows: Vec<Cells>, state: &mut JobState) -> Result<(), SyncError> {
+    async fn take(&mut self, rows: &RowBlock, state: &mut JobState) -> Result<(), SyncError> {
         let mut hasher = RowHasher::new(self.room.ledger.hash_key());
-        let keys: Vec<usize> = if self.layout.keys_only {
-            (0..self.layout.columns).collect()
-        } else {
-            state.spec.key_positions()
-        };
-        let positions: Vec<Position> =
-            rows.iter().map(|row| position(&keys, self.layout.cursor, row)).collect::<Result<_, _>>()?;
-        let hashes: Vec<Hash> = match self.keep {
-            Keep::Nothing => vec![Hash::default(); rows.len()],
-            Keep::Marks | Keep::Compare => positions.iter().map(|at| hasher.name(&at.key)).collect(),
-        };
-        let known = match self.keep {
-            Keep::Compare => {
-                let within = (self.phase == Phase::Sweep).then_some(state.progress.sweep.round);
-                self.room.ledger.digests(&state.spec.name, hashes.clone(), within).await?
-            }
-            Keep::Nothing | Keep::Marks => vec![None; rows.len()],
-        };
+        let named = self.named(rows, state, &mut hasher).await?;
         self.tally.read += rows.len() as u64;
-        for (((row, at), hash), known) in rows.into_iter().zip(positions).zip(hashes).zip(known) {
-            let digest = if self.keep == Keep::Nothing || self.layout.keys_only {
-                Hash::default()
-            } else {
-                hasher.digest(row.iter().take(self.layout.columns))
+        for (at, row) in rows.rows().enumerate() {
+            let name = named.get(at);
+            let digest = match name {
+                Some(_) if !self.layout.keys_only => hasher.digest(row.cells().take(self.layout.columns)),
+                Some(_) | None => Hash::default(),
             };
-            match self.judge(&row, &at, known, digest)? {
-                Verdict::Upsert => self.upsert(state, row, (hash, digest), &at.key).await?,
-                Verdict::Delete if self.keep == Keep::Nothing => self.push_delete(state, &at.key).await?,
-                Verdict::Delete => self.delete(state, hash, &at.key).await?,
-                Verdict::Seen => self.marks.push(Mark::Seen(hash)),
-                Verdict::Nothing => {}
+            let verdict = self.judge(row, name.and_then(|name| name.known), digest)?;
+            match (verdict, name) {
+                (Verdict::Upsert, _) => {
+                    self.batch(state)?.push_row(UPSERT, row.cells().map(Some))?;
+                    self.tally.rows += 1;
+                }
+                (Verdict::Delete, Some(name)) => self.push_delete(state, &name.key)?,
+                (Verdict::Delete, None) => self.push_delete(state, &self.key(row)?)?,
+                (Verdict::Seen | Verdict::Nothing, _) => {}
             }
-            if self.open.as_ref().is_some_and(OpenBatch::is_full) {
+            self.marks.extend(mark(verdict, name, digest)?);
+            let Some(open) = &self.open else { continue };
+            if open.is_full() {
+                let at = self.position(row)?;
                 let progress = state.progress.advanced(self.phase, &at);
                 self.last = Some(at);
                 self.record(state, progress).await?;
             } else {
-                self.last = Some(at);
+                self.pass_on().await?;
             }
+        }
+        if let Some(row) = rows.rows().last() {
+            self.last = Some(self.position(row)?);
         }
         Ok(())
     }
 
-    fn judge(
+    /// What the rows are called in their marks, and what is known of them; nothing where no marks are kept.
+    async fn named(
         &self,
-        row: &[ColumnData<'static>],
-        at: &Position,
-        known: Option<Hash>,
-        digest: Hash,
-    ) -> Result<Verdict, SyncError> {
+        rows: &RowBlock,
+        state: &JobState,
+        hasher: &mut RowHasher,
+    ) -> Result<Vec<Named>, SyncError> {
+        if self.keep == Keep::Nothing {
+            return rows.rows().try_for_each(|row| self.check_key(row)).map(|()| Vec::new());
+        }
+        let name = |row| {
+            let key = self.key(row)?;
+            Ok(Named { hash: hasher.name(&key), known: None, key })
+        };
+        let mut named = rows.rows().map(name).collect::<Result<Vec<Named>, SyncError>>()?;
+        if self.keep == Keep::Compare {
+            let within = (self.phase == Phase::Sweep).then_some(state.progress.sweep.round);
+            let hashes = named.iter().map(|name| name.hash).collect();
+            let known = self.room.ledger.digests(&state.spec.name, hashes, within).await?;
+            named.iter_mut().zip(known).for_each(|(name, known)| name.known = known);
+        }
+        Ok(named)
+    }
+
+    fn judge(&self, row: BlockRow<'_>, known: Option<Hash>, digest: Hash) -> Result<Verdict, SyncError> {
         let cell = |at: Option<usize>| at.map(|at| cell(row, at)).transpose();
-        if cell(self.layout.operation)?.and_then(text).is_some_and(|operation| operation.trim() == "D") {
+        if let Some(Cell::Text(operation)) = cell(self.layout.operation)?
+            && operation.trim() == "D"
+        {
             return Ok(Verdict::Delete);
         }
+        let is_zero = |cell: Option<Cell<'_>>| cell.and_then(|cell| integer(&cell.data())) == Some(0);
         // Deleted since: the change that says so comes with the next pass.
-        if cell(self.layout.present)?.and_then(integer) == Some(0) {
+        if is_zero(cell(self.layout.present)?) {
             return Ok(Verdict::Nothing);
         }
-        if cell(self.layout.inside)?.and_then(integer) == Some(0) {
+        if is_zero(cell(self.layout.inside)?) {
             let unknown = self.keep == Keep::Compare && known.is_none();
             return Ok(if unknown { Verdict::Nothing } else { Verdict::Delete });
         }
-        let left = self.ceiling.is_some_and(|ceiling| at.watermark() > ceiling);
+        let left = match self.ceiling {
+            Some(ceiling) => self.position(row)?.watermark() > ceiling,
+            None => false,
+        };
         let same = self.keep == Keep::Compare && known == Some(digest);
         Ok(if self.layout.keys_only || left || same { Verdict::Seen } else { Verdict::Upsert })
     }
 
-    async fn upsert(
-        &mut self,
-        state: &JobState,
-        row: Cells,
-        (hash, digest): (Hash, Hash),
-        key: &[Param],
-    ) -> Result<(), SyncError> {
-        if self.keep != Keep::Nothing {
-            self.marks.push(Mark::Delivered { row: hash, digest, key: row_key(key)? });
-        }
-        let batch = self.batch(state)?;
-        batch.push_row(UPSERT, key, row.into_iter().map(Some)).await?;
-        self.tally.rows += 1;
-        Ok(())
-    }
-
-    async fn push_delete(&mut self, state: &JobState, key: &[Param]) -> Result<(), SyncError> {
+    fn push_delete(&mut self, state: &JobState, key: &[Param]) -> Result<(), SyncError> {
         let positions = state.spec.key_positions();
+        let key: Vec<ColumnData<'static>> = key.iter().map(|value| value.clone().into_sql()).collect();
         let cells = (0..state.spec.columns.len()).map(|at| {
-            let part = positions.iter().position(|position| *position == at).and_then(|part| key.get(part));
-            part.map(|value| value.clone().into_sql())
+            let part = positions.iter().position(|position| *position == at);
+            part.and_then(|part| key.get(part)).map(Cell::from)
         });
-        let batch = self.batch(state)?;
-        batch.push_row(DELETE, key, cells).await?;
+        self.batch(state)?.push_row(DELETE, cells)?;
         self.deletes += 1;
         self.tally.deletes += 1;
         self.tally.rows += 1;
         Ok(())
+    }
+
+    /// Hands rows to the writing thread when they are many.
+    async fn pass_on(&mut self) -> Result<(), SyncError> {
+        match &mut self.open {
+            Some(batch) if batch.is_large() => batch.pass_on().await,
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// The key of a row.
+    fn key(&self, row: BlockRow<'_>) -> Result<Vec<Param>, SyncError> {
+        let part = |at: &usize| Param::from_cell(&cell(row, *at)?.data())?.ok_or_else(without_key);
+        self.keys.iter().map(part).collect()
+    }
+
+    fn check_key(&self, row: BlockRow<'_>) -> Result<(), SyncError> {
+        self.keys.iter().try_for_each(|at| match cell(row, *at)? {
+            Cell::Text(_) | Cell::Binary(_) => Ok(()),
+            Cell::Other(data) => Param::from_cell(data)?.map(drop).ok_or_else(without_key),
+        })
+    }
+
+    /// Where a row stands.
+    fn position(&self, row: BlockRow<'_>) -> Result<Position, SyncError> {
+        let cursor = match self.layout.cursor {
+            Some(at) => Param::from_cell(&cell(row, at)?.data())?,
+            None => None,
+        };
+        Ok(Position { cursor, key: self.key(row)? })
     }
 
     /// The open batch.
@@ -305,26 +345,30 @@ impl<'r> Reader<'r> {
     }
 }
 
-/// Where a row stands, by where its key and its cursor stand in it.
-fn position(
-    keys: &[usize],
-    cursor: Option<usize>,
-    row: &[ColumnData<'static>],
-) -> Result<Position, SyncError> {
-    let key = keys.iter().map(|at| param(row, *at)).collect::<Result<_, _>>()?;
-    let cursor = match cursor {
-        Some(at) => Param::from_cell(cell(row, at)?)?,
-        None => None,
-    };
-    Ok(Position { cursor, key })
+/// What a row is called in its mark.
+struct Named {
+    hash: Hash,
+    /// The digest of what was delivered of it.
+    known: Option<Hash>,
+    key: Vec<Param>,
 }
 
-fn param(row: &[ColumnData<'static>], at: usize) -> Result<Param, SyncError> {
-    let missing = || SqlError::Protocol { reason: "a key column is NULL".to_owned() };
-    Ok(Param::from_cell(cell(row, at)?)?.ok_or_else(missing)?)
+/// What is to be marked of a row that was judged so.
+fn mark(verdict: Verdict, name: Option<&Named>, digest: Hash) -> Result<Option<Mark>, SyncError> {
+    let Some(Named { hash, key, .. }) = name else { return Ok(None) };
+    Ok(match verdict {
+        Verdict::Upsert => Some(Mark::Delivered { row: *hash, digest, key: row_key(key)? }),
+        Verdict::Delete => Some(Mark::Gone(*hash)),
+        Verdict::Seen => Some(Mark::Seen(*hash)),
+        Verdict::Nothing => None,
+    })
 }
 
-fn cell<'r>(row: &'r [ColumnData<'static>], at: usize) -> Result<&'r ColumnData<'static>, SyncError> {
+fn without_key() -> SyncError {
+    SyncError::Sql(SqlError::Protocol { reason: "a key column is NULL".to_owned() })
+}
+
+fn cell(row: BlockRow<'_>, at: usize) -> Result<Cell<'_>, SyncError> {
     let missing = || SqlError::Protocol { reason: "a row has too few columns".to_owned() };
     Ok(row.get(at).ok_or_else(missing)?)
 }

@@ -6,7 +6,7 @@
 use ring::hmac;
 use tiberius::ColumnData;
 
-use crate::mssql::Param;
+use crate::mssql::{Cell, Param};
 use crate::store::sync_rows::{HASH_BYTES, Hash};
 
 use super::batch::hex;
@@ -41,7 +41,7 @@ impl RowHasher {
     }
 
     /// The hash that judges whether a row changed.
-    pub(super) fn digest<'c>(&mut self, cells: impl Iterator<Item = &'c ColumnData<'static>>) -> Hash {
+    pub(super) fn digest<'c>(&mut self, cells: impl Iterator<Item = Cell<'c>>) -> Hash {
         self.bytes.clear();
         for cell in cells {
             feed_cell(&mut self.bytes, cell);
@@ -57,16 +57,24 @@ impl RowHasher {
 }
 
 /// What a masked cell is delivered as; `None` for NULL.
-pub(super) fn mask(key: &hmac::Key, cell: &ColumnData<'static>) -> Option<ColumnData<'static>> {
-    if Param::from_cell(cell).is_ok_and(|value| value.is_none()) {
+pub(super) fn mask(key: &hmac::Key, cell: Cell<'_>) -> Option<String> {
+    if Param::from_cell(&cell.data()).is_ok_and(|value| value.is_none()) {
         return None;
     }
     let mut bytes = b"mask".to_vec();
     feed_cell(&mut bytes, cell);
-    Some(ColumnData::String(Some(hex(hmac::sign(key, &bytes).as_ref()).into())))
+    Some(hex(hmac::sign(key, &bytes).as_ref()))
 }
 
-fn feed_cell(all: &mut Vec<u8>, cell: &ColumnData<'static>) {
+fn feed_cell(all: &mut Vec<u8>, cell: Cell<'_>) {
+    match cell {
+        Cell::Text(text) => feed(all, TEXT, text.as_bytes()),
+        Cell::Binary(bytes) => feed(all, BINARY, bytes),
+        Cell::Other(cell) => feed_data(all, cell),
+    }
+}
+
+fn feed_data(all: &mut Vec<u8>, cell: &ColumnData<'_>) {
     match cell {
         ColumnData::U8(Some(v)) => feed(all, 1, &v.to_le_bytes()),
         ColumnData::I16(Some(v)) => feed(all, 2, &v.to_le_bytes()),
@@ -75,9 +83,9 @@ fn feed_cell(all: &mut Vec<u8>, cell: &ColumnData<'static>) {
         ColumnData::F32(Some(v)) => feed(all, 5, &v.to_bits().to_le_bytes()),
         ColumnData::F64(Some(v)) => feed(all, 6, &v.to_bits().to_le_bytes()),
         ColumnData::Bit(Some(v)) => feed(all, 7, &[u8::from(*v)]),
-        ColumnData::String(Some(v)) => feed(all, 8, v.as_bytes()),
+        ColumnData::String(Some(v)) => feed(all, TEXT, v.as_bytes()),
         ColumnData::Guid(Some(v)) => feed(all, 9, v.as_bytes()),
-        ColumnData::Binary(Some(v)) => feed(all, 10, v),
+        ColumnData::Binary(Some(v)) => feed(all, BINARY, v),
         ColumnData::Numeric(Some(v)) => feed_both(all, 11, &v.value().to_le_bytes(), &[v.scale()]),
         ColumnData::Xml(Some(v)) => feed(all, 12, v.as_ref().as_ref().as_bytes()),
         ColumnData::DateTime(Some(v)) => {
@@ -127,6 +135,9 @@ fn feed_both(all: &mut Vec<u8>, kind: u8, bytes: &[u8], more: &[u8]) {
 
 /// A row of a dozen columns takes about so much.
 const ROOM: usize = 512;
+/// What a text and bytes are marked with.
+const TEXT: u8 = 8;
+const BINARY: u8 = 10;
 /// Bytes of a length.
 const LENGTH: usize = 8;
 
@@ -139,7 +150,7 @@ mod tests {
     }
 
     fn of(cells: &[ColumnData<'static>]) -> Hash {
-        hasher(b"test").digest(cells.iter())
+        hasher(b"test").digest(cells.iter().map(Cell::from))
     }
 
     #[test]
@@ -170,7 +181,7 @@ mod tests {
     #[test]
     fn another_key_gives_another_hash() {
         let cells = [ColumnData::I32(Some(1))];
-        let other = hasher(b"other").digest(cells.iter());
+        let other = hasher(b"other").digest(cells.iter().map(Cell::from));
         assert_ne!(of(&cells), other);
     }
 }

@@ -10,7 +10,7 @@ use std::collections::HashSet;
 
 use chrono::Local;
 
-use crate::mssql::Param;
+use crate::mssql::{Param, RowBlock};
 use crate::store::sync_rows::Hash;
 
 use super::SyncError;
@@ -175,10 +175,11 @@ impl Pass<'_> {
         let query = rows_of(&self.state.spec, &keys, true);
         let mut hasher = RowHasher::new(self.room.ledger.hash_key());
         let mut found = HashSet::new();
+        let mut rows = RowBlock::default();
         let mut stream = self.session.stream(&query.sql, &query.params).await?;
-        while let Some(some) = stream.next().await? {
-            for cells in some {
-                let key = cells.iter().filter_map(|cell| Param::from_cell(cell).transpose());
+        while stream.next(&mut rows).await? {
+            for row in rows.rows() {
+                let key = row.cells().filter_map(|cell| Param::from_cell(&cell.data()).transpose());
                 found.insert(hasher.name(&key.collect::<Result<Vec<_>, _>>()?));
             }
         }

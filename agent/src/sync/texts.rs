@@ -5,12 +5,10 @@
 //! `varbinary`; here they become texts again, cell by cell, and one that does not is left as bytes, which
 //! [`super::columns`] reports. Keys stay texts: a row whose key cannot be read cannot be named.
 
-use std::borrow::Cow;
-
 use tiberius::ColumnData;
 
 use crate::mssql::collation::{CodePage, Collation};
-use crate::mssql::{Session, SqlError};
+use crate::mssql::{Cell, RowBlock, Session, SqlError};
 
 use super::cells::CellKind;
 use super::spec::{JobSpec, Mask, SourceColumn};
@@ -62,20 +60,19 @@ pub(super) fn select(spec: &JobSpec, column: &SourceColumn, from: &str) -> Optio
 }
 
 /// Makes texts of bytes again; a cell that is no valid text stays bytes.
-pub(super) fn decode(spec: &JobSpec, cells: &mut [ColumnData<'static>]) {
+pub(super) fn decode(spec: &JobSpec, rows: &mut RowBlock) {
     let Some(pages) = &spec.code_pages else { return };
-    for (column, cell) in spec.columns.iter().zip(cells) {
-        if !is_bytes(spec, column) {
-            continue;
-        }
-        let ColumnData::Binary(bytes) = cell else { continue };
-        let Some(bytes) = bytes else {
-            *cell = ColumnData::String(None);
-            continue;
-        };
-        let bytes = cut(column, bytes);
-        if let Some(text) = pages.decode(column, bytes) {
-            *cell = ColumnData::String(Some(Cow::Owned(text)));
+    for (at, column) in spec.columns.iter().enumerate().filter(|(_, column)| is_bytes(spec, column)) {
+        for row in 0..rows.len() {
+            let text = match rows.row(row).get(at) {
+                Some(Cell::Binary(bytes)) => match pages.decode(column, cut(column, bytes)) {
+                    Some(text) => Some(text),
+                    None => continue,
+                },
+                Some(Cell::Other(ColumnData::Binary(None))) => None,
+                Some(Cell::Text(_) | Cell::Other(_)) | None => continue,
+            };
+            rows.set_text(row, at, text.as_deref());
         }
     }
 }
@@ -114,10 +111,15 @@ mod tests {
     }
 
     fn decoded(spec: &JobSpec, bytes: &'static [u8]) -> ColumnData<'static> {
-        let mut cells = [ColumnData::I32(Some(1)), ColumnData::Binary(Some(bytes.into()))];
-        decode(spec, &mut cells);
-        let [_, cell] = cells;
-        cell
+        let cells = [ColumnData::I32(Some(1)), ColumnData::Binary(Some(bytes.into()))];
+        let mut rows = RowBlock::default();
+        rows.push_row(cells.into_iter());
+        decode(spec, &mut rows);
+        match rows.rows().next().unwrap().get(1).unwrap() {
+            Cell::Text(text) => ColumnData::String(Some(text.to_owned().into())),
+            Cell::Binary(bytes) => ColumnData::Binary(Some(bytes.to_vec().into())),
+            Cell::Other(other) => panic!("{other:?}"),
+        }
     }
 
     fn text_cell(text: &'static str) -> ColumnData<'static> {

@@ -5,6 +5,7 @@
 
 use std::time::SystemTime;
 
+use crate::mssql::RowBlock;
 use crate::store::sync_rows::Hash;
 
 use super::SyncError;
@@ -29,14 +30,16 @@ impl Pass<'_> {
         let mut epoch = NewEpoch::after(self.room, &self.state);
         let mut batch = epoch.open()?;
         let (mut content, mut rows) = (0u128, 0u64);
+        let mut some = RowBlock::default();
         let mut stream = self.session.stream(&query.sql, &query.params).await?;
-        while let Some(some) = stream.next().await? {
-            for mut cells in some {
-                texts::decode(&self.state.spec, &mut cells);
-                let delivered = cells.iter().take(query.layout.columns);
+        while stream.next(&mut some).await? {
+            texts::decode(&self.state.spec, &mut some);
+            for row in some.rows() {
+                let delivered = row.cells().take(query.layout.columns);
                 content = content.wrapping_add(u128::from_le_bytes(hasher.digest(delivered)));
                 rows += 1;
-                batch.push_row(UPSERT, &[], cells.into_iter().map(Some)).await?;
+                batch.push_row(UPSERT, row.cells().map(Some))?;
+                batch.pass_on().await?;
                 if batch.is_full() {
                     epoch.deliver(batch, None).await?;
                     batch = epoch.open()?;

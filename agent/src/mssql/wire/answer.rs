@@ -5,8 +5,11 @@
 //! all. Invariants: what is passed on breaks off between two tokens or not at all, so that the two never disagree about
 //! where a row begins; a row is either kept or passed on.
 
-use super::cell::{Bytes, Cells, Stop, row, row_with_nulls};
+use tiberius::ColumnData;
+
+use super::cell::{Bytes, Stop, row, row_with_nulls};
 use super::columns::{Form, columns};
+use crate::mssql::row_block::RowBlock;
 
 /// What is to be done with what comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -31,7 +34,7 @@ pub(super) struct Answer {
     /// A row that is not whole at this length of the payload is not tried again before.
     retry_at: usize,
     columns: Vec<Form>,
-    rows: Vec<Cells>,
+    rows: RowBlock,
     /// About how many bytes the rows took on the wire.
     taken: usize,
     /// Packets for tiberius.
@@ -47,7 +50,7 @@ impl Answer {
 
     /// No row of this answer is wanted any more; what is left of it is passed on.
     pub(super) fn let_go(&mut self) {
-        self.rows = Vec::new();
+        self.rows = RowBlock::default();
         self.taken = 0;
         if self.reading == Reading::Rows {
             self.reading = Reading::Rest;
@@ -64,15 +67,16 @@ impl Answer {
         self.rows.len() >= MOST_ROWS || self.taken >= MOST_BYTES
     }
 
-    /// The rows that were taken out since the last time.
-    pub(super) fn fetch(&mut self) -> Vec<Cells> {
+    /// Puts the rows that were taken out since the last time into `rows`, whose memory takes the next ones.
+    pub(super) fn fetch(&mut self, rows: &mut RowBlock) {
         self.taken = 0;
-        std::mem::take(&mut self.rows)
+        rows.clear();
+        std::mem::swap(&mut self.rows, rows);
     }
 
     /// A row that tiberius decoded: those before it were taken out before it was passed on.
-    pub(super) fn push(&mut self, row: Cells) {
-        self.rows.push(row);
+    pub(super) fn push(&mut self, row: impl Iterator<Item = ColumnData<'static>>) {
+        self.rows.push_row(row);
     }
 
     /// Bytes for tiberius, at most `most`.
@@ -141,14 +145,14 @@ impl Answer {
             if rest.len() < self.retry_at {
                 return Err(Stop::More);
             }
-            let cells = match kind {
-                ROW => row(&mut bytes, &self.columns),
-                _ => row_with_nulls(&mut bytes, &self.columns),
+            let came = match kind {
+                ROW => row(&mut bytes, &self.columns, &mut self.rows),
+                _ => row_with_nulls(&mut bytes, &self.columns, &mut self.rows),
             };
             // A row of many packets is tried again when twice as much has come, or its beginning would be read over and over.
-            self.retry_at = if cells == Err(Stop::More) && rest.len() > LARGE { 2 * rest.len() } else { 0 };
+            self.retry_at = if came == Err(Stop::More) && rest.len() > LARGE { 2 * rest.len() } else { 0 };
+            came.inspect_err(|_| self.rows.drop_row())?;
             let length = rest.len() - bytes.left();
-            self.rows.push(cells?);
             self.taken += length;
             return Ok(length);
         }

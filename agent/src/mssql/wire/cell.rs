@@ -10,9 +10,7 @@ use tiberius::time::{Date, DateTime, DateTime2, DateTimeOffset, SmallDateTime, T
 use tiberius::{Collation, ColumnData, Uuid};
 
 use super::columns::Form;
-
-/// The cells of one row.
-pub type Cells = Vec<ColumnData<'static>>;
+use crate::mssql::row_block::RowBlock;
 
 /// Why nothing was decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,24 +73,29 @@ impl<'b> Bytes<'b> {
     }
 }
 
-/// The cells of a ROW token, whose own byte is read already.
-pub(super) fn row(bytes: &mut Bytes<'_>, columns: &[Form]) -> Result<Cells, Stop> {
-    let mut cells = Vec::with_capacity(columns.len());
-    for form in columns {
-        cells.push(cell(bytes, *form)?);
-    }
-    Ok(cells)
+/// The cells of a ROW token, whose own byte is read already, as the next row of a block.
+pub(super) fn row(bytes: &mut Bytes<'_>, columns: &[Form], block: &mut RowBlock) -> Result<(), Stop> {
+    columns.iter().try_for_each(|form| cell(bytes, *form, block))?;
+    block.end_row();
+    Ok(())
 }
 
 /// The cells of an NBCROW token, whose own byte is read already: a bit for each column that is NULL comes first.
-pub(super) fn row_with_nulls(bytes: &mut Bytes<'_>, columns: &[Form]) -> Result<Cells, Stop> {
+pub(super) fn row_with_nulls(
+    bytes: &mut Bytes<'_>,
+    columns: &[Form],
+    block: &mut RowBlock,
+) -> Result<(), Stop> {
     let nulls = bytes.take(columns.len().div_ceil(8))?;
-    let mut cells = Vec::with_capacity(columns.len());
     for (at, form) in columns.iter().enumerate() {
-        let is_null = nulls.get(at / 8).is_some_and(|bits| bits & (1 << (at % 8)) != 0);
-        cells.push(if is_null { null(*form) } else { cell(bytes, *form)? });
+        if nulls.get(at / 8).is_some_and(|bits| bits & (1 << (at % 8)) != 0) {
+            block.push(null(*form));
+        } else {
+            cell(bytes, *form, block)?;
+        }
     }
-    Ok(cells)
+    block.end_row();
+    Ok(())
 }
 
 fn null(form: Form) -> ColumnData<'static> {
@@ -114,7 +117,37 @@ fn null(form: Form) -> ColumnData<'static> {
     }
 }
 
-fn cell(bytes: &mut Bytes<'_>, form: Form) -> Result<ColumnData<'static>, Stop> {
+fn cell(bytes: &mut Bytes<'_>, form: Form, block: &mut RowBlock) -> Result<(), Stop> {
+    match form {
+        Form::Binary(most) => binary(sized(bytes, most)?.as_deref(), block),
+        Form::Image => binary(pointed(bytes)?, block),
+        Form::Char(most, collation) => in_code_page(sized(bytes, most)?.as_deref(), collation, block),
+        Form::Text(collation) => in_code_page(pointed(bytes)?, collation, block),
+        Form::NChar(most) => utf16(sized(bytes, most)?.as_deref(), block),
+        Form::NText => utf16(pointed(bytes)?, block),
+        Form::Bit
+        | Form::BitN
+        | Form::Int(_)
+        | Form::IntN(_)
+        | Form::Float(_)
+        | Form::FloatN(_)
+        | Form::Moment(_)
+        | Form::MomentN(_)
+        | Form::Numeric(_)
+        | Form::Guid
+        | Form::Date
+        | Form::Time(_)
+        | Form::DateTime2(_)
+        | Form::DateTimeOffset(_) => {
+            block.push(fixed(bytes, form)?);
+            Ok(())
+        }
+    }
+}
+
+/// A cell of a type that is neither text nor bytes.
+#[inline]
+fn fixed(bytes: &mut Bytes<'_>, form: Form) -> Result<ColumnData<'static>, Stop> {
     Ok(match form {
         Form::Bit => ColumnData::Bit(Some(bytes.u8()? != 0)),
         Form::BitN => match bytes.u8()? {
@@ -165,19 +198,10 @@ fn cell(bytes: &mut Bytes<'_>, form: Form) -> Result<ColumnData<'static>, Stop> 
                 ColumnData::DateTimeOffset(Some(DateTimeOffset::new(moment, offset)))
             }
         },
-        Form::Binary(most) => ColumnData::Binary(sized(bytes, most)?.map(|v| Cow::Owned(v.into_owned()))),
-        Form::Char(most, collation) => {
-            string(sized(bytes, most)?.map(|v| in_code_page(&v, collation)).transpose()?)
+        Form::Binary(_) | Form::Image | Form::Char(..) | Form::NChar(_) | Form::Text(_) | Form::NText => {
+            return Err(Stop::Odd);
         }
-        Form::NChar(most) => string(sized(bytes, most)?.map(|v| utf16(&v)).transpose()?),
-        Form::Image => ColumnData::Binary(pointed(bytes)?.map(|v| Cow::Owned(v.to_vec()))),
-        Form::Text(collation) => string(pointed(bytes)?.map(|v| in_code_page(v, collation)).transpose()?),
-        Form::NText => string(pointed(bytes)?.map(utf16).transpose()?),
     })
-}
-
-fn string(text: Option<String>) -> ColumnData<'static> {
-    ColumnData::String(text.map(Cow::Owned))
 }
 
 fn null_int(length: u8) -> ColumnData<'static> {
@@ -311,27 +335,37 @@ fn pointed<'b>(bytes: &mut Bytes<'b>) -> Result<Option<&'b [u8]>, Stop> {
     bytes.take(length).map(Some)
 }
 
-fn in_code_page(bytes: &[u8], collation: Collation) -> Result<String, Stop> {
+fn binary(bytes: Option<&[u8]>, block: &mut RowBlock) -> Result<(), Stop> {
+    match bytes {
+        Some(bytes) => block.push_binary(bytes),
+        None => block.push(ColumnData::Binary(None)),
+    }
+    Ok(())
+}
+
+fn in_code_page(bytes: Option<&[u8]>, collation: Collation, block: &mut RowBlock) -> Result<(), Stop> {
+    let Some(bytes) = bytes else {
+        block.push(ColumnData::String(None));
+        return Ok(());
+    };
     // Every code page that SQL Server has begins with ASCII, and most texts are no more.
     if bytes.is_ascii() {
-        return String::from_utf8(bytes.to_vec()).map_err(|_| Stop::Odd);
+        block.push_text(str::from_utf8(bytes).map_err(|_| Stop::Odd)?);
+        return Ok(());
     }
     let encoding = collation.encoding().map_err(|_| Stop::Odd)?;
     let text = encoding.decode_without_bom_handling_and_without_replacement(bytes);
-    text.map(Cow::into_owned).ok_or(Stop::Odd)
+    block.push_text(&text.ok_or(Stop::Odd)?);
+    Ok(())
 }
 
-fn utf16(bytes: &[u8]) -> Result<String, Stop> {
+fn utf16(bytes: Option<&[u8]>, block: &mut RowBlock) -> Result<(), Stop> {
+    let Some(bytes) = bytes else {
+        block.push(ColumnData::String(None));
+        return Ok(());
+    };
     let (units, rest) = bytes.as_chunks::<2>();
-    if !rest.is_empty() {
-        return Err(Stop::Odd);
-    }
-    if units.iter().fold(0, |seen, [low, high]| seen | (low & 0x80) | high) == 0 {
-        let ascii: Vec<u8> = units.iter().map(|[low, _]| *low).collect();
-        return String::from_utf8(ascii).map_err(|_| Stop::Odd);
-    }
-    let units = units.iter().map(|unit| u16::from_le_bytes(*unit));
-    char::decode_utf16(units).collect::<Result<_, _>>().map_err(|_| Stop::Odd)
+    if rest.is_empty() && block.push_utf16(units) { Ok(()) } else { Err(Stop::Odd) }
 }
 
 /// The greatest length of a type that has none.

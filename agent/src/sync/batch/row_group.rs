@@ -7,12 +7,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use parquet::column::page::{CompressedPage, PageWriteSpec, PageWriter};
 use parquet::column::writer::{ColumnWriter, get_column_writer};
+use parquet::data_type::{ByteArray, FixedLenByteArray};
 use parquet::errors::{ParquetError, Result};
 use parquet::file::properties::WriterPropertiesPtr;
 use parquet::file::writer::{SerializedFileWriter, SerializedPageWriter, TrackedWrite};
 use parquet::schema::types::SchemaDescriptor;
 
-use crate::sync::columns::{Chunk, Column, Values};
+use crate::sync::columns::{Chunk, Column, Pieces, Values};
 
 /// Columns on their way into a file.
 pub(super) struct RowGroup {
@@ -30,8 +31,8 @@ impl RowGroup {
     }
 
     /// Takes rows, whose columns must be those of the schema.
-    pub(super) fn write(&mut self, chunk: &Chunk) -> Result<()> {
-        for ((writer, _), column) in self.columns.iter_mut().zip(&chunk.columns) {
+    pub(super) fn write(&mut self, chunk: Chunk) -> Result<()> {
+        for ((writer, _), column) in self.columns.iter_mut().zip(chunk.columns) {
             write_column(writer, column)?;
         }
         Ok(())
@@ -48,25 +49,35 @@ impl RowGroup {
     }
 }
 
-fn write_column(writer: &mut ColumnWriter<'static>, column: &Column) -> Result<()> {
+fn write_column(writer: &mut ColumnWriter<'static>, column: Column) -> Result<()> {
     let levels = Some(column.levels.as_slice());
-    match (writer, &column.values) {
-        (ColumnWriter::BoolColumnWriter(to), Values::Boolean(values)) => to.write_batch(values, levels, None),
-        (ColumnWriter::Int32ColumnWriter(to), Values::Int32(values)) => to.write_batch(values, levels, None),
-        (ColumnWriter::Int64ColumnWriter(to), Values::Int64(values)) => to.write_batch(values, levels, None),
-        (ColumnWriter::FloatColumnWriter(to), Values::Float(values)) => to.write_batch(values, levels, None),
+    match (writer, column.values) {
+        (ColumnWriter::BoolColumnWriter(to), Values::Boolean(values)) => {
+            to.write_batch(&values, levels, None)
+        }
+        (ColumnWriter::Int32ColumnWriter(to), Values::Int32(values)) => to.write_batch(&values, levels, None),
+        (ColumnWriter::Int64ColumnWriter(to), Values::Int64(values)) => to.write_batch(&values, levels, None),
+        (ColumnWriter::FloatColumnWriter(to), Values::Float(values)) => to.write_batch(&values, levels, None),
         (ColumnWriter::DoubleColumnWriter(to), Values::Double(values)) => {
-            to.write_batch(values, levels, None)
+            to.write_batch(&values, levels, None)
         }
         (ColumnWriter::ByteArrayColumnWriter(to), Values::Bytes(values)) => {
-            to.write_batch(values, levels, None)
+            to.write_batch(&apart::<ByteArray>(values), levels, None)
         }
         (ColumnWriter::FixedLenByteArrayColumnWriter(to), Values::Fixed(values)) => {
-            to.write_batch(values, levels, None)
+            to.write_batch(&apart::<FixedLenByteArray>(values), levels, None)
         }
         _ => Err(ParquetError::General("a column is not stored as its schema says".to_owned())),
     }
     .map(drop)
+}
+
+/// The values one by one, in the memory they lie in.
+fn apart<T: From<ByteArray>>(pieces: Pieces) -> Vec<T> {
+    let bytes = Bytes::from(pieces.bytes);
+    let mut from = 0;
+    let value = |end| ByteArray::from(bytes.slice(std::mem::replace(&mut from, end)..end)).into();
+    pieces.ends.into_iter().map(value).collect()
 }
 
 /// The finished pages of a column; clones are the same pages. A dictionary comes before what refers to it.

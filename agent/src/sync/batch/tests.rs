@@ -6,6 +6,7 @@ use std::io::Read;
 use tiberius::ColumnData;
 
 use super::*;
+use crate::mssql::Cell;
 use crate::sync::cells::{CellKind, schema};
 use crate::sync::columns::RowBuffer;
 
@@ -18,15 +19,15 @@ fn rows() -> Chunk {
         RowBuffer::new(KINDS.map(|(name, _)| name.to_owned()).to_vec(), KINDS.map(|(_, kind)| kind).to_vec());
     for id in 0..1000 {
         let cells = [ColumnData::I32(Some(id)), ColumnData::String(Some(CANARY.into()))];
-        buffer.push(cells.into_iter().map(Some)).unwrap();
+        buffer.push(cells.iter().map(|cell| Some(Cell::from(cell)))).unwrap();
     }
     buffer.take()
 }
 
 fn file(path: &Path, seal: Seal) -> BatchFile {
     let footer = vec![("job".to_owned(), "j".to_owned())];
-    let (path, schema, distinct) = (path.into(), schema(KINDS.into_iter()).unwrap(), Vec::new());
-    BatchFile { path, schema, distinct, seal, footer, faults: Faults::default() }
+    let (path, schema) = (path.into(), schema(KINDS.into_iter()).unwrap());
+    BatchFile { path, schema, seal, footer, faults: Faults::default() }
 }
 
 fn feed(items: Vec<Feed>) -> Receiver<Feed> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use agent::mssql::quote::ObjectName;
-use agent::mssql::{ConnectionOptions, Session};
+use agent::mssql::{ConnectionOptions, RowBlock, Session};
 use agent::store::{Secret, Store};
 use agent::sync::SyncRoom;
 use agent::sync::check::{CursorRequest, JobRequest, SweepRequest};
@@ -64,8 +64,8 @@ pub fn connection(port: u16, wire: Wire) -> ConnectionOptions {
 async fn client_alone(connection: &ConnectionOptions) -> Result<u64> {
     let mut session = Session::connect(connection).await?;
     let mut stream = session.stream("SELECT * FROM dbo.Appointment", &[]).await?;
-    let mut rows = 0;
-    while let Some(some) = stream.next().await? {
+    let (mut rows, mut some) = (0, RowBlock::default());
+    while stream.next(&mut some).await? {
         rows += some.len() as u64;
     }
     Ok(rows)

@@ -25,7 +25,6 @@ pub(super) fn through_parquet(kinds: &[CellKind], rows: Chunk) -> RecordBatch {
     let file = BatchFile {
         path: path.clone(),
         schema: schema(names(kinds).iter().map(String::as_str).zip(kinds.iter().copied())).unwrap(),
-        distinct: Vec::new(),
         seal: Seal::Plain,
         footer: Vec::new(),
         faults: Faults::default(),
