@@ -203,14 +203,14 @@ impl Load {
         let much = processors > 0 && waiting >= processors.saturating_mul(WAITING_PER_PROCESSOR);
         self.in_a_row = if much { self.in_a_row.saturating_add(1) } else { 0 };
         (self.in_a_row >= LOOKS)
-            .then(|| format!("the server is busy: {waiting} tasks wait for {processors} processors"))
+            .then(|| format!("{BUSY_WORDS}: {waiting} tasks wait for {processors} processors"))
     }
 }
 
 fn reason(blocked: i64, backup: Option<&str>) -> Option<String> {
     match (backup, blocked) {
-        (Some(command), _) => Some(format!("the server is busy with {command}")),
-        (None, MANY_BLOCKED..) => Some(format!("the server is busy: {blocked} requests wait for locks")),
+        (Some(command), _) => Some(format!("{BUSY_WORDS} with {command}")),
+        (None, MANY_BLOCKED..) => Some(format!("{BUSY_WORDS}: {blocked} requests wait for locks")),
         (None, _) => None,
     }
 }
@@ -224,6 +224,8 @@ const BUSY: &str = "SELECT SUM(CASE WHEN blocking_session_id <> 0 THEN 1 ELSE 0 
      FROM sys.dm_exec_requests WHERE session_id <> @@SPID";
 const LOAD: &str =
     "SELECT COUNT(*), SUM(runnable_tasks_count) FROM sys.dm_os_schedulers WHERE status = N'VISIBLE ONLINE'";
+/// What every reason of the governor begins with.
+pub(super) const BUSY_WORDS: &str = "the server is busy";
 /// One request that waits a moment for another is everyday life.
 const MANY_BLOCKED: i64 = 2;
 /// With as many waiting as running a task waits one turn of a few milliseconds; from twice as many on it waits longer than it runs.

@@ -12,6 +12,7 @@ use crate::channel::MasterLink;
 use crate::schema::EhrVersion;
 use crate::tasks::Tasks;
 
+use super::governor::BUSY_WORDS;
 use super::names::JobName;
 use super::note::Note;
 
@@ -78,7 +79,9 @@ fn news(job: &JobName, before: Option<&Note>, after: &Note) -> Vec<News> {
     let mut all = Vec::new();
     match (after.error.as_deref(), after.behind.as_deref()) {
         (Some(why), _) if error != Some(why) => all.push(news("trouble", Some(why))),
-        (None, Some(why)) if behind != Some(why) => all.push(news("behind", Some(why))),
+        (None, Some(why)) if !behind.is_some_and(|told| is_same(told, why)) => {
+            all.push(news("behind", Some(why)));
+        }
         (None, None) if was_ill => all.push(news("well", None)),
         (Some(_) | None, _) => {}
     }
@@ -88,6 +91,11 @@ fn news(job: &JobName, before: Option<&Note>, after: &Note) -> Vec<News> {
         all.push(News { kind: "schema", data: schema(job, before, after) });
     }
     all
+}
+
+/// Whether `why` is no news after `told`: how busy a server is changes from look to look.
+fn is_same(told: &str, why: &str) -> bool {
+    told == why || (told.starts_with(BUSY_WORDS) && why.starts_with(BUSY_WORDS))
 }
 
 /// Exactly what differs, and the word that approves it.
@@ -145,6 +153,12 @@ mod tests {
         let held = note(None, Some("held back by session 71"));
         assert_eq!(kinds(Some(&well), &held), ["behind"]);
         assert_eq!(kinds(Some(&held), &ill), ["trouble"]);
+        let busy = |tasks: u32| {
+            note(None, Some(&format!("the server is busy: {tasks} tasks wait for 2 processors")))
+        };
+        assert_eq!(kinds(Some(&held), &busy(9)), ["behind"]);
+        assert!(kinds(Some(&busy(9)), &busy(11)).is_empty(), "as busy as before, if not by the same figures");
+        assert_eq!(kinds(Some(&busy(9)), &held), ["behind"]);
         let added = Note { added: vec!["Room int".into()], ..well.clone() };
         assert_eq!(kinds(Some(&well), &added), ["schema"]);
         assert!(kinds(Some(&added), &added).is_empty());
