@@ -1,4 +1,4 @@
-//! Nothing of a row, a password or a write's parameters is anywhere it should not be: not on the wire, not in what a master
+//! Nothing of a row, a password, a write's parameters or the keys of a re-snapshot is anywhere it should not be: not on the wire, not in what a master
 //! holds decrypted, not in what the agent left on disk.
 //!
 //! Both ports of the master and the object store's are reached through recording relays; what the channel encrypts is looked at
@@ -74,13 +74,24 @@ fn everyday_life(master: Place) -> Result<()> {
         practice.call(fun, &json!({}))?;
     }
     practice.call("mssql_sync.audit", &json!({ "name": "main_oms.Patient" }))?;
+    practice.resnapshot("canary.charts", &json!({ "keys": [KEY] }), "caught up")?;
+    practice.resnapshot("canary.charts", &json!({ "from_key": KEY, "to_key": [KEY] }), "caught up")?;
+    practice.resnapshot(
+        "canary.charts",
+        &json!({ "keys": [[KEY, KEY]] }),
+        "given with a value for each column",
+    )?;
+    practice.resnapshot("canary.charts", &json!({ "keys": [KEY], "to_key": KEY }), "give either keys")?;
+    // SQL Server's own words about a text that is no number quote it.
+    practice.resnapshot("canary.codes", &json!({ "keys": [KEY] }), "onver")?;
+    practice.resnapshot("canary.nowhere", &json!({ "keys": [KEY] }), "there is no sync job")?;
     practice.call("saltutil.refresh_pillar", &json!({}))?;
     practice.end()?;
     search(&practice)
 }
 
 fn search(practice: &Practice) -> Result<()> {
-    let canaries = Canaries::new(&[ROW, PARAMETER, SEALED, &practice.password, &practice.secret])?;
+    let canaries = Canaries::new(&[ROW, PARAMETER, KEY, SEALED, &practice.password, &practice.secret])?;
 
     let mut recorded = 0;
     for (what, relay) in practice.relays() {
@@ -101,13 +112,14 @@ fn search(practice: &Practice) -> Result<()> {
         seen.into_iter().partition(|sighting| practice.master.holds_pillar(&sighting.place));
     ensure!(pillar.iter().any(|sighting| sighting.canary == practice.password), "the search finds nothing");
     let leaked: Vec<&Sighting> =
-        pillar.iter().filter(|seen| [ROW, PARAMETER, SEALED].contains(&&*seen.canary)).collect();
+        pillar.iter().filter(|seen| [ROW, PARAMETER, KEY, SEALED].contains(&&*seen.canary)).collect();
     ensure!(leaked.is_empty(), "beside the pillar: {leaked:?}");
+    let published = |canary: &str| [PARAMETER, KEY].contains(&canary);
     let submitted = practice.master.job_arguments(&practice.submitted);
     let leaked: Vec<&Sighting> = other
         .iter()
         .filter(|sighting| !practice.master.is_event_log(&sighting.place))
-        .filter(|sighting| sighting.canary != PARAMETER || !submitted.contains(&sighting.place))
+        .filter(|sighting| !published(&sighting.canary) || !submitted.contains(&sighting.place))
         .collect();
     ensure!(leaked.is_empty(), "at the master: {leaked:?}");
 
@@ -118,7 +130,7 @@ fn search(practice: &Practice) -> Result<()> {
             ["new", "publish"].iter().any(|what| line.contains(&format!("salt/job/{jid}/{what}")))
         };
         let is_publish = practice.submitted.iter().any(publishes);
-        let leaked = seen.iter().any(|sighting| sighting.canary != PARAMETER || !is_publish);
+        let leaked = seen.iter().any(|sighting| !published(&sighting.canary) || !is_publish);
         ensure!(!leaked, "on the event bus: {seen:?} in {}", line.chars().take(120).collect::<String>());
     }
     Ok(())
@@ -128,5 +140,7 @@ fn search(practice: &Practice) -> Result<()> {
 pub const ROW: &str = "Canary-row-7f3a9c";
 /// Stands in the parameters of writes. Master and bus hold these where they hold the arguments of every job, and nowhere else.
 pub const PARAMETER: &str = "canary-parameter-51d0e2";
+/// A key that re-snapshots name. Master and bus hold it where they hold the arguments of every job, and nowhere else.
+pub const KEY: &str = "canary-key-92b6f8";
 /// Stands in parameters that were sealed for the minion. Nothing but the row itself may hold it.
 pub const SEALED: &str = "canary-sealed-e07c44";

@@ -29,7 +29,7 @@ pub struct Practice {
     pub password: String,
     /// Of the object store.
     pub secret: String,
-    /// The jids of submissions.
+    /// The jids of submissions and re-snapshots.
     pub submitted: Vec<String>,
     sim: EhrSim,
     identity: age::x25519::Identity,
@@ -50,8 +50,8 @@ impl Practice {
             store.map(|store| Relay::recording(store.port).map(|relay| (store, relay))).transpose()?;
         let (requests, publishes) = master.ports();
         let (requests, publishes) = (Relay::recording(requests)?, Relay::recording(publishes)?);
-        let minion =
-            Minion::prepare(Sut::Agent, requests.port, ID, json!({ "publish_port": publishes.port }))?;
+        let options = json!({ "publish_port": publishes.port, "log_level": "debug" });
+        let minion = Minion::prepare(Sut::Agent, requests.port, ID, options)?;
         let (password, secret) = ("Canary-password-3b8e".to_owned(), "canary-secret-key-a6f4".to_owned());
         let identity = age::x25519::Identity::generate();
         let mut practice = Self {
@@ -92,6 +92,18 @@ impl Practice {
         let keywords = json!({ "name": write, "request": request, "params": params });
         let (jid, ret) = self.master.call("mssql_write.submit", &keywords)?;
         ensure!(!jid.is_empty() && ret["outcome"] == outcome, "{write}: {ret}");
+        self.submitted.push(jid);
+        Ok(())
+    }
+
+    /// Has rows of a job read again, by their keys; the return must say this.
+    pub fn resnapshot(&mut self, job: &str, more: &Value, said: &str) -> Result<()> {
+        let mut keywords = json!({ "name": job });
+        for (name, value) in more.as_object().into_iter().flatten() {
+            keywords[name] = value.clone();
+        }
+        let (jid, ret) = self.master.call("mssql_sync.resnapshot", &keywords)?;
+        ensure!(!jid.is_empty() && ret.to_string().contains(said), "{job} {more}: {ret}");
         self.submitted.push(jid);
         Ok(())
     }
@@ -215,6 +227,9 @@ const SEED: &[&str] = &[
     "CREATE TABLE dbo.CanaryCode (ID int IDENTITY(1,1) NOT NULL CONSTRAINT PK_CanaryCode PRIMARY KEY, \
      Code nvarchar(60) NOT NULL CONSTRAINT UQ_CanaryCode UNIQUE, RowVer rowversion NOT NULL)",
     "INSERT INTO dbo.CanaryCode (Code) VALUES (N'Canary-row-7f3a9c')",
+    "CREATE TABLE dbo.CanaryChart (Number nvarchar(40) NOT NULL CONSTRAINT PK_CanaryChart PRIMARY KEY, \
+     RowVer rowversion NOT NULL)",
+    "INSERT INTO dbo.CanaryChart (Number) VALUES (N'canary-key-92b6f8')",
     "UPDATE dbo.Patient SET LastName = N'Canary-row-7f3a9c', Active = 1 WHERE PatientID = 1",
     "CREATE LOGIN canary_admin WITH PASSWORD = N'Canary-password-3b8e'",
     "ALTER SERVER ROLE sysadmin ADD MEMBER canary_admin",
@@ -225,6 +240,14 @@ canary.codes:
   mssql_sync.present:
     - database: Main_OMS
     - table: dbo.CanaryCode
+    - cursor: rowversion
+    - interval: 1
+    - sink: master
+
+canary.charts:
+  mssql_sync.present:
+    - database: Main_OMS
+    - table: dbo.CanaryChart
     - cursor: rowversion
     - interval: 1
     - sink: master
