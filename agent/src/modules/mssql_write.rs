@@ -178,6 +178,8 @@ fn issued(args: &Arguments, call: &CallContext) -> Result<SystemTime, ModuleErro
 
 fn shown_answer(submission: &Submission, answer: &Answer) -> Value {
     let mut map = shown_outcome(submission.write.as_str(), submission.request.as_str(), &answer.outcome);
+    // What `module.run` and a job's retcode judge by.
+    map.insert("result", answer.outcome.verdict.has_landed());
     map.insert("attempts", i64::from(answer.attempts));
     map.insert("milliseconds", i64::try_from(answer.took.as_millis()).unwrap_or(i64::MAX));
     map.into()

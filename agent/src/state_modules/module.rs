@@ -94,8 +94,9 @@ async fn all(keys: &[String], args: &StateArgs, run: &StateContext) -> StateRetu
                 changes.insert(key.as_str(), value);
             }
             Ok(Value::Map(map)) => {
-                let said =
-                    map.get("comment").map_or_else(|| "(error message N/A)".to_owned(), Value::to_string);
+                // A write says why it did not land as its reason.
+                let said = map.get("comment").or_else(|| map.get("reason"));
+                let said = said.map_or_else(|| "(error message N/A)".to_owned(), Value::to_string);
                 failures.push(format!("'{key}' failed: {said}"));
             }
             Ok(value) => failures.push(format!("'{key}': {value}")),

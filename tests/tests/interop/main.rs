@@ -13,6 +13,7 @@ use tests::{
 mod batches;
 mod calls;
 mod files;
+mod halts;
 mod idle;
 mod jobs;
 mod keys;

@@ -23,6 +23,7 @@ crate::each_series!(
 
 const ROWS: u64 = 2_000;
 const CHANGES: u32 = 60;
+/// What the tree's job reads of `dbo.Appointment`.
 const APPOINTMENT: &str =
     "AppointmentID, PatientID, ProviderID, ChairID, StartTime, LengthMinutes, Status, Fee, CreatedAt, RowVer";
 
@@ -200,18 +201,18 @@ fn a_sync_declaration_that_cannot_work_is_refused(master: &SaltMaster) -> Result
 }
 
 /// A simulated practice with its agent and its pillar.
-struct Practice<'a> {
+pub struct Practice<'a> {
     master: &'a SaltMaster,
-    minion: Minion,
-    sim: EhrSim,
+    pub minion: Minion,
+    pub sim: EhrSim,
     identity: age::x25519::Identity,
 }
 
 impl<'a> Practice<'a> {
-    const SYNC_PASSWORD: &'static str = "Sync-only-9";
+    pub const SYNC_PASSWORD: &'static str = "Sync-only-9";
 
     /// None with Salt's own minion, which has no such states.
-    fn open(master: &'a SaltMaster, id: &str, mut pillar: Value) -> Result<Option<Self>> {
+    pub fn open(master: &'a SaltMaster, id: &str, mut pillar: Value) -> Result<Option<Self>> {
         if Sut::chosen(master.series) != Sut::Agent {
             return Ok(None);
         }
@@ -242,7 +243,8 @@ impl<'a> Practice<'a> {
         archive(self.master, &self.minion.id)
     }
 
-    fn apply(&self, arg: Value, kwarg: Value) -> Result<Value> {
+    /// `state.apply` with these arguments; the whole return.
+    pub fn apply(&self, arg: Value, kwarg: Value) -> Result<Value> {
         let answer = self.master.cmd(&self.minion.id, "state.apply", &arg, json!({ "kwarg": kwarg }))?;
         Ok(answer[&self.minion.id].clone())
     }
@@ -255,7 +257,7 @@ impl<'a> Practice<'a> {
     }
 
     /// Waits until the rows in the master's cache are `wanted`, and nothing else.
-    fn wait_until_received(&self, master: &SaltMaster, wanted: &tests::source::Rows) -> Result<Received> {
+    pub fn wait_until_received(&self, master: &SaltMaster, wanted: &tests::source::Rows) -> Result<Received> {
         let folder =
             master.path("cache/minions").join(&self.minion.id).join("files/agent/sync/main_oms.Appointment");
         wait_for("the rows of dbo.Appointment in the master's cache", PATIENCE, || {
@@ -299,7 +301,8 @@ fn chunks(ret: &Value) -> impl Iterator<Item = (&String, &Value)> {
     ret["ret"].as_object().into_iter().flatten()
 }
 
-fn all_hold(ret: &Value) -> bool {
+/// Whether every state of a return holds.
+pub fn all_hold(ret: &Value) -> bool {
     chunks(ret).count() > 0 && chunks(ret).all(|(_, chunk)| chunk["result"] == true)
 }
 
@@ -307,7 +310,8 @@ fn no_changes(ret: &Value) -> bool {
     chunks(ret).all(|(_, chunk)| chunk["changes"] == json!({}))
 }
 
-fn comment(ret: &Value, id: &str) -> Result<String> {
+/// What a state said.
+pub fn comment(ret: &Value, id: &str) -> Result<String> {
     let found = chunks(ret).find(|(key, _)| key.split("_|-").nth(1) == Some(id));
     let (_, chunk) = found.with_context(|| format!("no chunk {id} in {ret}"))?;
     Ok(chunk["comment"].as_str().unwrap_or_default().to_owned())

@@ -89,12 +89,14 @@ fn killed_in_a_write(master: &SaltMaster, minion: &mut Minion, sim: &EhrSim) -> 
     Ok(())
 }
 
-fn submit(master: &SaltMaster, id: &str, keywords: &Value) -> Result<Value> {
+/// Submits a write; the whole return.
+pub fn submit(master: &SaltMaster, id: &str, keywords: &Value) -> Result<Value> {
     let answer = master.cmd(id, "mssql_write.submit", &json!([]), json!({ "kwarg": keywords }))?;
     Ok(answer[id].clone())
 }
 
-async fn connect(sim: &EhrSim) -> Result<Session> {
+/// A session of `sa` in the EHR's database.
+pub async fn connect(sim: &EhrSim) -> Result<Session> {
     let lookup = |name: &str| match name {
         "server" => Some(format!("127.0.0.1,{}", sim.port)),
         "trust_server_certificate" => Some("true".to_owned()),
@@ -104,12 +106,14 @@ async fn connect(sim: &EhrSim) -> Result<Session> {
     Ok(Session::connect(&options.with_database("Main_OMS")).await?)
 }
 
-async fn number(session: &mut Session, sql: &str) -> Result<i32> {
+/// The number that a statement gives.
+pub async fn number(session: &mut Session, sql: &str) -> Result<i32> {
     let rows = session.batch(sql).await?.into_iter().next().unwrap_or_default();
     rows.first().and_then(|row| row.get(0)).context("no number")
 }
 
-fn pillar(sim: &EhrSim) -> Result<String> {
+/// The pillar of a minion with `dolphin.writes`.
+pub fn pillar(sim: &EhrSim) -> Result<String> {
     let recipient = age::x25519::Identity::generate().to_public().to_string();
     Ok(serde_json::to_string_pretty(&json!({
         "mssql.server": "127.0.0.1", "mssql.port": sim.port, "mssql.user": "sa",
