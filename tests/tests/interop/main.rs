@@ -18,12 +18,14 @@ mod idle;
 mod jobs;
 mod keys;
 mod masters;
+mod pauses;
 mod releases;
 mod rollout;
 mod rotation;
 mod sql;
 mod states;
 mod surface;
+mod two_masters;
 mod writes;
 
 /// Makes a test per series of each named case: `fn(&SaltMaster) -> Result<()>`.

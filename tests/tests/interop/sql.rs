@@ -24,7 +24,7 @@ crate::each_series!(
 const ROWS: u64 = 2_000;
 const CHANGES: u32 = 60;
 /// What the tree's job reads of `dbo.Appointment`.
-const APPOINTMENT: &str =
+pub const APPOINTMENT: &str =
     "AppointmentID, PatientID, ProviderID, ChairID, StartTime, LengthMinutes, Status, Fee, CreatedAt, RowVer";
 
 fn the_dolphin_tree_brings_rows_to_the_master_cache(master: &SaltMaster) -> Result<()> {
