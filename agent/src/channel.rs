@@ -9,7 +9,6 @@
 
 mod authenticate;
 mod backoff;
-mod clock;
 mod connection;
 mod keys;
 mod link;

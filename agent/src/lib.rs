@@ -4,6 +4,7 @@ pub mod access;
 pub mod beacons;
 pub mod channel;
 pub mod cli;
+mod clock;
 pub mod command;
 pub mod config;
 pub mod data_store;

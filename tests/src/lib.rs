@@ -8,6 +8,7 @@ pub mod binaries;
 pub mod bundled_master;
 pub mod canary;
 pub mod ehr;
+pub mod fake_clock;
 pub mod memory;
 pub mod minion;
 pub mod process;

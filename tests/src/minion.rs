@@ -43,6 +43,7 @@ pub struct Minion {
     /// Which program it is.
     pub sut: Sut,
     process: Option<Process>,
+    environment: Vec<(String, String)>,
     scratch: Scratch,
 }
 
@@ -71,7 +72,7 @@ impl Minion {
     /// When its folder cannot be written.
     pub fn prepare(sut: Sut, ret_port: u16, id: &str, options: Value) -> Result<Self> {
         let scratch = Scratch::new()?;
-        let minion = Self { id: id.to_owned(), sut, process: None, scratch };
+        let minion = Self { id: id.to_owned(), sut, process: None, environment: Vec::new(), scratch };
         let mut config = minion.options(ret_port);
         if let Value::Object(options) = options {
             config.extend(options);
@@ -89,6 +90,11 @@ impl Minion {
         let mut config: Map<String, Value> = serde_json::from_slice(&fs::read(self.path("minion"))?)?;
         config.insert(key.to_owned(), value);
         Ok(fs::write(self.path("minion"), serde_json::to_string_pretty(&config)?)?)
+    }
+
+    /// Gives the program these variables of the environment, from the next start on.
+    pub fn set_environment(&mut self, environment: Vec<(String, String)>) {
+        self.environment = environment;
     }
 
     /// Starts a minion, accepts its key and waits until it says it started and answers a ping.
@@ -128,7 +134,7 @@ impl Minion {
             }
             Sut::SaltMinion(series) => Command::new(series.bin().join("salt-minion")),
         };
-        command.arg("-c").arg(self.scratch.path());
+        command.arg("-c").arg(self.scratch.path()).envs(self.environment.iter().cloned());
         self.process = Some(Process::spawn(&self.id, &mut command, &self.path("console"))?);
         Ok(())
     }

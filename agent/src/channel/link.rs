@@ -16,11 +16,11 @@ use tokio::{
 use super::{
     LinkError, MasterLink,
     authenticate::chain,
-    clock,
     requests::{ExchangeError, Repeat, Requests},
     sessions::{OpenSession, Sessions},
     settings::{ChannelSettings, MasterAddress},
 };
+use crate::clock;
 
 /// What a return that the master did not keep is told to be.
 const NOT_TAKEN: &str = "the master did not keep it: it may require signatures (minion_sign_messages) or have failed over \

@@ -166,30 +166,33 @@ impl Entry {
 
     /// The next time after `now`, splay included; `None` when there is none.
     pub fn after(&self, now: DateTime<Local>, random: &mut impl Rng) -> Option<DateTime<Local>> {
-        let local = now.naive_local();
+        let (least, most) = self.splay;
+        let splay = if most > least { random.gen_range(least..=most) } else { most };
+        self.next(now).map(|base| base + seconds(splay))
+    }
+
+    /// The latest time at which the next run of what repeats may lie; one that lies later was reckoned by a clock that has
+    /// been set back since. A cron line is given a minute, so that a clock set right by seconds does not repeat a run.
+    #[must_use]
+    pub fn latest(&self, now: DateTime<Local>) -> Option<DateTime<Local>> {
         let base = match &self.trigger {
+            Trigger::Every(_) => self.next(now),
+            Trigger::Cron(_) | Trigger::When(_) => self.next(now + TimeDelta::minutes(1)),
+            Trigger::Once(_) => None,
+        };
+        base.map(|base| base + seconds(self.splay.1))
+    }
+
+    /// The next time after `now` without splay.
+    fn next(&self, now: DateTime<Local>) -> Option<DateTime<Local>> {
+        let local = now.naive_local();
+        match &self.trigger {
             Trigger::Every(interval) => Some(now + *interval),
             Trigger::Cron(cron) => cron.after(local).and_then(local_time),
             Trigger::Once(at) => Some(*at).filter(|at| *at > local).and_then(local_time),
             Trigger::When(moments) => {
                 moments.iter().filter_map(|moment| moment.after(local)).min().and_then(local_time)
             }
-        };
-        let (least, most) = self.splay;
-        let splay = if most > least { random.gen_range(least..=most) } else { most };
-        #[expect(clippy::cast_possible_truncation, reason = "a splay is some seconds")]
-        base.map(|base| base + TimeDelta::milliseconds((splay * 1000.0) as i64))
-    }
-
-    /// The longest time that lies between two runs of an interval; `None` for other triggers.
-    #[must_use]
-    pub fn longest_wait(&self) -> Option<TimeDelta> {
-        #[expect(clippy::cast_possible_truncation, reason = "a splay is some seconds")]
-        match self.trigger {
-            Trigger::Every(interval) => {
-                Some(interval + TimeDelta::milliseconds((self.splay.1 * 1000.0) as i64))
-            }
-            Trigger::Cron(_) | Trigger::Once(_) | Trigger::When(_) => None,
         }
     }
 
@@ -250,6 +253,11 @@ impl Range {
     fn holds(&self, now: NaiveDateTime) -> bool {
         (self.start.on(now.date())..=self.end.on(now.date())).contains(&now)
     }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "a splay is some seconds")]
+fn seconds(splay: f64) -> TimeDelta {
+    TimeDelta::milliseconds((splay * 1000.0) as i64)
 }
 
 fn local_time(at: NaiveDateTime) -> Option<DateTime<Local>> {

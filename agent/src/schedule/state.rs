@@ -120,7 +120,8 @@ impl State {
             self.restless |= entry.is_restless();
             let record = self.records.entry(name.clone()).or_default();
             let at_start = first && entry.run_on_start;
-            let moved = record.next.zip(entry.longest_wait()).is_some_and(|(next, wait)| next > now + wait);
+            let latest = if now < last { entry.latest(now) } else { None };
+            let moved = record.next.zip(latest).is_some_and(|(next, latest)| next > latest);
             if !record.known || moved {
                 (record.next, record.known) = (entry.after(now, &mut rand::thread_rng()), true);
             }
@@ -243,6 +244,19 @@ mod tests {
         state.due(at(0));
         assert!(state.due(at(-7200)).is_empty());
         assert_eq!(names(&state.due(at(-7190))), ["a"]);
+    }
+
+    #[test]
+    fn a_clock_set_back_does_not_hold_a_time_of_day_up() {
+        const YEAR: i64 = 365 * 86_400;
+        for trigger in ["cron: '* * * * *'", "when: '12:01'"] {
+            let mut state = state(&format!("{{a: {{function: test.ping, {trigger}}}}}"));
+            state.due(at(YEAR));
+            assert!(state.due(at(0)).is_empty(), "{trigger}");
+            assert_eq!(names(&state.due(at(60))), ["a"], "{trigger}");
+            assert!(state.due(at(30)).is_empty(), "{trigger}");
+            assert!(state.due(at(61)).is_empty(), "{trigger}: set right by half a minute, it runs again");
+        }
     }
 
     #[test]

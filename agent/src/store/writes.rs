@@ -1,7 +1,9 @@
 //! Write tables of the store: declared writes, and the final outcomes of requests.
 //!
-//! An outcome is kept for [`KEPT_DAYS`] and sealed; the ledger in the database is what makes a request land once, this is
-//! what answers a repeated request without asking it, and all there is for refusals of writes by external id.
+//! An outcome is kept for [`KEPT_DAYS`] at least and sealed; the ledger in the database is what makes a request land once, this is
+//! what answers a repeated request without asking it, and all there is for refusals of writes by external id. Clocks are set
+//! wrong and right again, so an outcome goes only when as many days with later outcomes have been seen as well: a clock that is
+//! a year ahead for an hour is one more day.
 
 use rusqlite::{OptionalExtension, Transaction, params};
 
@@ -119,8 +121,26 @@ pub fn put_outcome(tx: &Transaction<'_>, row: &OutcomeRow) -> Result<(), StoreEr
         "INSERT OR IGNORE INTO write_outcome (request, definition, parameters, outcome, decided) VALUES (?1, ?2, ?3, ?4, ?5)",
         params![row.request, row.definition, row.parameters, row.outcome, row.decided],
     )?;
-    tx.execute("DELETE FROM write_outcome WHERE decided < ?1", [row.decided - KEPT_DAYS * 86_400])?;
+    tx.execute(
+        "DELETE FROM write_outcome WHERE decided < ?1 AND rowid < (
+             SELECT min(last) FROM (SELECT max(rowid) AS last FROM write_outcome GROUP BY decided / 86400
+                                    ORDER BY last DESC LIMIT ?2)
+             HAVING count(*) = ?2)",
+        [row.decided - KEPT_DAYS * 86_400, KEPT_DAYS],
+    )?;
     Ok(())
+}
+
+/// The day, counted from 1970, before which no request was decided that is to be remembered; `None` before the agent has
+/// decided requests on [`KEPT_DAYS`] days.
+///
+/// # Errors
+/// SQLite refused a statement.
+pub fn forgotten_before(tx: &Transaction<'_>) -> Result<Option<i64>, StoreError> {
+    let query = "SELECT min(day) FROM (SELECT decided / 86400 AS day FROM write_outcome GROUP BY day
+                                       ORDER BY max(rowid) DESC LIMIT ?1)
+                 HAVING count(*) = ?1";
+    Ok(tx.query_row(query, [KEPT_DAYS], |row| row.get(0)).optional()?.flatten())
 }
 
 /// How long an outcome is remembered; the promise is 30 days.
@@ -153,9 +173,40 @@ mod tests {
         store.with(|tx| put_outcome(tx, &row("a", 0))).unwrap();
         store.with(|tx| put_outcome(tx, &row("a", 5))).unwrap();
         assert_eq!(find("a"), Some(row("a", 0)));
-        store.with(|tx| put_outcome(tx, &row("b", 40 * 86_400))).unwrap();
-        assert!(find("a").is_some());
-        store.with(|tx| put_outcome(tx, &row("c", 40 * 86_400 + 1))).unwrap();
-        assert_eq!((find("a"), find("b").is_some()), (None, true));
+        for day in 1..=40 {
+            assert!(store.with(forgotten_before).unwrap() <= Some(0), "day {day}");
+            store.with(|tx| put_outcome(tx, &row(&day.to_string(), day * DAY))).unwrap();
+            assert!(find("a").is_some(), "day {day}");
+        }
+        assert_eq!(store.with(forgotten_before).unwrap(), Some(1));
+        store.with(|tx| put_outcome(tx, &row("b", 40 * DAY + 1))).unwrap();
+        assert_eq!((find("a"), find("1").is_some()), (None, true));
     }
+
+    #[test]
+    fn no_outcome_is_forgotten_because_the_clock_was_wrong() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("store")).unwrap();
+        let find = |request: &str| store.with(|tx| outcome(tx, request)).unwrap();
+        let put =
+            |request: &str, day: i64| store.with(|tx| put_outcome(tx, &row(request, day * DAY))).unwrap();
+        for day in 20_000..20_030 {
+            put(&day.to_string(), day);
+        }
+        put("in 1970", 0);
+        put("in a year", 20_395);
+        put("after", 20_030);
+        assert!(find("20000").is_some(), "a clock a year ahead");
+        assert!(find("in 1970").is_some(), "a clock that began anew");
+        for day in 20_031..20_068 {
+            put(&day.to_string(), day);
+        }
+        assert!(find("in 1970").is_some() && find("20001").is_none());
+        assert_eq!(store.with(forgotten_before).unwrap(), Some(0));
+        put("forty days after", 20_068);
+        assert!(find("in 1970").is_none());
+        assert_eq!(store.with(forgotten_before).unwrap(), Some(20_030));
+    }
+
+    const DAY: i64 = 86_400;
 }

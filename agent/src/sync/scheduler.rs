@@ -2,13 +2,14 @@
 //!
 //! One loop per job, so a job never overlaps itself; one loop for deliveries. A pass that failed for a passing reason is
 //! tried again sooner than the interval, one that needs someone to act waits for the interval; neither ends the loop.
+//! Intervals are measured on the monotonic clock; what waits for a time of day looks again when the machine's clock was set.
 //! Until [`SyncScheduler::start`] nothing runs by itself: `agent call --local` declares and runs passes in place.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use chrono::Local;
+use chrono::{DateTime, Local};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -23,6 +24,7 @@ use super::pass::{Ending, PassReport, SyncRoom, Want, run_pass};
 use super::retention;
 use super::sink::Sink;
 use super::spec::{JobSpec, Timing};
+use crate::clock;
 use crate::store::sync::SpoolDepth;
 
 /// The jobs of this process.
@@ -238,28 +240,72 @@ enum First {
     InItsTime,
 }
 
+/// How long a job rests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rest {
+    /// For so long, whatever the clock says.
+    For(Duration),
+    /// Until its interval is over or the time of its cron line comes.
+    UntilItsTime,
+    /// Until the quiet hours end.
+    UntilQuietEnds,
+}
+
+impl Rest {
+    fn pause(self, timing: &Timing, now: DateTime<Local>) -> Duration {
+        match self {
+            Self::For(pause) => pause,
+            Self::UntilItsTime => timing.pause(now),
+            Self::UntilQuietEnds => timing.quiet_for(now.naive_local()).unwrap_or_default(),
+        }
+    }
+
+    fn follows_the_clock(self, timing: &Timing) -> bool {
+        match self {
+            Self::For(_) => false,
+            Self::UntilItsTime => timing.cron.is_some(),
+            Self::UntilQuietEnds => true,
+        }
+    }
+}
+
 impl JobLoop {
     async fn run(self, mut requests: mpsc::Receiver<Request>, cancel: CancellationToken) {
-        let mut pause = match self.first {
-            First::InItsTime if self.timing.cron.is_some() => self.timing.pause(Local::now()),
-            First::InItsTime | First::Now => Duration::ZERO,
+        let mut rest = match self.first {
+            First::InItsTime if self.timing.cron.is_some() => Rest::UntilItsTime,
+            First::InItsTime | First::Now => Rest::For(Duration::ZERO),
         };
         loop {
-            self.scheduler.note(&self.name, |last| last.next = Some(SystemTime::now() + pause));
             let asked = tokio::select! {
                 () = cancel.cancelled() => return,
-                () = tokio::time::sleep(pause) => None,
+                () = self.rest(rest) => None,
                 request = requests.recv() => request,
             };
-            pause = tokio::select! {
+            rest = tokio::select! {
                 () = cancel.cancelled() => return,
-                pause = self.pass(asked) => pause,
+                rest = self.pass(asked) => rest,
             };
         }
     }
 
-    /// Runs a pass, answers who asked for it and gives the pause until the next.
-    async fn pass(&self, asked: Option<Request>) -> Duration {
+    /// Waits; a time of day is reckoned anew when the clock was set, and one that the clock leapt over by little has come.
+    async fn rest(&self, rest: Rest) {
+        loop {
+            let (now, pause) = (Local::now(), rest.pause(&self.timing, Local::now()));
+            self.scheduler.note(&self.name, |last| last.next = Some(SystemTime::now() + pause));
+            tokio::select! {
+                () = tokio::time::sleep(pause) => return,
+                _ = clock::jumped(), if rest.follows_the_clock(&self.timing) => {}
+            }
+            let late = Local::now() - (now + pause);
+            if late.to_std().is_ok_and(|late| late <= LATE) {
+                return;
+            }
+        }
+    }
+
+    /// Runs a pass, answers who asked for it and gives the rest until the next.
+    async fn pass(&self, asked: Option<Request>) -> Rest {
         let room = &self.scheduler.room;
         self.scheduler.note(&self.name, |last| last.running = true);
         let (want, mut answer) = asked.map_or((Want::News, None), |asked| (asked.want, Some(asked.answer)));
@@ -272,7 +318,7 @@ impl JobLoop {
                 () = answer.closed() => Err(SyncError::Killed),
             },
         };
-        let pause = self.pause_after(&outcome);
+        let rest = self.rest_after(&outcome);
         let ending = outcome.as_ref().map(|report| report.ending).ok();
         let outcome = outcome.map_err(|error| explain(&error));
         self.scheduler.note(&self.name, |last| record(last, &self.name, outcome.clone()));
@@ -282,22 +328,20 @@ impl JobLoop {
         if matches!(ending, Some(Ending::SpoolFull | Ending::SpoolOld | Ending::DiskFull)) {
             drop(tokio::time::timeout(self.timing.interval, room.freed.notified()).await);
         }
-        pause
+        rest
     }
 
-    fn pause_after(&self, outcome: &Result<PassReport, SyncError>) -> Duration {
-        let now = Local::now();
+    fn rest_after(&self, outcome: &Result<PassReport, SyncError>) -> Rest {
+        let soon = Rest::For(self.timing.interval.min(RETRY_PAUSE));
         match outcome {
             Ok(PassReport {
                 ending: Ending::SpoolFull | Ending::SpoolOld | Ending::DiskFull | Ending::GaveWay,
                 ..
-            }) => Duration::ZERO,
-            Ok(PassReport { ending: Ending::Busy, .. }) => self.timing.interval.min(RETRY_PAUSE),
-            Ok(PassReport { ending: Ending::Quiet, .. }) => {
-                self.timing.quiet_for(now.naive_local()).unwrap_or_default()
-            }
-            Err(error) if error.is_retryable() => self.timing.interval.min(RETRY_PAUSE),
-            Ok(PassReport { ending: Ending::CaughtUp, .. }) | Err(_) => self.timing.pause(now),
+            }) => Rest::For(Duration::ZERO),
+            Ok(PassReport { ending: Ending::Busy, .. }) => soon,
+            Ok(PassReport { ending: Ending::Quiet, .. }) => Rest::UntilQuietEnds,
+            Err(error) if error.is_retryable() => soon,
+            Ok(PassReport { ending: Ending::CaughtUp, .. }) | Err(_) => Rest::UntilItsTime,
         }
     }
 }
@@ -329,6 +373,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 const REQUESTS: usize = 8;
+/// A time of day that the clock leapt over by no more has come; a longer leap is a clock that was set right, or a machine that
+/// slept, and the next such time is waited for.
+const LATE: Duration = Duration::from_secs(3600);
 const RETRY_PAUSE: Duration = Duration::from_secs(15);
 
 #[cfg(test)]

@@ -103,16 +103,18 @@ impl Ledger {
         }))
     }
 
-    /// Forgets rows older than [`KEPT_DAYS`], a few at a time.
+    /// Forgets rows older than [`KEPT_DAYS`] by the server's clock and decided before `day` (counted from 1970), a few at a
+    /// time. The second bound is one that no wrong clock moves.
     ///
     /// # Errors
     /// SQL Server's refusal.
-    pub async fn purge(&self, session: &mut Session) -> Result<(), SqlError> {
+    pub async fn purge(&self, session: &mut Session, day: i32) -> Result<(), SqlError> {
         let sql = format!(
-            "DELETE TOP (500) FROM {} WHERE decided < DATEADD(day, -{KEPT_DAYS}, SYSUTCDATETIME())",
+            "DELETE TOP (500) FROM {} WHERE decided < DATEADD(day, -{KEPT_DAYS}, SYSUTCDATETIME()) \
+             AND decided < DATEADD(day, @P1, '1970-01-01')",
             self.quoted()
         );
-        session.batch(&sql).await.map(drop)
+        session.query(&sql, &[Param::Int(day)]).await.map(drop)
     }
 
     /// Reads nothing, as the writing login: fails as a write would.

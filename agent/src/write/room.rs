@@ -318,12 +318,14 @@ impl WriteRoom {
                 () = tokio::time::sleep(FORGET_EVERY) => {}
                 () = token.cancelled() => return,
             }
+            let day = self.store.run(table::forgotten_before).await.ok().flatten();
+            let Some(day) = day.and_then(|day| i32::try_from(day).ok()) else { continue };
             for declared in self.book.all().await.unwrap_or_default() {
                 let Once::Ledger(database) = &declared.spec.once else { continue };
                 let ledger = Ledger { database: database.clone() };
                 let connection = &declared.spec.connection;
                 let Ok(mut lease) = self.pool.take(connection).await else { continue };
-                match ledger.purge(&mut lease.session).await {
+                match ledger.purge(&mut lease.session, day).await {
                     Ok(()) => self.pool.give_back(connection, lease),
                     Err(error) => tracing::info!(%error, "old rows of the write ledger stay"),
                 }

@@ -1,7 +1,8 @@
 //! Sleep of this machine and jumps of its clock, found by comparing what passed with what should have.
 //!
 //! A connection that was open before may be dead without anybody having said so, so both channels are asked for a sign of
-//! life at once. Waits are measured on the monotonic clock, which a jump does not touch.
+//! life at once; a job that waits for a time of day looks again how long that is. Waits are measured on the monotonic clock,
+//! which a jump does not touch.
 
 use std::time::{Duration, SystemTime};
 
