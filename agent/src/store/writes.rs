@@ -112,15 +112,20 @@ pub fn outcome(tx: &Transaction<'_>, request: &str) -> Result<Option<OutcomeRow>
     Ok(tx.query_row(query, [request], read).optional()?)
 }
 
-/// Records the outcome of a request, unless one is recorded, and forgets those that are too old.
+/// Records the outcome of a request, unless one is recorded. The first one of a day forgets those that are too old.
 ///
 /// # Errors
 /// SQLite refused a statement.
 pub fn put_outcome(tx: &Transaction<'_>, row: &OutcomeRow) -> Result<(), StoreError> {
+    let last = "SELECT decided / 86400 FROM write_outcome ORDER BY rowid DESC LIMIT 1";
+    let last = tx.query_row(last, [], |row| row.get::<_, i64>(0)).optional()?;
     tx.execute(
         "INSERT OR IGNORE INTO write_outcome (request, definition, parameters, outcome, decided) VALUES (?1, ?2, ?3, ?4, ?5)",
         params![row.request, row.definition, row.parameters, row.outcome, row.decided],
     )?;
+    if last == Some(row.decided / 86_400) {
+        return Ok(());
+    }
     tx.execute(
         "DELETE FROM write_outcome WHERE decided < ?1 AND rowid < (
              SELECT min(last) FROM (SELECT max(rowid) AS last FROM write_outcome GROUP BY decided / 86400
@@ -180,6 +185,8 @@ mod tests {
         }
         assert_eq!(store.with(forgotten_before).unwrap(), Some(1));
         store.with(|tx| put_outcome(tx, &row("b", 40 * DAY + 1))).unwrap();
+        assert!(find("a").is_some(), "not at every outcome");
+        store.with(|tx| put_outcome(tx, &row("c", 41 * DAY))).unwrap();
         assert_eq!((find("a"), find("1").is_some()), (None, true));
     }
 
