@@ -10,26 +10,29 @@ use rand::{Rng, SeedableRng};
 use super::Wire;
 use super::readers::connection;
 
-/// What the desk felt, in milliseconds.
-pub struct Felt {
-    /// Half were quicker.
-    pub p50: f64,
-    /// One of a hundred was slower.
-    pub p99: f64,
+/// How long transactions took, in milliseconds.
+#[derive(Default)]
+pub struct Felt(Vec<f64>);
+
+impl Felt {
+    /// So many of a hundred took no longer than this.
+    pub fn percentile(&mut self, share: f64) -> f64 {
+        self.0.sort_by(f64::total_cmp);
+        let last = self.0.len().saturating_sub(1) as f64;
+        self.0.get((last * share / 100.0) as usize).copied().unwrap_or_default()
+    }
 }
 
-/// Makes so many transactions.
-pub fn work(port: u16, transactions: u32) -> Result<Felt> {
+/// Makes so many transactions, differently from one `seed` to the other.
+pub fn work(port: u16, transactions: u32, seed: u64, felt: &mut Felt) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let mut taken = runtime.block_on(transact(port, transactions))?;
-    taken.sort_by(f64::total_cmp);
-    let at = |share: f64| taken[((taken.len() - 1) as f64 * share) as usize];
-    Ok(Felt { p50: at(0.5), p99: at(0.99) })
+    felt.0.extend(runtime.block_on(transact(port, transactions, seed))?);
+    Ok(())
 }
 
-async fn transact(port: u16, transactions: u32) -> Result<Vec<f64>> {
+async fn transact(port: u16, transactions: u32, seed: u64) -> Result<Vec<f64>> {
     let mut session = Session::connect(&connection(port, Wire::Off)).await?;
-    let mut random = StdRng::seed_from_u64(7);
+    let mut random = StdRng::seed_from_u64(seed);
     let mut taken = Vec::new();
     for _ in 0..transactions {
         let id = [Param::Int(random.gen_range(1..100_000))];

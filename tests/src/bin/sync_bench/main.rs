@@ -15,6 +15,7 @@ mod outside;
 mod peers;
 mod readers;
 
+use desk::Felt;
 use peers::Peer;
 
 /// Compare readers of one table.
@@ -23,7 +24,7 @@ pub struct Options {
     /// Rows of the table.
     #[arg(long, default_value_t = 1_000_000)]
     rows: u64,
-    /// Transactions of the front desk in each of its two runs; 0 leaves it out.
+    /// Transactions of the front desk in each of its three circumstances; 0 leaves it out.
     #[arg(long, default_value_t = 3000)]
     desk: u32,
     /// Run each reader a second time over TLS.
@@ -203,18 +204,32 @@ fn ratios(seen: &[(Reader, Wire, Figures)]) -> Result<()> {
     Ok(())
 }
 
+/// In turns, so that what else the machine does falls on all alike: alone, beside an agent that reads another server of this
+/// machine, which is what sharing its processors costs, and beside one that reads the desk's own.
 fn front_desk(options: &Options, port: u16) -> Result<()> {
-    let quiet = desk::work(port, options.desk)?;
-    let reading = outside::Reading::start(port)?;
-    let busy = desk::work(port, options.desk)?;
-    let snapshots = reading.stop();
-    say(&format!("\nfront desk, {} transactions, milliseconds", options.desk))?;
-    say(&format!("alone:                     p50 {:.2}  p99 {:.2}", quiet.p50, quiet.p99))?;
-    say(&format!(
-        "while the agent snapshots: p50 {:.2}  p99 {:.2}  ({snapshots} snapshots)",
-        busy.p50, busy.p99
-    ))
+    let other = outside::Sim::serve(options.rows)?;
+    let readings =
+        [("alone", None), ("an agent reads another server", Some(other.port)), ("and this one", Some(port))];
+    let mut felt = readings.map(|_| Felt::default());
+    for turn in 0..TURNS {
+        for ((_, read), felt) in readings.iter().zip(&mut felt) {
+            let reading = read.map(outside::Reading::start).transpose()?;
+            desk::work(port, options.desk.div_ceil(TURNS), turn.into(), felt)?;
+            if let Some(reading) = reading {
+                reading.stop();
+            }
+        }
+    }
+    say(&format!("\nfront desk, {} transactions each, milliseconds", options.desk))?;
+    for ((name, _), felt) in readings.iter().zip(&mut felt) {
+        let [half, most] = [50.0, 99.0].map(|share| felt.percentile(share));
+        say(&format!("{name:30} p50 {half:.2}  p99 {most:.2}"))?;
+    }
+    Ok(())
 }
+
+/// How often the front desk works in each of its circumstances.
+const TURNS: u32 = 10;
 
 fn show(name: &str, figures: &Figures, per_row: f64) -> Result<()> {
     let Figures { rows, seconds, cpu_seconds, peak_mb, megabytes } = figures;
