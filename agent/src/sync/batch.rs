@@ -113,7 +113,9 @@ impl BatchFile {
                 None => return Err(SyncError::Stopped),
             }
         }
-        if let Some(group) = group.filter(|_| rows > 0) {
+        if let Some(group) = group
+            && rows > 0
+        {
             group.append_to(&mut writer)?;
         }
         let done = writer.into_inner()?.finish().map_err(|source| failed(part, "written", source))?;

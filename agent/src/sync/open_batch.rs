@@ -134,12 +134,8 @@ impl OpenBatch {
 
     /// Hands the rows to the writing thread when they are many, and waits for it when it has enough of them.
     pub(super) async fn pass_on(&mut self) -> Result<(), SyncError> {
-        if self.is_large() { self.flush().await } else { Ok(()) }
-    }
-
-    /// True when the rows are to be passed on.
-    pub(super) fn is_large(&self) -> bool {
-        self.buffer.rows() >= CHUNK_ROWS || self.buffer.bytes() >= CHUNK_BYTES
+        let are_many = self.buffer.rows() >= CHUNK_ROWS || self.buffer.bytes() >= CHUNK_BYTES;
+        if are_many { self.flush().await } else { Ok(()) }
     }
 
     /// True when the batch is to be ended, however many rows may follow.

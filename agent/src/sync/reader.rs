@@ -298,8 +298,8 @@ impl<'r> Reader<'r> {
     /// Hands rows to the writing thread when they are many.
     async fn pass_on(&mut self) -> Result<(), SyncError> {
         match &mut self.open {
-            Some(batch) if batch.is_large() => batch.pass_on().await,
-            Some(_) | None => Ok(()),
+            Some(batch) => batch.pass_on().await,
+            None => Ok(()),
         }
     }
 

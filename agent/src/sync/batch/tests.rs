@@ -1,6 +1,7 @@
 //! Batch files read back: sealed for the recipients, whole or absent.
 
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::file::reader::{FileReader, SerializedFileReader};
 use std::io::Read;
 
 use tiberius::ColumnData;
@@ -73,6 +74,17 @@ fn a_plain_batch_is_parquet() {
     let path = folder.path().join("1.parquet");
     file(&path, Seal::Plain).write(feed(vec![Feed::Rows(rows()), Feed::End(None)])).unwrap();
     assert_eq!(row_count(&std::fs::read(&path).unwrap()), 1000);
+}
+
+#[test]
+fn only_a_column_whose_values_repeat_has_a_dictionary() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("1.parquet");
+    file(&path, Seal::Plain).write(feed(vec![Feed::Rows(rows()), Feed::End(None)])).unwrap();
+    let reader = SerializedFileReader::new(File::open(path).unwrap()).unwrap();
+    let group = reader.metadata().row_group(0);
+    let has = |column: usize| group.column(column).dictionary_page_offset().is_some();
+    assert_eq!((has(0), has(1)), (false, true));
 }
 
 #[test]
