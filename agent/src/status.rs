@@ -54,6 +54,12 @@ pub struct SyncStatus {
     /// What its last pass cost the server; what is not known is left out.
     #[serde(default)]
     pub server_cost: Option<Cost>,
+    /// How long its last pass took, and how long of that it left the server to others who worked on it, in milliseconds.
+    #[serde(default)]
+    pub pass_ms: u64,
+    /// See `pass_ms`.
+    #[serde(default)]
+    pub left_to_others_ms: u64,
 }
 
 /// What the service writes about itself.
@@ -148,6 +154,8 @@ fn syncs(tx: &rusqlite::Transaction<'_>) -> Result<BTreeMap<String, SyncStatus>,
             spool_batches: depth.batches,
             spool_bytes: depth.bytes,
             server_cost: note.cost,
+            pass_ms: note.took_ms,
+            left_to_others_ms: note.rested_ms,
         };
         syncs.insert(job, status);
     }

@@ -25,6 +25,7 @@ mod moments;
 pub mod names;
 pub mod note;
 mod open_batch;
+mod others;
 mod pace;
 pub mod pass;
 mod query;

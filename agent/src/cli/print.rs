@@ -131,7 +131,11 @@ pub fn status(status: &Status, json: bool) {
         let cause = sync.behind_because.as_deref().map(|cause| format!(", {cause}")).unwrap_or_default();
         let cost = sync.server_cost.map(|cost| cost.words()).filter(|words| !words.is_empty());
         let cost = cost.map(|words| format!("; its last pass cost {words}")).unwrap_or_default();
-        println!("sync {job}: {age}, {} batches wait{cause}{cost}", sync.spool_batches);
+        let left = match sync.left_to_others_ms / 1000 {
+            0 => String::new(),
+            left => format!("; {left} of its {} s it left the server to others", sync.pass_ms / 1000),
+        };
+        println!("sync {job}: {age}, {} batches wait{cause}{cost}{left}", sync.spool_batches);
     }
 }
 

@@ -210,6 +210,8 @@ fn shown_report(report: &PassReport, cursor: &Cursor) -> Map {
         map.insert("held_back", number(reach.held_back()));
     }
     map.insert("server_cost", shown_cost(report.cost));
+    map.insert("seconds", number(report.took.as_secs()));
+    map.insert("seconds_left_to_others", number(report.rested.as_secs()));
     if let Some(cause) = &report.cause {
         map.insert("cause", cause.as_str());
     }

@@ -17,6 +17,7 @@ use tokio_util::compat::{Compat, TokioAsyncWriteCompatExt};
 
 use super::options::{ConnectionOptions, Encryption, Endpoint, Trust};
 use super::row_block::RowBlock;
+use super::wire::sent::Sent;
 use super::wire::{RowsOf, Wire, tls};
 use super::{SqlError, browser};
 
@@ -30,6 +31,7 @@ pub type Rows = Vec<Row>;
 pub struct Session {
     client: Client<Compat<Wire>>,
     rows: RowsOf,
+    sent: Sent,
     broken: bool,
 }
 
@@ -49,17 +51,18 @@ impl Session {
             .map_err(|error| unreachable(error.to_string()))?;
         stream.set_nodelay(true).map_err(|error| unreachable(error.to_string()))?;
         let rows = RowsOf::default();
+        let sent = Sent::to(stream.peer_addr().ok());
         let wire = match options.encryption {
             Encryption::Required => {
                 let encrypted = timeout(CONNECT_TIMEOUT, tls::encrypt(stream, host, &options.trust)).await;
                 let (stream, prelogin) = encrypted.map_err(|_| handshake_timed_out())??;
-                Wire::encrypted(stream, prelogin, rows.clone())
+                Wire::encrypted(stream, prelogin, rows.clone(), sent.clone())
             }
-            Encryption::Login | Encryption::Off => Wire::plain(stream, rows.clone()),
+            Encryption::Login | Encryption::Off => Wire::plain(stream, rows.clone(), sent.clone()),
         };
         let client = Client::connect(config(options, port), wire.compat_write()).await;
         let client = client.map_err(|error| SqlError::of_connect(error, options.encryption))?;
-        let mut session = Self { client, rows, broken: false };
+        let mut session = Self { client, rows, sent, broken: false };
         session.batch(&settings(options)).await?;
         Ok(session)
     }
@@ -114,6 +117,11 @@ impl Session {
     /// Says that a stream was read to its end, so that the session may go on.
     pub fn stream_ended(&mut self) {
         self.broken = false;
+    }
+
+    /// How many packets this process has sent to the server, over all its sessions.
+    pub fn packets_sent(&self) -> u64 {
+        self.sent.packets()
     }
 
     /// False after a broken connection or an abandoned stream.

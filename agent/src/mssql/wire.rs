@@ -24,10 +24,12 @@ use tokio_rustls::client::TlsStream;
 mod answer;
 mod cell;
 mod columns;
+pub(super) mod sent;
 pub(super) mod tls;
 
 use crate::mssql::row_block::RowBlock;
 use answer::Answer;
+use sent::{Counter, Sent};
 use tls::{Handshake, Prelogin};
 
 /// The rows taken out of a connection's answers. Clones are the same rows.
@@ -87,6 +89,7 @@ pub(super) struct Wire {
     /// tiberius' own PRELOGIN, which is answered here when this side made it before.
     prelogin: Option<Prelogin>,
     rows: RowsOf,
+    counter: Counter,
     buffer: Box<[u8]>,
     /// When nothing came for too long.
     patience: Option<Pin<Box<Sleep>>>,
@@ -106,17 +109,23 @@ enum Carrier {
 
 impl Wire {
     /// Over a bare socket; whether and what tiberius encrypts is its own affair.
-    pub(super) fn plain(stream: TcpStream, rows: RowsOf) -> Self {
-        Self::over(Carrier::Plain(stream), None, rows)
+    pub(super) fn plain(stream: TcpStream, rows: RowsOf, sent: Sent) -> Self {
+        Self::over(Carrier::Plain(stream), None, rows, sent)
     }
 
     /// Over TLS that was agreed on with the server by `prelogin`.
-    pub(super) fn encrypted(stream: TlsStream<Handshake>, prelogin: Prelogin, rows: RowsOf) -> Self {
-        Self::over(Carrier::Tls(Box::new(stream)), Some(prelogin), rows)
+    pub(super) fn encrypted(
+        stream: TlsStream<Handshake>,
+        prelogin: Prelogin,
+        rows: RowsOf,
+        sent: Sent,
+    ) -> Self {
+        Self::over(Carrier::Tls(Box::new(stream)), Some(prelogin), rows, sent)
     }
 
-    fn over(carrier: Carrier, prelogin: Option<Prelogin>, rows: RowsOf) -> Self {
-        Self { carrier, prelogin, rows, buffer: vec![0; BUFFER].into_boxed_slice(), patience: None }
+    fn over(carrier: Carrier, prelogin: Option<Prelogin>, rows: RowsOf, sent: Sent) -> Self {
+        let (counter, buffer) = (Counter::new(sent), vec![0; BUFFER].into_boxed_slice());
+        Self { carrier, prelogin, rows, counter, buffer, patience: None }
     }
 
     /// Reads into `buf`, but does not wait for ever.
@@ -187,10 +196,14 @@ impl AsyncWrite for Wire {
         if let Some(prelogin) = &mut self.prelogin {
             return Poll::Ready(prelogin.swallow(data));
         }
-        match &mut self.carrier {
+        let went = match &mut self.carrier {
             Carrier::Plain(stream) => Pin::new(stream).poll_write(cx, data),
             Carrier::Tls(stream) => Pin::new(stream).poll_write(cx, data),
+        };
+        if let Poll::Ready(Ok(count)) = &went {
+            self.counter.went(data.get(..*count).unwrap_or_default());
         }
+        went
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -6,6 +6,9 @@
 //! lock timeouts alone. A look that is refused is not tried again in that pass, and the other one goes on. Budgets in rows and
 //! bytes per second hold between pages.
 //!
+//! Before every page it asks whether others work on the server (see [`super::others`]), which every login may know. While they do, pages are
+//! short and the pass rests between them, so that it takes no more than [`Budget::percent_among_others`] of the time.
+//!
 //! What waits for a processor is `runnable_tasks_count` of "sys.dm_os_schedulers": workers with work, by scheduler. One scheduler
 //! serves one processor, and the visible ones run requests. It is a count of one instant, so only [`LOOKS`] in a row say
 //! that the server is busy.
@@ -22,16 +25,33 @@ use tiberius::Row;
 use crate::mssql::param::{integer, text};
 use crate::mssql::{Session, SqlError};
 
+use super::others::{Count, Others};
+
 /// What a pass may take of the server in a second.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Budget {
     /// Rows; unbounded when nothing.
     pub rows: Option<u64>,
     /// Bytes of batches; unbounded when nothing.
     pub bytes: Option<u64>,
+    /// Of the time, while others work on the server; from 100 on it goes on as if they did not.
+    pub percent_among_others: u32,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self { rows: None, bytes: None, percent_among_others: PERCENT_AMONG_OTHERS }
+    }
 }
 
 impl Budget {
+    /// How long to leave the server to the others after a page that took so long with all that belongs to it.
+    #[must_use]
+    pub fn rest_among_others(self, took: Duration) -> Duration {
+        let percent = self.percent_among_others.max(1);
+        (took * 100_u32.saturating_sub(percent) / percent).min(LONGEST_REST)
+    }
+
     /// How long to rest after `took` in which so much was read.
     #[must_use]
     pub fn rest(self, rows: u64, bytes: u64, took: Duration) -> Duration {
@@ -128,6 +148,8 @@ pub(super) struct Governor {
     looked: Option<Instant>,
     requests: Look,
     schedulers: Look,
+    packets: Look,
+    others: Others,
     load: Load,
     cost: Option<Cost>,
 }
@@ -147,7 +169,15 @@ struct Load {
 
 impl Governor {
     pub(super) fn new() -> Self {
-        Self { looked: None, requests: Look::Open, schedulers: Look::Open, load: Load::default(), cost: None }
+        Self {
+            looked: None,
+            requests: Look::Open,
+            schedulers: Look::Open,
+            packets: Look::Open,
+            others: Others::default(),
+            load: Load::default(),
+            cost: None,
+        }
     }
 
     /// Why the next page should wait; `None` when it need not, or nobody can tell.
@@ -172,6 +202,22 @@ impl Governor {
             None => None,
         };
         Ok(jam.or(load))
+    }
+
+    /// Asks whether others work on the server; no, where it does not say.
+    pub(super) async fn looks_for_others(&mut self, session: &mut Session) -> Result<bool, SqlError> {
+        if let Some(row) = self.packets.row(session, PACKETS).await?
+            && let Some(received) =
+                integer(row.get_column_data(0)?).and_then(|count| i32::try_from(count).ok())
+        {
+            self.others.counted(Count { at: Instant::now(), received, sent: session.packets_sent() });
+        }
+        Ok(self.others_work())
+    }
+
+    /// Whether others worked on the server when it was asked last.
+    pub(super) fn others_work(&self) -> bool {
+        self.others.work(Instant::now())
     }
 
     /// What the pass had cost at the last look, for one whose connection was lost; nothing when there was none.
@@ -222,6 +268,7 @@ const LOCK_WAITS: &str = "SELECT COALESCE(SUM(waiting_tasks_count), 0), COALESCE
 const BUSY: &str = "SELECT SUM(CASE WHEN blocking_session_id <> 0 THEN 1 ELSE 0 END), \
      MAX(CASE WHEN command LIKE 'BACKUP%' OR command LIKE 'RESTORE%' OR command LIKE 'DBCC%' THEN command END) \
      FROM sys.dm_exec_requests WHERE session_id <> @@SPID";
+const PACKETS: &str = "SELECT @@PACK_RECEIVED";
 const LOAD: &str =
     "SELECT COUNT(*), SUM(runnable_tasks_count) FROM sys.dm_os_schedulers WHERE status = N'VISIBLE ONLINE'";
 /// What every reason of the governor begins with.
@@ -233,6 +280,10 @@ const WAITING_PER_PROCESSOR: i64 = 2;
 /// Looks are at least [`PAUSE`] apart, so these take two seconds: a report that opens or a query that runs in parallel is
 /// often done by then, and somebody who waits so long has noticed.
 const LOOKS: u32 = 3;
+/// What a front desk does not feel, see `tests/sync-bench`.
+const PERCENT_AMONG_OTHERS: u32 = 1;
+/// A server on which a short page takes so long is not left alone for ever.
+const LONGEST_REST: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
@@ -241,12 +292,24 @@ mod tests {
 
     #[test]
     fn a_budget_makes_a_quick_page_rest_and_a_slow_one_not() {
-        let budget = Budget { rows: Some(1000), bytes: None };
+        let budget = Budget { rows: Some(1000), ..Budget::default() };
         assert_eq!(budget.rest(500, 0, Duration::from_millis(100)), Duration::from_millis(400));
         assert_eq!(budget.rest(500, 0, Duration::from_secs(2)), Duration::ZERO);
         assert_eq!(Budget::default().rest(u64::MAX, u64::MAX, Duration::ZERO), Duration::ZERO);
-        let both = Budget { rows: Some(1000), bytes: Some(1 << 20) };
+        let both = Budget { rows: Some(1000), bytes: Some(1 << 20), ..Budget::default() };
         assert_eq!(both.rest(1, 3 << 20, Duration::ZERO), Duration::from_secs(3));
+    }
+
+    #[test]
+    fn others_get_the_rest_of_the_time() {
+        let percent = |percent_among_others| Budget { percent_among_others, ..Budget::default() };
+        let page = Duration::from_millis(20);
+        assert_eq!(percent(2).rest_among_others(page), Duration::from_millis(980));
+        assert_eq!(percent(50).rest_among_others(page), page);
+        assert_eq!(percent(100).rest_among_others(page), Duration::ZERO);
+        assert_eq!(percent(900).rest_among_others(page), Duration::ZERO);
+        assert_eq!(percent(0).rest_among_others(page), Duration::from_millis(1980), "never nothing at all");
+        assert_eq!(percent(2).rest_among_others(Duration::from_secs(9)), LONGEST_REST);
     }
 
     #[test]

@@ -35,7 +35,7 @@ impl Pass<'_> {
             if let Some(ending) = self.must_stop().await? {
                 return Ok(ending);
             }
-            let query = snapshot_page(&self.state.spec, &self.state.progress, self.pace.rows());
+            let query = snapshot_page(&self.state.spec, self.progress(), self.pace.rows());
             let keep = if self.state.spec.keeps_marks() { Keep::Marks } else { Keep::Nothing };
             self.page(query, Phase::Snapshot, keep, reach.bound).await?;
         }
@@ -53,14 +53,14 @@ impl Pass<'_> {
             if let Some(ending) = self.must_stop().await? {
                 return Ok(ending);
             }
-            let query = increment_page(&self.state.spec, &self.state.progress, bound, self.pace.rows());
+            let query = increment_page(&self.state.spec, self.progress(), bound, self.pace.rows());
             if self.page(query, Phase::Increment, keep, bound).await? {
                 return Ok(Ending::CaughtUp);
             }
         }
     }
 
-    /// Reads and records a page; true when nothing more lies below the bound.
+    /// Reads a page, to be recorded with the next one; true when nothing more lies below the bound, and everything is recorded.
     async fn page(
         &mut self,
         query: Option<PageQuery>,
@@ -78,16 +78,18 @@ impl Pass<'_> {
             Some(last) => self.state.progress.advanced(phase, last),
             None => self.state.progress.clone(),
         };
-        if is_last {
-            progress = progress.exhausted(phase, bound);
-            if phase == Phase::Snapshot {
-                progress.sweep.ended = unix_now();
-                progress.sweep.audited = progress.sweep.ended;
-            }
+        if !is_last {
+            self.record_later(reader, progress);
+            return Ok(false);
+        }
+        progress = progress.exhausted(phase, bound);
+        if phase == Phase::Snapshot {
+            progress.sweep.ended = unix_now();
+            progress.sweep.audited = progress.sweep.ended;
         }
         reader.record(&mut self.state, progress).await?;
         self.tally.add(reader.tally);
-        Ok(is_last)
+        Ok(true)
     }
 
     /// Reads everything younger than the last pass less the overlap, then what has no moment at all.

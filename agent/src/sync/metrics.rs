@@ -67,6 +67,12 @@ const FIGURES: &[Figure] = &[
         of: |job, _| Some(job.note.took_ms),
     },
     Figure {
+        name: "agent_sync_pass_milliseconds_left_to_others",
+        kind: "gauge",
+        help: "How long of its last good pass the job left the server to others who worked on it.",
+        of: |job, _| Some(job.note.rested_ms),
+    },
+    Figure {
         name: "agent_sync_pass_server_cpu_milliseconds",
         kind: "gauge",
         help: "Processor time that the job's last pass took of the server.",

@@ -42,6 +42,9 @@ pub struct Note {
     pub rows: u64,
     /// How long it took, in milliseconds.
     pub took_ms: u64,
+    /// How long of that it left the server to others who worked on it, in milliseconds.
+    #[serde(default)]
+    pub rested_ms: u64,
 }
 
 impl Note {
@@ -66,7 +69,8 @@ impl Note {
                     cost: Some(report.cost),
                     read: report.read,
                     rows: report.rows,
-                    took_ms: u64::try_from(report.took.as_millis()).unwrap_or(u64::MAX),
+                    took_ms: millis(report.took),
+                    rested_ms: millis(report.rested),
                 }
             }
         }
@@ -110,6 +114,10 @@ fn behind(report: &PassReport) -> Option<String> {
     }
 }
 
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
 fn unix(at: SystemTime) -> u64 {
     at.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
@@ -128,6 +136,7 @@ mod tests {
             reach: None,
             began: UNIX_EPOCH + Duration::from_secs(90),
             took: Duration::from_millis(250),
+            rested: Duration::ZERO,
             cost: crate::sync::governor::Cost::default(),
             cause: cause.map(str::to_owned),
             added: Vec::new(),

@@ -21,6 +21,14 @@ impl Pace {
         self.rows
     }
 
+    /// The pace after a page that took `elapsed`, among others who work on the server: as many rows as take [`SHORT_PAGE`].
+    #[must_use]
+    pub fn among_others(self, elapsed: Duration) -> Self {
+        let fits = f64::from(self.rows) * SHORT_PAGE.as_secs_f64() / elapsed.as_secs_f64().max(f64::EPSILON);
+        let rows = (fits as u32).min(self.rows.saturating_mul(2)).max(FEWEST_ROWS);
+        Self { rows: rows.min(self.most), ..self }
+    }
+
     /// The pace after a page that took `elapsed`: halved when that was long, doubled when it was short.
     #[must_use]
     pub fn after(self, elapsed: Duration) -> Self {
@@ -37,6 +45,8 @@ impl Pace {
 
 const FIRST_ROWS: u32 = 10_000;
 const FEWEST_ROWS: u32 = 500;
+/// What one look-up of a screen takes: nobody waits for a page longer than for a colleague.
+const SHORT_PAGE: Duration = Duration::from_millis(20);
 const LONG: Duration = Duration::from_secs(2);
 const SHORT: Duration = Duration::from_secs(1);
 
@@ -54,6 +64,16 @@ mod tests {
         let shrunk = (0..20).fold(pace, |pace, _| pace.after(Duration::from_secs(10)));
         assert_eq!(shrunk.rows(), 500);
         assert_eq!(pace.after(Duration::from_millis(1500)).rows(), 10_000);
+    }
+
+    #[test]
+    fn pages_among_others_are_short() {
+        let pace = Pace::new(50_000);
+        assert_eq!(pace.among_others(Duration::from_millis(40)).rows(), 5_000);
+        assert_eq!(pace.among_others(Duration::from_millis(15)).rows(), 13_333);
+        assert_eq!(pace.among_others(Duration::ZERO).rows(), 20_000, "no more than twice as many at once");
+        assert_eq!(pace.among_others(Duration::from_secs(60)).rows(), 500);
+        assert_eq!(Pace::new(10).among_others(Duration::from_secs(60)).rows(), 10);
     }
 
     #[test]

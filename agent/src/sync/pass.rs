@@ -18,7 +18,7 @@ use crate::store::Store;
 use crate::tasks::Tasks;
 
 use super::SyncError;
-use super::cursor::Watermark;
+use super::cursor::{Progress, Watermark};
 use super::error::explain;
 use super::faults::Faults;
 use super::gate::{Gate, Ticket};
@@ -29,7 +29,7 @@ use super::names::JobName;
 use super::note::Note;
 use super::pace::Pace;
 use super::query::PageQuery;
-use super::reader::{Reader, Tally};
+use super::reader::{ReadPage, Reader, Tally};
 use super::repair::Repair;
 use super::spec::{CodePages, Cursor};
 use super::spool::{Bound, Spool};
@@ -63,7 +63,7 @@ pub struct SyncRoom {
 impl SyncRoom {
     /// The room of this process: the spool lies in the data folder, its bound is the options `agent:sync:spool_max_mb` (2048) and `spool_max_hours` (720),
     /// `agent:sync:connections` (1) jobs read at a time, and a pass takes at most `agent:sync:max_rows_per_second` and
-    /// `agent:sync:max_mb_per_second` (unbounded).
+    /// `agent:sync:max_mb_per_second` (unbounded), and `agent:sync:percent_among_others` (1) of the time while others work on the server.
     #[must_use]
     pub fn new(config: &Config, store: Arc<Store>, tasks: Tasks) -> Self {
         let number = |name: &str| {
@@ -78,7 +78,13 @@ impl SyncRoom {
             .leaving(space::KEPT_FREE);
         let parts = Self::over(Ledger::new(store), spool, tasks);
         let bytes = number("sync:max_mb_per_second").map(|megabytes| megabytes << 20);
-        let budget = Budget { rows: number("sync:max_rows_per_second"), bytes };
+        let percent = number("sync:percent_among_others").and_then(|percent| u32::try_from(percent).ok());
+        let unset = Budget::default();
+        let budget = Budget {
+            rows: number("sync:max_rows_per_second"),
+            bytes,
+            percent_among_others: percent.unwrap_or(unset.percent_among_others),
+        };
         Self { budget, gate: Gate::new(width.unwrap_or(1)), switches: Some(Switches::new(config)), ..parts }
     }
 
@@ -128,6 +134,8 @@ pub struct PassReport {
     pub began: SystemTime,
     /// How long it took, the wait for its turn left out.
     pub took: Duration,
+    /// How long of that it left the server to others who worked on it.
+    pub rested: Duration,
     /// What it cost the server, by the connection with which it ended.
     pub cost: Cost,
     /// What was added to the table since the job was declared.
@@ -185,6 +193,11 @@ pub(super) struct Pass<'r> {
     pub(super) cause: Option<String>,
     governor: Governor,
     began: Instant,
+    /// When the last page began, until the rest after it.
+    page_began: Option<Instant>,
+    rested: Duration,
+    /// The last page, when it is not recorded yet.
+    waiting: Option<ReadPage<'r>>,
 }
 
 /// What a pass is run for.
@@ -253,7 +266,7 @@ impl<'r> Turn<'r> {
             Cursor::Digest => UNIX_EPOCH + Duration::from_secs(self.pass.state.progress.sweep.began),
             Cursor::Rowversion(_) | Cursor::ChangeTracking | Cursor::Datetime(_) | Cursor::Full => self.began,
         };
-        let Pass { session, tally, reach, cause, .. } = self.pass;
+        let Pass { session, tally, reach, cause, rested, .. } = self.pass;
         session.close().await;
         let Tally { read, rows, deletes, batches, bad } = tally;
         let report = done.map(|(added, ending)| PassReport {
@@ -265,6 +278,7 @@ impl<'r> Turn<'r> {
             reach,
             began,
             took,
+            rested,
             cost: cost.unwrap_or_default(),
             cause,
             added,
@@ -286,6 +300,9 @@ impl<'r> Pass<'r> {
             cause: None,
             governor: Governor::new(),
             began: Instant::now(),
+            page_began: None,
+            rested: Duration::ZERO,
+            waiting: None,
         }
     }
 
@@ -361,8 +378,17 @@ impl<'r> Pass<'r> {
         }
     }
 
-    /// Why the pass must end before the next page; `None` when it may go on.
+    /// Why the pass must end before the next page; `None` when it may go on. At its end everything read is recorded.
     pub(super) async fn must_stop(&mut self) -> Result<Option<Ending>, SyncError> {
+        let stop = self.look_around().await;
+        if !matches!(stop, Ok(None)) {
+            self.record_waiting().await?;
+        }
+        stop
+    }
+
+    async fn look_around(&mut self) -> Result<Option<Ending>, SyncError> {
+        self.give_way().await?;
         self.room.check_switch()?;
         let timing = &self.state.spec.timing;
         if timing.quiet_for(Local::now().naive_local()).is_some() {
@@ -375,24 +401,72 @@ impl<'r> Pass<'r> {
             self.cause = Some(trouble);
             return Ok(Some(Ending::Busy));
         }
-        let depth = self.room.ledger.depth(None).await?;
-        Ok(self.room.spool.reached(depth, unix_now()).map(|bound| match bound {
+        Ok(self.spool_bound().await?.map(|bound| match bound {
             Bound::Bytes => Ending::SpoolFull,
             Bound::Age => Ending::SpoolOld,
             Bound::Disk => Ending::DiskFull,
         }))
     }
 
-    /// Reads a page and lets the pace know how long it took.
+    /// The bound that the spool has reached.
+    async fn spool_bound(&mut self) -> Result<Option<Bound>, SyncError> {
+        if let Some(waiting) = &self.waiting {
+            let mut depth = self.room.ledger.depth(None).await?;
+            depth.bytes += waiting.bytes();
+            if self.room.spool.reached(depth, unix_now()).is_none() {
+                return Ok(None);
+            }
+            // A batch takes less than its rows do: how much less is known once it is recorded.
+            self.record_waiting().await?;
+        }
+        let depth = self.room.ledger.depth(None).await?;
+        Ok(self.room.spool.reached(depth, unix_now()))
+    }
+
+    /// Where reading goes on.
+    pub(super) fn progress(&self) -> &Progress {
+        self.waiting.as_ref().and_then(ReadPage::progress).unwrap_or(&self.state.progress)
+    }
+
+    /// Leaves a page that was read to be recorded while the server works on the next one, or at the next stop.
+    pub(super) fn record_later(&mut self, reader: Reader<'r>, progress: Progress) {
+        self.waiting = Some(ReadPage::new(reader, progress));
+    }
+
+    async fn record_waiting(&mut self) -> Result<(), SyncError> {
+        let Some(mut waiting) = self.waiting.take() else { return Ok(()) };
+        waiting.record(&mut self.state).await?;
+        self.tally.add(waiting.tally());
+        Ok(())
+    }
+
+    /// Leaves the server to others who work on it, for so long that the page before was a small part of the time.
+    async fn give_way(&mut self) -> Result<(), SyncError> {
+        let others_work = self.governor.looks_for_others(&mut self.session).await?;
+        let Some(page_began) = self.page_began.take().filter(|_| others_work) else { return Ok(()) };
+        self.record_waiting().await?;
+        let rest = self.room.budget.rest_among_others(page_began.elapsed());
+        tokio::time::sleep(rest).await;
+        self.rested += rest;
+        Ok(())
+    }
+
+    /// Reads a page, records the one before and lets the pace know how long it took.
     pub(super) async fn timed_read(
         &mut self,
-        reader: &mut Reader<'_>,
+        reader: &mut Reader<'r>,
         query: &PageQuery,
     ) -> Result<(), SyncError> {
         let begun = Instant::now();
-        reader.read(&mut self.session, &mut self.state, query).await?;
+        let read = reader.read(&mut self.session, &mut self.state, query, self.waiting.as_mut()).await;
+        self.record_waiting().await?;
+        read?;
         let took = begun.elapsed();
-        self.pace = self.pace.after(took);
+        self.page_began = Some(begun);
+        self.pace = match self.governor.others_work() {
+            true => self.pace.among_others(took),
+            false => self.pace.after(took),
+        };
         let rest = self.room.budget.rest(reader.tally.read, reader.bytes(), took);
         if !rest.is_zero() {
             tokio::time::sleep(rest).await;

@@ -76,6 +76,42 @@ pub(super) struct Reader<'r> {
     pub(super) tally: Tally,
 }
 
+/// A page that is read and not recorded yet: that is done while the server works on the next one.
+pub(super) struct ReadPage<'r> {
+    reader: Reader<'r>,
+    /// What it stands for; nothing once it is recorded.
+    progress: Option<Progress>,
+}
+
+impl<'r> ReadPage<'r> {
+    pub(super) fn new(reader: Reader<'r>, progress: Progress) -> Self {
+        Self { reader, progress: Some(progress) }
+    }
+
+    /// Records it, unless that is done.
+    pub(super) async fn record(&mut self, state: &mut JobState) -> Result<(), SyncError> {
+        match self.progress.take() {
+            Some(progress) => self.reader.record(state, progress).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Where reading goes on after it; nothing once it is recorded, and the job's state says so.
+    pub(super) fn progress(&self) -> Option<&Progress> {
+        self.progress.as_ref()
+    }
+
+    /// About how many bytes its rows take.
+    pub(super) fn bytes(&self) -> u64 {
+        self.reader.bytes()
+    }
+
+    /// What was done.
+    pub(super) fn tally(&self) -> Tally {
+        self.reader.tally
+    }
+}
+
 /// What becomes of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Verdict {
@@ -108,12 +144,14 @@ impl<'r> Reader<'r> {
         self
     }
 
-    /// Reads the rows of `query`; full batches are recorded on the way.
+    /// Reads the rows of `query`; full batches are recorded on the way, and first of all the page `before`, once the server works
+    /// on this one.
     pub(super) async fn read(
         &mut self,
         session: &mut Session,
         state: &mut JobState,
         query: &PageQuery,
+        before: Option<&mut ReadPage<'r>>,
     ) -> Result<(), SyncError> {
         self.layout = query.layout;
         self.keys = match query.layout.keys_only {
@@ -122,6 +160,9 @@ impl<'r> Reader<'r> {
         };
         let mut rows = RowBlock::default();
         let mut stream = session.stream(&query.sql, &query.params).await?;
+        if let Some(before) = before {
+            before.record(state).await?;
+        }
         while stream.next(&mut rows).await? {
             if !self.layout.keys_only {
                 // Texts that were read as bytes are texts again, where they are any.

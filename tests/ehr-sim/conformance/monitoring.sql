@@ -1,4 +1,4 @@
--- page: sys.dm_exec_sessions; sys.dm_tran_locks; sys.dm_tran_session_transactions; sys.dm_db_index_usage_stats; sys.dm_os_waiting_tasks; sys.dm_os_schedulers
+-- page: sys.dm_exec_sessions; sys.dm_tran_locks; sys.dm_tran_session_transactions; sys.dm_db_index_usage_stats; sys.dm_os_waiting_tasks; sys.dm_os_schedulers; @@PACK_RECEIVED
 -- https://learn.microsoft.com/sql/relational-databases/system-dynamic-management-views/sys-dm-exec-sessions-transact-sql
 -- https://learn.microsoft.com/sql/relational-databases/system-dynamic-management-views/sys-dm-tran-locks-transact-sql
 -- https://learn.microsoft.com/sql/relational-databases/system-dynamic-management-views/sys-dm-db-index-usage-stats-transact-sql
@@ -57,6 +57,13 @@ GO
 SELECT CASE WHEN COUNT(*) > 0 AND COUNT(*) = COUNT(DISTINCT scheduler_id) THEN 1 ELSE 0 END AS some_, MIN(CAST(is_online AS int)) AS online_, CASE WHEN MIN(runnable_tasks_count) >= 0 AND SUM(current_tasks_count) > 0 THEN 1 ELSE 0 END AS tasks FROM sys.dm_os_schedulers WHERE status = N'VISIBLE ONLINE';
 --> some_ | online_ | tasks
 --> 1 | 1 | 1
+GO
+CREATE TABLE #Packets (Received int NOT NULL);
+INSERT INTO #Packets VALUES (@@PACK_RECEIVED);
+GO
+SELECT @@PACK_RECEIVED - Received AS since_ FROM #Packets;
+--> since_
+--> 1
 GO
 SELECT net_transport, auth_scheme FROM sys.dm_exec_connections WHERE session_id = @@SPID;
 --> net_transport | auth_scheme

@@ -8,6 +8,7 @@
 //! [`storage`]; [`run`] drives statements; [`security`], [`permission`] and [`principal`] decide who may;
 //! [`catalog`] shows all of it as system views; [`value`] and [`functions`] compute.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
 use cpu_time::ThreadTime;
@@ -202,6 +203,11 @@ impl Session {
             a.cancel = None;
         });
         if stopped { Err(Stopped) } else { Ok(()) }
+    }
+
+    /// Counts the packets in which a request came.
+    pub fn received(&self, packets: u32) {
+        self.core.instance.packets_received.fetch_add(packets.into(), Ordering::Relaxed);
     }
 
     /// RESETCONNECTION: rolls back, drops temporary objects, restores login settings.

@@ -1,5 +1,7 @@
 //! A server that has too much to do, seen by its own views, is left alone for a while.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use agent::mssql::Session;
@@ -7,12 +9,15 @@ use agent::sync::SyncRoom;
 use agent::sync::check::JobRequest;
 use agent::sync::faults::Faults;
 use agent::sync::governor::Budget;
-use agent::sync::pass::{Ending, Want, run_pass};
+use agent::sync::pass::{Ending, PassReport, Want, run_pass};
+use ehr_sim::client::{ConnectOptions, connect};
+use tiberius::EncryptionLevel;
+use tokio::task::JoinHandle;
 
 use crate::check_content;
 use crate::joins::least;
 use crate::life::{Agent, job};
-use crate::sim::Sim;
+use crate::sim::{PASSWORD, Sim};
 
 /// Tasks that wait for a processor, and processors.
 async fn load(session: &mut Session) -> (i32, i32) {
@@ -34,7 +39,7 @@ async fn a_server_whose_processors_have_too_much_to_do_is_left_alone_until_they_
     sim.batch("USE master; GRANT VIEW SERVER STATE TO least").await;
     let agent = Agent::declare_as(&sim, |request| JobRequest { connection, batch_rows: 5, ..request }).await;
     // A page takes a second at least, so the pass is long enough for several looks.
-    let budget = Budget { rows: Some(5), bytes: None };
+    let budget = Budget { rows: Some(5), ..Budget::default() };
     let room = SyncRoom { budget, ..agent.room(Faults::default()) };
     sim.batch("CREATE TABLE dbo.Report (ID int NOT NULL PRIMARY KEY); INSERT INTO dbo.Report VALUES (1)")
         .await;
@@ -111,4 +116,75 @@ async fn a_server_that_is_backed_up_is_left_alone_until_that_is_done() {
     let after = agent.live(Faults::default()).await.unwrap();
     assert_eq!((after.ending, after.rows), (Ending::CaughtUp, 5));
     check_content(&sim, &agent, "after the backup").await;
+}
+
+/// A front desk whose packets are not this process' own, as far as the agent knows.
+struct Desk {
+    stop: Arc<AtomicBool>,
+    work: JoinHandle<u32>,
+}
+
+impl Desk {
+    async fn opens(sim: &Sim, pause: Duration) -> Self {
+        let options = ConnectOptions {
+            host: "127.0.0.1".into(),
+            port: sim.port(),
+            user: "sa".into(),
+            password: PASSWORD.into(),
+            database: "Clinic".into(),
+            encryption: EncryptionLevel::NotSupported,
+        };
+        let mut client = connect(&options, "front desk").await.unwrap();
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let work = tokio::spawn(async move {
+            let mut looks = 0;
+            while !stopped.load(Ordering::Relaxed) {
+                let look =
+                    client.query("SELECT Note FROM dbo.Visit WHERE Branch = N'b1' AND VisitID = 1", &[]);
+                look.await.unwrap().into_results().await.unwrap();
+                looks += 1;
+                tokio::time::sleep(pause).await;
+            }
+            looks
+        });
+        Self { stop, work }
+    }
+
+    /// Closes; how often it looked.
+    async fn closes(self) -> u32 {
+        self.stop.store(true, Ordering::Relaxed);
+        self.work.await.unwrap()
+    }
+}
+
+/// A pass of eight pages beside a desk that pauses so long between two looks.
+async fn pass_beside_a_desk(pause: Duration, percent_among_others: u32) -> PassReport {
+    let sim = Sim::start().await;
+    sim.book(1, 40).await;
+    let agent = Agent::declare(&sim, 5).await;
+    let desk = Desk::opens(&sim, pause).await;
+    let budget = Budget { percent_among_others, ..Budget::default() };
+    let room = SyncRoom { budget, ..agent.room(Faults::default()) };
+    let report = run_pass(&room, &job(), Want::News).await.unwrap();
+    assert!(desk.closes().await > 0);
+    assert_eq!((report.ending, report.rows), (Ending::CaughtUp, 40));
+    check_content(&sim, &agent, "beside the desk").await;
+    assert_eq!(u128::from(agent.note().await.rested_ms), report.rested.as_millis());
+    report
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pass_leaves_the_server_to_others_who_work_on_it() {
+    let busy = pass_beside_a_desk(Duration::ZERO, 2).await;
+    // The pages before the others were seen are not followed by a rest.
+    assert!(busy.rested * 4 > busy.took * 3, "{:?} of {:?}", busy.rested, busy.took);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pass_goes_on_beside_a_service_that_looks_for_news_and_when_it_is_told_to() {
+    let quiet = pass_beside_a_desk(Duration::from_millis(500), 2).await;
+    assert_eq!(quiet.rested, Duration::ZERO);
+    let told = pass_beside_a_desk(Duration::ZERO, 100).await;
+    assert_eq!(told.rested, Duration::ZERO);
 }

@@ -95,7 +95,7 @@ async fn a_pass_that_is_cut_off_in_the_middle_of_a_row_tells_what_is_known_of_it
     // By branch, then number: the last row of the third page.
     writer.batch("BEGIN TRANSACTION; UPDATE dbo.Visit SET Fee = 0 WHERE VisitID = 119").await.unwrap();
     // A page takes more than a second, so that there is a look between two.
-    let budget = Budget { rows: Some(40), bytes: None };
+    let budget = Budget { rows: Some(40), ..Budget::default() };
     let room = SyncRoom { budget, ..agent.room(Faults::default()) };
     let begun = Instant::now();
     let cut = async {

@@ -100,6 +100,8 @@ pub struct Instance {
     pub sessions: Mutex<BTreeMap<u16, Arc<Connected>>>,
     started: Mutex<Moment>,
     pub faults: FaultState,
+    /// Packets in which requests came; those of logins and of attentions to a running request are not counted.
+    pub packets_received: AtomicU64,
     transactions: AtomicU64,
     ranges: AtomicU64,
     objects: AtomicI32,
@@ -121,6 +123,7 @@ impl Instance {
             sessions: Mutex::default(),
             started: Mutex::new(started),
             faults: FaultState::default(),
+            packets_received: AtomicU64::new(0),
             transactions: AtomicU64::new(1),
             ranges: AtomicU64::new(1),
             objects: AtomicI32::new(FIRST_OBJECT),

@@ -23,6 +23,8 @@ pub trait BackendSession: Send {
     fn announce(&mut self, output: &mut dyn Output) -> Result<(), Stopped>;
     /// Runs one request to its end.
     fn execute(&mut self, request: Request, output: &mut dyn Output, cancel: &Cancel) -> Result<(), Stopped>;
+    /// Counts the packets in which a request came.
+    fn received(&mut self, _packets: u32) {}
     /// Back to the state after login.
     fn reset(&mut self);
     /// Set when somebody ends the session from outside (KILL); an idle connection then closes without a word.
@@ -60,6 +62,10 @@ impl BackendSession for Session {
 
     fn execute(&mut self, request: Request, output: &mut dyn Output, cancel: &Cancel) -> Result<(), Stopped> {
         Session::execute(self, request, output, cancel)
+    }
+
+    fn received(&mut self, packets: u32) {
+        Session::received(self, packets);
     }
 
     fn reset(&mut self) {

@@ -96,6 +96,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
                 return Ok(self.write.shutdown().await?);
             }
             let Some(message) = self.next(&end).await? else { return Ok(self.write.shutdown().await?) };
+            session.received(message.packets);
             if message.kind == PacketKind::Attention {
                 self.answer_attention().await?;
                 continue;

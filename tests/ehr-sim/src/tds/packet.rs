@@ -98,6 +98,8 @@ pub struct Message {
     pub payload: Vec<u8>,
     /// The client gave it up while sending it: nothing is to be done, but it is answered.
     pub given_up: bool,
+    /// In how many packets it came.
+    pub packets: u32,
 }
 
 /// Puts messages together from a byte stream.
@@ -107,12 +109,13 @@ pub struct MessageReader {
     buffer: BytesMut,
     payload: Vec<u8>,
     first: Option<(PacketKind, u8)>,
+    packets: u32,
 }
 
 impl MessageReader {
     /// A reader that takes messages of at most `limit` bytes.
     pub fn new(limit: usize) -> Self {
-        Self { limit, buffer: BytesMut::new(), payload: Vec::new(), first: None }
+        Self { limit, buffer: BytesMut::new(), payload: Vec::new(), first: None, packets: 0 }
     }
 
     /// The next message, or `None` when the client closed between messages. Dropping the future loses nothing.
@@ -164,18 +167,20 @@ impl MessageReader {
             return Err(TdsError::TooLong { limit: self.limit });
         }
         self.payload.extend_from_slice(&bytes);
+        self.packets += 1;
         if status & STATUS_END == 0 {
             return Ok(None);
         }
         self.first = None;
         let payload = std::mem::take(&mut self.payload);
+        let packets = std::mem::take(&mut self.packets);
         let reset = match first_status {
             bits if bits & STATUS_RESET_KEEP != 0 => ConnectionReset::KeepTransaction,
             bits if bits & STATUS_RESET != 0 => ConnectionReset::Reset,
             _ => ConnectionReset::Keep,
         };
         let given_up = status & STATUS_IGNORE != 0;
-        Ok(Some(Message { kind, reset, payload, given_up }))
+        Ok(Some(Message { kind, reset, payload, given_up, packets }))
     }
 }
 

@@ -6,6 +6,7 @@ use agent::mssql::{Param, Session};
 use anyhow::Result;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
+use tokio::runtime::Runtime;
 
 use super::Wire;
 use super::readers::connection;
@@ -15,6 +16,17 @@ use super::readers::connection;
 pub struct Felt(Vec<f64>);
 
 impl Felt {
+    /// How many of a hundred took longer than this.
+    pub fn share_above(&self, milliseconds: f64) -> f64 {
+        let above = self.0.iter().filter(|taken| **taken > milliseconds).count();
+        100.0 * above as f64 / self.0.len().max(1) as f64
+    }
+
+    /// Takes in others.
+    pub fn extend(&mut self, others: &Self) {
+        self.0.extend(&others.0);
+    }
+
     /// So many of a hundred took no longer than this.
     pub fn percentile(&mut self, share: f64) -> f64 {
         self.0.sort_by(f64::total_cmp);
@@ -23,23 +35,34 @@ impl Felt {
     }
 }
 
-/// Makes so many transactions, differently from one `seed` to the other.
-pub fn work(port: u16, transactions: u32, seed: u64, felt: &mut Felt) -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    felt.0.extend(runtime.block_on(transact(port, transactions, seed))?);
-    Ok(())
+/// A front desk of one person.
+pub struct Desk {
+    runtime: Runtime,
+    session: Session,
+    random: StdRng,
 }
 
-async fn transact(port: u16, transactions: u32, seed: u64) -> Result<Vec<f64>> {
-    let mut session = Session::connect(&connection(port, Wire::Off)).await?;
-    let mut random = StdRng::seed_from_u64(seed);
-    let mut taken = Vec::new();
-    for _ in 0..transactions {
-        let id = [Param::Int(random.gen_range(1..100_000))];
-        let begun = Instant::now();
-        session.query("SELECT * FROM dbo.Appointment WHERE AppointmentID = @P1", &id).await?;
-        session.query("UPDATE dbo.Appointment SET ChairID = ChairID WHERE AppointmentID = @P1", &id).await?;
-        taken.push(begun.elapsed().as_secs_f64() * 1000.0);
+impl Desk {
+    /// Opens.
+    pub fn open(port: u16) -> Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let session = runtime.block_on(Session::connect(&connection(port, Wire::Off)))?;
+        Ok(Self { runtime, session, random: StdRng::seed_from_u64(0) })
     }
-    Ok(taken)
+
+    /// Makes so many transactions.
+    pub fn work(&mut self, transactions: u32) -> Result<Felt> {
+        let Self { runtime, session, random } = self;
+        let one = |_| runtime.block_on(transaction(session, random));
+        Ok(Felt((0..transactions).map(one).collect::<Result<_>>()?))
+    }
+}
+
+/// How long it took, in milliseconds.
+async fn transaction(session: &mut Session, random: &mut StdRng) -> Result<f64> {
+    let id = [Param::Int(random.gen_range(1..100_000))];
+    let begun = Instant::now();
+    session.query("SELECT * FROM dbo.Appointment WHERE AppointmentID = @P1", &id).await?;
+    session.query("UPDATE dbo.Appointment SET ChairID = ChairID WHERE AppointmentID = @P1", &id).await?;
+    Ok(begun.elapsed().as_secs_f64() * 1000.0)
 }

@@ -15,7 +15,7 @@ mod outside;
 mod peers;
 mod readers;
 
-use desk::Felt;
+use desk::{Desk, Felt};
 use peers::Peer;
 
 /// Compare readers of one table.
@@ -24,8 +24,8 @@ pub struct Options {
     /// Rows of the table.
     #[arg(long, default_value_t = 1_000_000)]
     rows: u64,
-    /// Transactions of the front desk in each of its three circumstances; 0 leaves it out.
-    #[arg(long, default_value_t = 3000)]
+    /// Transactions of the front desk, alone and beside an agent; 0 leaves it out.
+    #[arg(long, default_value_t = 60_000)]
     desk: u32,
     /// Run each reader a second time over TLS.
     #[arg(long)]
@@ -204,32 +204,43 @@ fn ratios(seen: &[(Reader, Wire, Figures)]) -> Result<()> {
     Ok(())
 }
 
-/// In turns, so that what else the machine does falls on all alike: alone, beside an agent that reads another server of this
-/// machine, which is what sharing its processors costs, and beside one that reads the desk's own.
+/// In turns, so that what else the machine does falls on both alike: alone, and while an agent takes a snapshot.
 fn front_desk(options: &Options, port: u16) -> Result<()> {
-    let other = outside::Sim::serve(options.rows)?;
-    let readings =
-        [("alone", None), ("an agent reads another server", Some(other.port)), ("and this one", Some(port))];
-    let mut felt = readings.map(|_| Felt::default());
-    for turn in 0..TURNS {
-        for ((_, read), felt) in readings.iter().zip(&mut felt) {
-            let reading = read.map(outside::Reading::start).transpose()?;
-            desk::work(port, options.desk.div_ceil(TURNS), turn.into(), felt)?;
-            if let Some(reading) = reading {
-                reading.stop();
-            }
-        }
+    let mut desk = Desk::open(port)?;
+    let (mut alone, mut beside, mut ratios) = (Felt::default(), Felt::default(), Vec::new());
+    let reading = outside::Reading::start(port)?;
+    // The agent begins and sees that somebody works.
+    desk.work(SETTLING)?;
+    for _ in 0..TURNS {
+        let transactions = options.desk.div_ceil(TURNS);
+        let mut with = desk.work(transactions)?;
+        reading.hold()?;
+        let mut without = desk.work(transactions)?;
+        reading.go_on()?;
+        ratios.push(with.percentile(99.0) / without.percentile(99.0));
+        beside.extend(&with);
+        alone.extend(&without);
     }
+    reading.stop()?;
     say(&format!("\nfront desk, {} transactions each, milliseconds", options.desk))?;
-    for ((name, _), felt) in readings.iter().zip(&mut felt) {
-        let [half, most] = [50.0, 99.0].map(|share| felt.percentile(share));
-        say(&format!("{name:30} p50 {half:.2}  p99 {most:.2}"))?;
+    let most = alone.percentile(99.0);
+    for (name, felt) in [("alone", &mut alone), ("while an agent takes a snapshot", &mut beside)] {
+        let [half, now] = [50.0, 99.0].map(|share| felt.percentile(share));
+        let (slower, above) = (100.0 * now / most - 100.0, felt.share_above(most));
+        say(&format!(
+            "{name:32} p50 {half:.2}  p99 {now:.2} ({slower:+.1} %; {above:.2} % above {most:.2})"
+        ))?;
     }
-    Ok(())
+    ratios.sort_by(f64::total_cmp);
+    let [low, median, high] = [1, 2, 3].map(|quarter| 100.0 * ratios[ratios.len() * quarter / 4] - 100.0);
+    say(&format!(
+        "p99 turn by turn: {median:+.1} % (median of {TURNS}; the middle half {low:+.1} to {high:+.1} %)"
+    ))
 }
 
-/// How often the front desk works in each of its circumstances.
-const TURNS: u32 = 10;
+/// How often the front desk works alone and not.
+const TURNS: u32 = 30;
+const SETTLING: u32 = 3000;
 
 fn show(name: &str, figures: &Figures, per_row: f64) -> Result<()> {
     let Figures { rows, seconds, cpu_seconds, peak_mb, megabytes } = figures;

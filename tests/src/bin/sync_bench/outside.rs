@@ -3,9 +3,6 @@
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::thread::JoinHandle;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use clap::ValueEnum;
@@ -102,36 +99,40 @@ fn word(value: &impl ValueEnum) -> String {
     value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
 
-/// The agent taking one snapshot after the other.
-pub struct Reading {
-    stop: Arc<AtomicBool>,
-    done: Arc<AtomicU32>,
-    work: JoinHandle<()>,
-}
+/// The agent taking a snapshot.
+pub struct Reading(Child);
 
 impl Reading {
     /// Begins.
     pub fn start(port: u16) -> Result<Self> {
-        let (stop, done) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));
         let mut command = reader_command(Reader::Agent, port, Wire::Off)?;
-        command.stdout(Stdio::null());
-        let (stopped, counted) = (Arc::clone(&stop), Arc::clone(&done));
-        let work = std::thread::spawn(move || {
-            while !stopped.load(Ordering::Relaxed) {
-                if !command.status().is_ok_and(|status| status.success()) {
-                    return;
-                }
-                counted.fetch_add(1, Ordering::Relaxed);
-            }
-        });
-        Ok(Self { stop, done, work })
+        Ok(Self(command.stdout(Stdio::null()).spawn()?))
     }
 
-    /// Ends after the snapshot under way; how many there were.
-    pub fn stop(self) -> u32 {
-        self.stop.store(true, Ordering::Relaxed);
-        // A reader that panicked has said so itself.
-        let _ = self.work.join();
-        self.done.load(Ordering::Relaxed)
+    /// Stops it where it is (`SIGSTOP`).
+    pub fn hold(&self) -> Result<()> {
+        self.signal("-STOP")
+    }
+
+    /// Lets it go on (`SIGCONT`).
+    pub fn go_on(&self) -> Result<()> {
+        self.signal("-CONT")
+    }
+
+    fn signal(&self, signal: &str) -> Result<()> {
+        let status = Command::new("kill").args([signal, &self.0.id().to_string()]).status()?;
+        ensure!(status.success(), "kill {signal}: {status}");
+        Ok(())
+    }
+
+    /// Ends it.
+    ///
+    /// # Errors
+    /// It had ended before, and nobody knows when.
+    pub fn stop(mut self) -> Result<()> {
+        ensure!(self.0.try_wait()?.is_none(), "the snapshot ended before the front desk did: more --rows");
+        self.0.kill()?;
+        self.0.wait()?;
+        Ok(())
     }
 }

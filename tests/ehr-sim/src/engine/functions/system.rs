@@ -5,6 +5,8 @@
     reason = "only the kinds named differ; all others share the documented default"
 )]
 
+use std::sync::atomic::Ordering;
+
 use super::{Builtin, bigint, binary_8, int, nvarchar_4000, smallint, sysname, text_of, variant};
 use crate::engine::exec::Exec;
 use crate::engine::message::Result;
@@ -38,6 +40,10 @@ pub const LIST: &[Builtin] = &[
     Builtin::new("@@DATEFIRST", (0, 0), |_| Ok(SqlType::TinyInt), |_, _| Ok(Datum::TinyInt(7))),
     Builtin::new("@@LOCK_TIMEOUT", (0, 0), int, |e, _| Ok(Datum::Int(e.session.lock_timeout() as i32))),
     Builtin::new("@@MAX_CONNECTIONS", (0, 0), int, |_, _| Ok(Datum::Int(32767))),
+    Builtin::new("@@PACK_RECEIVED", (0, 0), int, |e, _| {
+        // An integer, which begins anew below zero as SQL Server's does.
+        Ok(Datum::Int(e.session.instance.packets_received.load(Ordering::Relaxed) as i32))
+    }),
     Builtin::new("@@OPTIONS", (0, 0), int, |e, _| Ok(Datum::Int(e.session.option_bits()))),
     Builtin::new("@@MICROSOFTVERSION", (0, 0), int, |_, _| Ok(Datum::Int(15 << 24 | 2000))),
     Builtin::new("@@PROCID", (0, 0), int, |_, _| Ok(Datum::Int(0))),
