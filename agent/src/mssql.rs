@@ -13,12 +13,11 @@ pub mod options;
 pub(crate) mod param;
 pub mod quote;
 mod redact;
-mod row_block;
 mod session;
 pub mod shape;
 mod wire;
 
 pub use error::SqlError;
 pub use options::{ConnectionOptions, Encryption, OptionsError};
-pub use row_block::{BlockRow, Cell, RowBlock};
+pub use rows::{BlockRow, Cell, RowBlock};
 pub use session::{PROGRAM_NAME, Param, RowStream, Rows, Session};

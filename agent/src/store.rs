@@ -22,6 +22,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use rows::digest::RowHasher;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 pub use error::StoreError;
@@ -117,9 +118,15 @@ impl Store {
         self.key.unseal(purpose, sealed)
     }
 
-    /// A key for hashes of row values: equal values give equal hashes, and nobody without the key file can try values.
-    pub fn hash_key(&self) -> ring::hmac::Key {
-        self.key.hash_key()
+    /// Hashes row values: equal ones give equal hashes, and nobody without the key file can try values.
+    pub fn row_hasher(&self) -> RowHasher {
+        RowHasher::new(self.key.hash_key())
+    }
+
+    /// A hash of `bytes` by the same key.
+    pub fn keyed_hash(&self, bytes: &[u8]) -> Vec<u8> {
+        let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, self.key.hash_key());
+        ring::hmac::sign(&key, bytes).as_ref().to_vec()
     }
 
     /// The key in the file `<path><suffix>`, made on first use; protected as the key that seals this store is.

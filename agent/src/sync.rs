@@ -6,9 +6,7 @@
 //! value never reaches a log, an event or an unsealed file.
 
 pub mod batch;
-pub mod cells;
 pub mod check;
-pub mod columns;
 pub mod cursor;
 pub mod declaration;
 pub mod deliver;
@@ -21,7 +19,6 @@ mod holder;
 mod increments;
 pub mod ledger;
 pub mod metrics;
-mod moments;
 pub mod names;
 pub mod note;
 mod open_batch;
@@ -32,7 +29,7 @@ mod query;
 mod reader;
 mod repair;
 pub mod retention;
-mod row_digest;
+mod row_key;
 pub mod scheduler;
 pub mod sink;
 pub mod spec;

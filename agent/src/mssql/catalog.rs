@@ -3,6 +3,7 @@
 //! Reads `sys.columns`, `sys.indexes` and their kin with parameters only. Metadata is visible for what the login may
 //! access, so "no such table" and "no permission" look the same (Microsoft, "Metadata Visibility Configuration").
 
+use rows::kind::CellKind;
 use tiberius::{ColumnData, Row};
 
 use super::param::{Param, integer, text};
@@ -89,6 +90,11 @@ impl TableInfo {
 }
 
 impl ColumnInfo {
+    /// How it travels; `None` for a type that cannot be kept exactly.
+    pub fn kind(&self) -> Option<CellKind> {
+        CellKind::of(&self.type_name, self.precision, self.scale)
+    }
+
     /// True for `rowversion`, which the catalog calls `timestamp`.
     pub fn is_rowversion(&self) -> bool {
         self.type_name == "timestamp"

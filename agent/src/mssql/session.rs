@@ -16,10 +16,10 @@ use tokio::time::timeout;
 use tokio_util::compat::{Compat, TokioAsyncWriteCompatExt};
 
 use super::options::{ConnectionOptions, Encryption, Endpoint, Trust};
-use super::row_block::RowBlock;
 use super::wire::sent::Sent;
 use super::wire::{RowsOf, Wire, tls};
 use super::{SqlError, browser};
+use rows::RowBlock;
 
 pub use super::param::Param;
 

@@ -21,14 +21,11 @@ use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 use tokio_rustls::client::TlsStream;
 
-mod answer;
-mod cell;
-mod columns;
 pub(super) mod sent;
 pub(super) mod tls;
 
-use crate::mssql::row_block::RowBlock;
-use answer::Answer;
+use rows::RowBlock;
+use rows::answer::Answer;
 use sent::{Counter, Sent};
 use tls::{Handshake, Prelogin};
 

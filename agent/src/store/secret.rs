@@ -46,7 +46,7 @@ impl fmt::Debug for Secret {
 /// Seals values of the store.
 pub(super) struct SealingKey {
     key: LessSafeKey,
-    hash: hmac::Key,
+    hash: [u8; KEY_BYTES],
     random: SystemRandom,
 }
 
@@ -67,13 +67,13 @@ impl SealingKey {
         })?;
         let unbound = UnboundKey::new(&AES_256_GCM, &bytes).map_err(|_| bad_key(path))?;
         let hash = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &bytes), b"keyed hashes of the store");
-        let hash = hmac::Key::new(hmac::HMAC_SHA256, hash.as_ref());
+        let hash = hash.as_ref().try_into().map_err(|_| bad_key(path))?;
         Ok(Self { key: LessSafeKey::new(unbound), hash, random })
     }
 
     /// A key for hashes that nobody without the key file can compute.
-    pub(super) fn hash_key(&self) -> hmac::Key {
-        self.hash.clone()
+    pub(super) fn hash_key(&self) -> &[u8; KEY_BYTES] {
+        &self.hash
     }
 
     /// Nonce, ciphertext and tag of `clear`, bound to `purpose`.

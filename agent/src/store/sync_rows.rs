@@ -21,6 +21,7 @@ use rusqlite::{OptionalExtension, Transaction, params};
 use super::{Store, StoreError, migrations::Step};
 pub use merge::SETTLED_AT_ONCE;
 use page::{Change, Page};
+pub use rows::digest::{HASH_BYTES, Hash};
 
 /// The table's steps, oldest first.
 pub(super) const MIGRATIONS: &[Step] = &[
@@ -54,12 +55,6 @@ pub(super) const MIGRATIONS: &[Step] = &[
 ",
     ),
 ];
-
-/// Bytes of a hash.
-pub const HASH_BYTES: usize = 16;
-
-/// A truncated keyed hash.
-pub type Hash = [u8; HASH_BYTES];
 
 /// A change of the marks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -240,7 +235,7 @@ impl<'t> RowMarks<'t> {
     fn set_aside(&self, round: u64, mut marks: Vec<Mark>, kind: Run) -> Result<(), StoreError> {
         // Of marks of one row the last one counts.
         marks.reverse();
-        marks.sort_by_key(Mark::row);
+        marks.sort_by_cached_key(Mark::row);
         marks.dedup_by_key(|mark| mark.row());
         let sql = match kind {
             Run::Delivered => "SELECT max(0, max(run)) + 1 FROM sync_page WHERE job = ?1",

@@ -19,15 +19,13 @@ use parquet::file::properties::{
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::{ColumnPath, TypePtr};
 use ring::digest::{Context, SHA256};
+use rows::columns::Chunk;
+use rows::row_group::RowGroup;
 use tokio::sync::mpsc::Receiver;
 
 use super::SyncError;
-use super::columns::Chunk;
 use super::faults::{Faults, Step};
 use super::spec::Seal;
-use row_group::RowGroup;
-
-mod row_group;
 
 /// What goes to the writing thread.
 #[derive(Debug)]
@@ -270,5 +268,7 @@ pub(super) fn hex(bytes: &[u8]) -> String {
 
 const FILE_BUFFER: usize = 64 * 1024;
 
+#[cfg(test)]
+mod kinds;
 #[cfg(test)]
 mod tests;

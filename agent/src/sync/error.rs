@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use crate::mssql::{OptionsError, SqlError, quote::NameError};
 use crate::store::StoreError;
 
-use super::columns::CellError;
 use super::names::BadJobName;
+use rows::columns::CellError;
 
 /// A declaration or a pass that cannot go on.
 #[derive(Debug, thiserror::Error)]

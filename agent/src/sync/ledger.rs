@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use rows::digest::RowHasher;
 use rusqlite::Transaction;
 
 use crate::mssql::Param;
@@ -277,9 +278,9 @@ impl Ledger {
         SchemaBook::new(Arc::clone(&self.store))
     }
 
-    /// The key for hashes of rows.
-    pub fn hash_key(&self) -> ring::hmac::Key {
-        self.store.hash_key()
+    /// Hashes rows by the store's key.
+    pub fn row_hasher(&self) -> RowHasher {
+        self.store.row_hasher()
     }
 
     /// How the job stood after its last pass.

@@ -4,31 +4,31 @@
 
 use std::collections::BTreeMap;
 
+use rows::columns::{BadCell, RowBuffer};
+use rows::digest::RowHasher;
 use serde::Serialize;
 use serde_json::json;
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinHandle};
 
-use crate::mssql::{Cell, Param, SqlError};
+use crate::mssql::{BlockRow, Cell, Param, SqlError};
 use crate::store::StoreError;
 use crate::store::sync::BatchRow;
 use crate::write::kind::Kind;
 
 use super::SyncError;
-use super::batch::{BatchFile, Feed, WrittenFile};
-use super::columns::RowBuffer;
+use super::batch::{BatchFile, Feed, WrittenFile, hex};
 use super::cursor::Phase;
 use super::ledger::JobState;
 use super::names::BatchId;
 use super::pass::SyncRoom;
-use super::row_digest::mask;
 use super::spec::{Mask, Seal};
 
 /// A batch that is not whole yet. Dropping it removes its file.
 pub(super) struct OpenBatch {
     buffer: RowBuffer,
     hashed: Vec<usize>,
-    mask_key: ring::hmac::Key,
+    hasher: RowHasher,
     bytes: usize,
     rows: u64,
     /// Where the key's columns stand among the cells, and what they are called.
@@ -90,7 +90,7 @@ impl OpenBatch {
         Ok(Self {
             buffer: RowBuffer::new(spec.delivered_names(), spec.kinds()),
             hashed: masked.map(|(at, _)| at).collect(),
-            mask_key: room.ledger.hash_key(),
+            hasher: room.ledger.row_hasher(),
             bytes: 0,
             rows: 0,
             key: spec.key_positions().into_iter().zip(names).collect(),
@@ -100,22 +100,46 @@ impl OpenBatch {
         })
     }
 
-    /// Takes one row and what became of it; `None` cells are NULLs of whatever type their column has.
-    pub(super) fn push_row<'c>(
+    /// Takes what became of a row, and the row.
+    pub(super) fn push_row(&mut self, operation: &'static str, row: BlockRow<'_>) -> Result<(), SyncError> {
+        let (before, masked) = (self.buffer.bytes(), self.masked(|at| row.get(at)));
+        let bad = self.buffer.push_row(operation, row, &masked)?;
+        self.took(before, &bad, |at| row.get(at))
+    }
+
+    /// Takes what became of a row that is not there any more, and what is known of its cells; the others are NULL.
+    pub(super) fn push_cells(
         &mut self,
         operation: &'static str,
-        cells: impl Iterator<Item = Option<Cell<'c>>> + Clone,
+        cells: &[Option<Cell<'_>>],
     ) -> Result<(), SyncError> {
-        let before = self.buffer.bytes();
-        let cell = |at: usize| cells.clone().nth(at).flatten();
-        let hashed = |at: &usize| (*at, cell(*at).and_then(|cell| mask(&self.mask_key, cell)));
-        let hashed: Vec<(usize, Option<String>)> = self.hashed.iter().map(hashed).collect();
-        let masked = cells.clone().enumerate().map(|(at, cell)| {
-            let mask = hashed.iter().find(|(column, _)| *column == at);
-            mask.map_or(cell, |(_, text)| text.as_deref().map(Cell::Text))
-        });
-        let operation = std::iter::once(Some(Cell::Text(operation)));
-        for bad in self.buffer.push(operation.chain(masked))? {
+        let cell = |at: usize| cells.get(at).copied().flatten();
+        let (before, masked) = (self.buffer.bytes(), self.masked(cell));
+        let mut delivered = vec![Some(Cell::Text(operation))];
+        delivered.extend(cells);
+        for (at, text) in &masked {
+            if let Some(cell) = delivered.get_mut(at + 1) {
+                *cell = text.as_deref().map(Cell::Text);
+            }
+        }
+        let bad = self.buffer.push(&delivered)?;
+        self.took(before, &bad, cell)
+    }
+
+    /// What is delivered in the place of cells that are hashed.
+    fn masked<'c>(&mut self, cell: impl Fn(usize) -> Option<Cell<'c>>) -> Vec<(usize, Option<String>)> {
+        let Self { hasher, hashed, .. } = self;
+        let mask = |at: &usize| (*at, cell(*at).and_then(|cell| hasher.mask(cell)).map(|hash| hex(&hash)));
+        hashed.iter().map(mask).collect()
+    }
+
+    fn took<'c>(
+        &mut self,
+        before: usize,
+        bad: &[BadCell],
+        cell: impl Fn(usize) -> Option<Cell<'c>>,
+    ) -> Result<(), SyncError> {
+        for bad in bad {
             let part = |(at, name): &(usize, String)| {
                 let value = cell(*at).map(|cell| Param::from_cell(&cell.data())).transpose()?.flatten();
                 Ok((name.clone(), Kind::json(value.as_ref())))

@@ -13,11 +13,11 @@ use crate::store::sync_rows::{Hash, Mark, Put};
 use super::SyncError;
 use super::cursor::{Phase, Position, Progress, Watermark};
 use super::faults::Step;
-use super::ledger::{JobState, RowChanges, row_key};
+use super::ledger::{JobState, RowChanges};
 use super::open_batch::{DELETE, News, OpenBatch, UPSERT, batch_row};
 use super::pass::SyncRoom;
 use super::query::{Layout, PageQuery};
-use super::row_digest::RowHasher;
+use super::row_key::RowNames;
 use super::spec::{Cursor, JobSpec};
 use super::texts;
 
@@ -238,26 +238,25 @@ impl<'r> Reader<'r> {
     }
 
     async fn take(&mut self, rows: &RowBlock, state: &mut JobState) -> Result<(), SyncError> {
-        let mut hasher = RowHasher::new(self.room.ledger.hash_key());
-        let named = self.named(rows, state, &mut hasher).await?;
+        let mut names = RowNames::new(self.room.ledger.row_hasher());
+        let mut named = self.named(rows, state, &mut names).await?.into_iter();
         self.tally.read += rows.len() as u64;
-        for (at, row) in rows.rows().enumerate() {
-            let name = named.get(at);
+        for row in rows.rows() {
+            let name = named.next();
             let digest = match name {
-                Some(_) if !self.layout.keys_only => hasher.digest(row.cells().take(self.layout.columns)),
+                Some(_) if !self.layout.keys_only => names.hasher().digest(row, self.layout.columns),
                 Some(_) | None => Hash::default(),
             };
-            let verdict = self.judge(row, name.and_then(|name| name.known), digest)?;
-            match (verdict, name) {
-                (Verdict::Upsert, _) => {
-                    self.batch(state)?.push_row(UPSERT, row.cells().map(Some))?;
+            let verdict = self.judge(row, name.as_ref().and_then(|name| name.known), digest)?;
+            match verdict {
+                Verdict::Upsert => {
+                    self.batch(state)?.push_row(UPSERT, row)?;
                     self.tally.rows += 1;
                 }
-                (Verdict::Delete, Some(name)) => self.push_delete(state, &name.key)?,
-                (Verdict::Delete, None) => self.push_delete(state, &self.key(row)?)?,
-                (Verdict::Seen | Verdict::Nothing, _) => {}
+                Verdict::Delete => self.push_delete(state, &self.key(row)?)?,
+                Verdict::Seen | Verdict::Nothing => {}
             }
-            self.marks.extend(mark(verdict, name, digest)?);
+            self.marks.extend(name.and_then(|name| mark(verdict, name, digest)));
             let Some(open) = &self.open else { continue };
             if open.is_full() {
                 let at = self.position(row)?;
@@ -279,14 +278,14 @@ impl<'r> Reader<'r> {
         &self,
         rows: &RowBlock,
         state: &JobState,
-        hasher: &mut RowHasher,
+        names: &mut RowNames,
     ) -> Result<Vec<Named>, SyncError> {
         if self.keep == Keep::Nothing {
             return rows.rows().try_for_each(|row| self.check_key(row)).map(|()| Vec::new());
         }
         let name = |row| {
-            let key = self.key(row)?;
-            Ok(Named { hash: hasher.name(&key), known: None, key })
+            let (hash, key) = names.name(self.key_parts(row))?;
+            Ok(Named { hash, known: None, key })
         };
         let mut named = rows.rows().map(name).collect::<Result<Vec<Named>, SyncError>>()?;
         if self.keep == Keep::Compare {
@@ -329,7 +328,7 @@ impl<'r> Reader<'r> {
             let part = positions.iter().position(|position| *position == at);
             part.and_then(|part| key.get(part)).map(Cell::from)
         });
-        self.batch(state)?.push_row(DELETE, cells)?;
+        self.batch(state)?.push_cells(DELETE, &cells.collect::<Vec<_>>())?;
         self.deletes += 1;
         self.tally.deletes += 1;
         self.tally.rows += 1;
@@ -346,8 +345,13 @@ impl<'r> Reader<'r> {
 
     /// The key of a row.
     fn key(&self, row: BlockRow<'_>) -> Result<Vec<Param>, SyncError> {
-        let part = |at: &usize| Param::from_cell(&cell(row, *at)?.data())?.ok_or_else(without_key);
-        self.keys.iter().map(part).collect()
+        self.key_parts(row).collect()
+    }
+
+    fn key_parts(&self, row: BlockRow<'_>) -> impl Iterator<Item = Result<Param, SyncError>> {
+        self.keys
+            .iter()
+            .map(move |at: &usize| Param::from_cell(&cell(row, *at)?.data())?.ok_or_else(without_key))
     }
 
     fn check_key(&self, row: BlockRow<'_>) -> Result<(), SyncError> {
@@ -391,18 +395,19 @@ struct Named {
     hash: Hash,
     /// The digest of what was delivered of it.
     known: Option<Hash>,
-    key: Vec<Param>,
+    /// Its key as JSON.
+    key: Vec<u8>,
 }
 
 /// What is to be marked of a row that was judged so.
-fn mark(verdict: Verdict, name: Option<&Named>, digest: Hash) -> Result<Option<Mark>, SyncError> {
-    let Some(Named { hash, key, .. }) = name else { return Ok(None) };
-    Ok(match verdict {
-        Verdict::Upsert => Some(Mark::Delivered { row: *hash, digest, key: row_key(key)? }),
-        Verdict::Delete => Some(Mark::Gone(*hash)),
-        Verdict::Seen => Some(Mark::Seen(*hash)),
+fn mark(verdict: Verdict, name: Named, digest: Hash) -> Option<Mark> {
+    let Named { hash, key, .. } = name;
+    match verdict {
+        Verdict::Upsert => Some(Mark::Delivered { row: hash, digest, key }),
+        Verdict::Delete => Some(Mark::Gone(hash)),
+        Verdict::Seen => Some(Mark::Seen(hash)),
         Verdict::Nothing => None,
-    })
+    }
 }
 
 fn without_key() -> SyncError {

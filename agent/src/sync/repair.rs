@@ -13,7 +13,7 @@ use super::cursor::Phase;
 use super::pass::{Ending, Pass};
 use super::query::{KeyRange, range_page, rows_of, typed_keys};
 use super::reader::{Keep, Reader};
-use super::row_digest::RowHasher;
+use super::row_key::RowNames;
 
 /// What is to be delivered again.
 #[derive(Debug, Clone, PartialEq)]
@@ -60,8 +60,12 @@ impl Pass<'_> {
     }
 
     async fn repair_keys(&mut self, keys: &[Vec<Param>]) -> Result<(), SyncError> {
-        let mut hasher = RowHasher::new(self.room.ledger.hash_key());
-        let named: Vec<(Hash, Vec<Param>)> = keys.iter().map(|key| (hasher.name(key), key.clone())).collect();
+        let mut names = RowNames::new(self.room.ledger.row_hasher());
+        let name = |key: &Vec<Param>| {
+            let parts = key.iter().cloned().map(Ok::<_, SyncError>);
+            Ok((names.name(parts)?.0, key.clone()))
+        };
+        let named: Vec<(Hash, Vec<Param>)> = keys.iter().map(name).collect::<Result<_, SyncError>>()?;
         let there: HashSet<Hash> = self.look_up(&named).await?;
         let mut reader = Reader::new(self.room, Phase::Repair, self.keep());
         let query = rows_of(&self.state.spec, keys, false);

@@ -22,10 +22,10 @@ use crate::mssql::catalog::{ColumnInfo, TableInfo};
 use crate::mssql::quote::{ObjectName, SqlName};
 
 use super::SyncError;
-use super::cells::CellKind;
 use super::cursor::Watermark;
 use super::names::JobName;
 pub use super::texts::CodePages;
+use rows::kind::CellKind;
 
 pub use column::{Mask, SourceColumn};
 pub use ehr_version::VersionSource;
@@ -160,7 +160,7 @@ impl JobSpec {
     /// Parquet has no such column.
     pub fn schema(&self) -> Result<TypePtr, ParquetError> {
         let names = self.delivered_names();
-        super::cells::schema(names.iter().map(String::as_str).zip(self.kinds()))
+        rows::kind::schema(names.iter().map(String::as_str).zip(self.kinds()))
     }
 
     /// What the columns are called there, in order.
@@ -211,7 +211,7 @@ impl JobSpec {
         let mut differences = Vec::new();
         for column in self.columns.iter().filter(|column| column.reads()) {
             let reads_on = !self.key.contains(&column.name)
-                && table.column(column.name.as_str()).and_then(CellKind::of) == Some(column.kind);
+                && table.column(column.name.as_str()).and_then(ColumnInfo::kind) == Some(column.kind);
             if !reads_on {
                 differences.extend(difference(table, column.name.as_str(), &column.sql_type));
             }
@@ -319,7 +319,7 @@ impl Cursor {
         match self {
             Self::Rowversion(_) => watermark.to_string(),
             Self::ChangeTracking => watermark.get().to_string(),
-            Self::Datetime(_) => super::moments::iso_since_year_1(watermark.get()),
+            Self::Datetime(_) => rows::moments::iso_since_year_1(watermark.get()),
             Self::Digest | Self::Full => String::new(),
         }
     }

@@ -19,7 +19,7 @@ use super::faults::Step;
 use super::pass::{Ending, Pass, unix_now};
 use super::query::{key_page, rows_of, sweep_page};
 use super::reader::{Keep, Reader};
-use super::row_digest::RowHasher;
+use super::row_key::RowNames;
 use super::spec::Cursor;
 
 /// What a sweep looks at.
@@ -173,14 +173,14 @@ impl Pass<'_> {
     pub(super) async fn look_up(&mut self, rows: &[(Hash, Vec<Param>)]) -> Result<HashSet<Hash>, SyncError> {
         let keys: Vec<Vec<Param>> = rows.iter().map(|(_, key)| key.clone()).collect();
         let query = rows_of(&self.state.spec, &keys, true);
-        let mut hasher = RowHasher::new(self.room.ledger.hash_key());
+        let mut names = RowNames::new(self.room.ledger.row_hasher());
         let mut found = HashSet::new();
         let mut rows = RowBlock::default();
         let mut stream = self.session.stream(&query.sql, &query.params).await?;
         while stream.next(&mut rows).await? {
             for row in rows.rows() {
                 let key = row.cells().filter_map(|cell| Param::from_cell(&cell.data()).transpose());
-                found.insert(hasher.name(&key.collect::<Result<Vec<_>, _>>()?));
+                found.insert(names.name(key)?.0);
             }
         }
         drop(stream);

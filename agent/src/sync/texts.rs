@@ -3,15 +3,15 @@
 //! SQL Server checks neither the surrogates of an `nvarchar` nor the bytes of a `varchar`. A client that meets such a
 //! text can only break off the whole answer. The pass then begins again from what is recorded and selects texts as
 //! `varbinary`; here they become texts again, cell by cell, and one that does not is left as bytes, which
-//! [`super::columns`] reports. Keys stay texts: a row whose key cannot be read cannot be named.
+//! [`rows::columns`] reports. Keys stay texts: a row whose key cannot be read cannot be named.
 
 use tiberius::ColumnData;
 
 use crate::mssql::collation::{CodePage, Collation};
 use crate::mssql::{Cell, RowBlock, Session, SqlError};
 
-use super::cells::CellKind;
 use super::spec::{JobSpec, Mask, SourceColumn};
+use rows::kind::CellKind;
 
 /// The code pages of a job's text columns, by collation.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

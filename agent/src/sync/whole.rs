@@ -16,7 +16,6 @@ use super::open_batch::{News, OpenBatch, UPSERT, batch_row};
 use super::pass::{Ending, Pass, SyncRoom};
 use super::query::whole;
 use super::reader::Tally;
-use super::row_digest::RowHasher;
 use super::texts;
 
 impl Pass<'_> {
@@ -25,7 +24,7 @@ impl Pass<'_> {
         if let Some(ending) = self.must_stop().await? {
             return Ok(ending);
         }
-        let mut hasher = RowHasher::new(self.room.ledger.hash_key());
+        let mut hasher = self.room.ledger.row_hasher();
         let query = whole(&self.state.spec);
         let mut epoch = NewEpoch::after(self.room, &self.state);
         let mut batch = epoch.open()?;
@@ -35,10 +34,10 @@ impl Pass<'_> {
         while stream.next(&mut some).await? {
             texts::decode(&self.state.spec, &mut some);
             for row in some.rows() {
-                let delivered = row.cells().take(query.layout.columns);
-                content = content.wrapping_add(u128::from_le_bytes(hasher.digest(delivered)));
+                let digest = hasher.digest(row, query.layout.columns);
+                content = content.wrapping_add(u128::from_le_bytes(digest));
                 rows += 1;
-                batch.push_row(UPSERT, row.cells().map(Some))?;
+                batch.push_row(UPSERT, row)?;
                 batch.pass_on().await?;
                 if batch.is_full() {
                     epoch.deliver(batch, None).await?;

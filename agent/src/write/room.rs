@@ -300,7 +300,7 @@ impl WriteRoom {
 
     /// A hash of the digest that nobody without the store's key can compute.
     pub(super) fn keyed(&self, digest: &[u8]) -> Vec<u8> {
-        ring::hmac::sign(&self.store.hash_key(), digest).as_ref().to_vec()
+        self.store.keyed_hash(digest)
     }
 
     async fn learn(&self) -> Result<(), WriteError> {

@@ -169,8 +169,9 @@ async fn pass_beside_a_desk(pause: Duration, percent_among_others: u32) -> PassR
     let report = run_pass(&room, &job(), Want::News).await.unwrap();
     assert!(desk.closes().await > 0);
     assert_eq!((report.ending, report.rows), (Ending::CaughtUp, 40));
-    check_content(&sim, &agent, "beside the desk").await;
     assert_eq!(u128::from(agent.note().await.rested_ms), report.rested.as_millis());
+    assert_eq!(agent.live(Faults::default()).await.unwrap().ending, Ending::CaughtUp);
+    check_content(&sim, &agent, "beside the desk").await;
     report
 }
 

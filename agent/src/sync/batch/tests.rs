@@ -8,8 +8,8 @@ use tiberius::ColumnData;
 
 use super::*;
 use crate::mssql::Cell;
-use crate::sync::cells::{CellKind, schema};
-use crate::sync::columns::RowBuffer;
+use rows::columns::RowBuffer;
+use rows::kind::{CellKind, schema};
 
 const CANARY: &str = "Miller-4711";
 
@@ -20,7 +20,7 @@ fn rows() -> Chunk {
         RowBuffer::new(KINDS.map(|(name, _)| name.to_owned()).to_vec(), KINDS.map(|(_, kind)| kind).to_vec());
     for id in 0..1000 {
         let cells = [ColumnData::I32(Some(id)), ColumnData::String(Some(CANARY.into()))];
-        buffer.push(cells.iter().map(|cell| Some(Cell::from(cell)))).unwrap();
+        buffer.push(&cells.iter().map(|cell| Some(Cell::from(cell))).collect::<Vec<_>>()).unwrap();
     }
     buffer.take()
 }

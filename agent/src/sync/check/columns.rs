@@ -3,8 +3,8 @@
 use crate::mssql::catalog::{ColumnInfo, TableInfo};
 use crate::mssql::quote::SqlName;
 use crate::sync::SyncError;
-use crate::sync::cells::CellKind;
 use crate::sync::spec::{Condition, Mask, SourceColumn, Test};
+use rows::kind::CellKind;
 
 use super::{ConditionRequest, JobRequest, MaskRequest, TestRequest};
 

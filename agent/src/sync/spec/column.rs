@@ -10,7 +10,7 @@ use crate::mssql::catalog::ColumnInfo;
 use crate::mssql::collation::Collation;
 use crate::mssql::quote::SqlName;
 use crate::sync::SyncError;
-use crate::sync::cells::CellKind;
+use rows::kind::CellKind;
 
 /// A delivered column.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,7 +48,7 @@ impl SourceColumn {
     /// The catalog gave no usable name.
     pub fn of(info: &ColumnInfo) -> Result<Option<Self>, SyncError> {
         let name = SqlName::new(info.name.clone())?;
-        Ok(CellKind::of(info).map(|kind| Self {
+        Ok(info.kind().map(|kind| Self {
             delivered_as: info.name.clone(),
             name,
             sql_type: info.sql_type(),
@@ -94,7 +94,7 @@ impl SourceColumn {
         match self.mask {
             Mask::Null => format!("CAST(NULL AS {}) AS {name}", self.null_type()),
             Mask::Truncate(length) => format!("LEFT({from}{name}, {length}) AS {name}"),
-            Mask::Open | Mask::Hash => self.kind.select(&self.name, from),
+            Mask::Open | Mask::Hash => self.kind.select(self.name.quoted(), from),
         }
     }
 

@@ -9,12 +9,11 @@ use arrow_array::types::{
 use arrow_array::{Array, ArrayRef, RecordBatch};
 use chrono::{Datelike, NaiveDate, NaiveDateTime, Timelike};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use rows::kind::schema;
 use tiberius::time::{Date, DateTime, DateTime2, DateTimeOffset, SmallDateTime, Time};
 use tiberius::{Uuid, numeric::Numeric};
 
 use super::*;
-use crate::sync::batch::{BatchFile, Feed};
-use crate::sync::cells::schema;
 use crate::sync::faults::Faults;
 use crate::sync::spec::Seal;
 

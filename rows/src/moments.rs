@@ -11,7 +11,7 @@ use tiberius::time::{Date, DateTime, DateTime2, DateTimeOffset, SmallDateTime, T
 
 /// Whether a date or time is one that its type has; anything else is.
 #[expect(clippy::wildcard_enum_match_arm, reason = "only dates and times have a range of their own")]
-pub(super) fn is_in_range(cell: &ColumnData<'_>) -> bool {
+pub fn is_in_range(cell: &ColumnData<'_>) -> bool {
     let date = |date: Date| date.days() <= LAST_DAY;
     let time = |time: Time| {
         let power = u32::from(TICK_SCALE.saturating_sub(time.scale()));
@@ -36,40 +36,40 @@ pub(super) fn is_in_range(cell: &ColumnData<'_>) -> bool {
 }
 
 /// Days since 1970-01-01.
-pub(super) fn date_days(date: Date) -> i32 {
+pub fn date_days(date: Date) -> i32 {
     date.days().cast_signed() - DAYS_0001_TO_1970
 }
 
 /// Units of 100 ns since midnight.
-pub(super) fn hundred_nanos(time: Time) -> i64 {
+pub fn hundred_nanos(time: Time) -> i64 {
     let power = u32::from(TICK_SCALE.saturating_sub(time.scale()));
     time.increments().cast_signed() * 10_i64.pow(power)
 }
 
 /// Milliseconds since 1970-01-01, 1/300 s rounded as SQL Server prints it (.000, .003, .007).
-pub(super) fn datetime_millis(moment: DateTime) -> i64 {
+pub fn datetime_millis(moment: DateTime) -> i64 {
     let days = i64::from(moment.days()) - DAYS_1900_TO_1970;
     days * MILLIS_PER_DAY + (i64::from(moment.seconds_fragments()) * 10 + 1) / 3
 }
 
 /// Milliseconds since 1970-01-01.
-pub(super) fn smalldatetime_millis(moment: SmallDateTime) -> i64 {
+pub fn smalldatetime_millis(moment: SmallDateTime) -> i64 {
     let days = i64::from(moment.days()) - DAYS_1900_TO_1970;
     days * MILLIS_PER_DAY + i64::from(moment.seconds_fragments()) * 60_000
 }
 
 /// Units of 100 ns since 1970-01-01.
-pub(super) fn datetime2_ticks(moment: DateTime2) -> i64 {
+pub fn datetime2_ticks(moment: DateTime2) -> i64 {
     i64::from(date_days(moment.date())) * TICKS_PER_DAY + hundred_nanos(moment.time())
 }
 
 /// `2026-11-22T10:38:31.1234567`.
-pub(super) fn iso(moment: DateTime2, scale: u8) -> String {
+pub fn iso(moment: DateTime2, scale: u8) -> String {
     iso_ticks(datetime2_ticks(moment), scale)
 }
 
 /// `2026-11-22T12:38:31.1234567+02:00`: the local time that was stored, with its offset.
-pub(super) fn iso_offset(moment: DateTimeOffset, scale: u8) -> String {
+pub fn iso_offset(moment: DateTimeOffset, scale: u8) -> String {
     let minutes = moment.offset();
     let local = datetime2_ticks(moment.datetime2()) + i64::from(minutes) * TICKS_PER_MINUTE;
     let sign = if minutes < 0 { '-' } else { '+' };
@@ -78,7 +78,7 @@ pub(super) fn iso_offset(moment: DateTimeOffset, scale: u8) -> String {
 }
 
 /// `2026-11-22T10:38:31` from units of 100 ns since 0001-01-01.
-pub(super) fn iso_since_year_1(ticks: u64) -> String {
+pub fn iso_since_year_1(ticks: u64) -> String {
     iso_ticks(ticks.cast_signed() - i64::from(DAYS_0001_TO_1970) * TICKS_PER_DAY, 0)
 }
 

@@ -1,69 +1,78 @@
 //! Keyed hashes of rows: of a key, to name a row without its value, and of all delivered cells, to see a change.
 //!
-//! Each cell goes in with a byte for its kind and with its length, so that no two different rows are the same bytes. Truncated to
-//! 128 bits: for a billion rows a collision is as likely as 1 in 10^20.
+//! Each cell goes in with a byte for its kind and with its length, so that no two different rows are the same bytes. HMAC-SHA256
+//! truncated to 128 bits: for a billion rows a collision is as likely as 1 in 10^20.
 
-use ring::hmac;
+use std::fmt;
+
+use hmac::{Hmac, Mac};
+use sha2::Sha256;
 use tiberius::ColumnData;
 
-use crate::mssql::{Cell, Param};
-use crate::store::sync_rows::{HASH_BYTES, Hash};
+use crate::block::{BlockRow, Cell};
+use crate::moments::{datetime2_ticks, hundred_nanos};
 
-use super::batch::hex;
-use super::moments::{datetime2_ticks, hundred_nanos};
+/// Bytes of a hash.
+pub const HASH_BYTES: usize = 16;
+
+/// A truncated keyed hash.
+pub type Hash = [u8; HASH_BYTES];
 
 /// Hashes one row after the other in the same room.
-#[derive(Debug)]
-pub(super) struct RowHasher {
-    key: hmac::Key,
+pub struct RowHasher {
+    mac: Hmac<Sha256>,
     bytes: Vec<u8>,
 }
 
-impl RowHasher {
-    /// With the store's key.
-    pub(super) fn new(key: hmac::Key) -> Self {
-        Self { key, bytes: Vec::with_capacity(ROOM) }
-    }
-
-    /// The hash that names a row.
-    pub(super) fn name(&mut self, values: &[Param]) -> Hash {
-        self.bytes.clear();
-        for value in values {
-            self.bytes.push(b'k');
-            let length_at = self.bytes.len();
-            self.bytes.extend_from_slice(&[0; LENGTH]);
-            // Into memory, and a number that JSON does not have is written as nothing.
-            drop(serde_json::to_writer(&mut self.bytes, value));
-            let length = (self.bytes.len() - length_at - LENGTH) as u64;
-            self.bytes[length_at..length_at + LENGTH].copy_from_slice(&length.to_le_bytes());
-        }
-        self.hash()
-    }
-
-    /// The hash that judges whether a row changed.
-    pub(super) fn digest<'c>(&mut self, cells: impl Iterator<Item = Cell<'c>>) -> Hash {
-        self.bytes.clear();
-        for cell in cells {
-            feed_cell(&mut self.bytes, cell);
-        }
-        self.hash()
-    }
-
-    fn hash(&self) -> Hash {
-        let mut hash = Hash::default();
-        hash.copy_from_slice(&hmac::sign(&self.key, &self.bytes).as_ref()[..HASH_BYTES]);
-        hash
+impl fmt::Debug for RowHasher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RowHasher(***)")
     }
 }
 
-/// What a masked cell is delivered as; `None` for NULL.
-pub(super) fn mask(key: &hmac::Key, cell: Cell<'_>) -> Option<String> {
-    if Param::from_cell(&cell.data()).is_ok_and(|value| value.is_none()) {
-        return None;
+impl RowHasher {
+    /// With a key that nobody else has.
+    #[must_use]
+    pub fn new(key: &[u8; KEY_BYTES]) -> Self {
+        // HMAC fills a key up to a block with zeros.
+        let mut block = [0; BLOCK];
+        block.iter_mut().zip(key).for_each(|(to, from)| *to = *from);
+        Self { mac: Hmac::new(&block.into()), bytes: Vec::with_capacity(ROOM) }
     }
-    let mut bytes = b"mask".to_vec();
-    feed_cell(&mut bytes, cell);
-    Some(hex(hmac::sign(key, &bytes).as_ref()))
+
+    /// The hash that names a row, by the parts of its key.
+    pub fn name<'p>(&mut self, parts: impl Iterator<Item = &'p [u8]>) -> Hash {
+        self.bytes.clear();
+        for part in parts {
+            feed(&mut self.bytes, KEY, part);
+        }
+        self.hash()
+    }
+
+    /// The hash that judges whether a row changed, by its first columns.
+    pub fn digest(&mut self, row: BlockRow<'_>, columns: usize) -> Hash {
+        self.bytes.clear();
+        row.cells().take(columns).for_each(|cell| feed_cell(&mut self.bytes, cell));
+        self.hash()
+    }
+
+    /// What a masked cell is delivered as; `None` for NULL.
+    pub fn mask(&mut self, cell: Cell<'_>) -> Option<[u8; 32]> {
+        self.bytes.clear();
+        self.bytes.extend_from_slice(MASK);
+        feed_cell(&mut self.bytes, cell);
+        let kind = self.bytes.get(MASK.len());
+        (kind != Some(&NULL)).then(|| self.whole())
+    }
+
+    fn hash(&self) -> Hash {
+        let whole = self.whole();
+        whole.first_chunk().copied().unwrap_or_default()
+    }
+
+    fn whole(&self) -> [u8; 32] {
+        self.mac.clone().chain_update(&self.bytes).finalize().into_bytes().into()
+    }
 }
 
 fn feed_cell(all: &mut Vec<u8>, cell: Cell<'_>) {
@@ -118,7 +127,7 @@ fn feed_data(all: &mut Vec<u8>, cell: &ColumnData<'_>) {
         | ColumnData::Date(None)
         | ColumnData::Time(None)
         | ColumnData::DateTime2(None)
-        | ColumnData::DateTimeOffset(None) => feed(all, 0, &[]),
+        | ColumnData::DateTimeOffset(None) => feed(all, NULL, &[]),
     }
 }
 
@@ -135,22 +144,33 @@ fn feed_both(all: &mut Vec<u8>, kind: u8, bytes: &[u8], more: &[u8]) {
 
 /// A row of a dozen columns takes about so much.
 const ROOM: usize = 512;
-/// What a text and bytes are marked with.
+/// What NULL, a text, bytes and a part of a key are marked with.
+const NULL: u8 = 0;
 const TEXT: u8 = 8;
 const BINARY: u8 = 10;
-/// Bytes of a length.
-const LENGTH: usize = 8;
+const KEY: u8 = b'k';
+/// What comes before a cell that is masked.
+const MASK: &[u8] = b"mask";
+/// Bytes that SHA-256 takes at a time.
+const BLOCK: usize = 64;
+/// Bytes of a key.
+pub const KEY_BYTES: usize = 32;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::block::RowBlock;
 
-    fn hasher(key: &[u8]) -> RowHasher {
-        RowHasher::new(hmac::Key::new(hmac::HMAC_SHA256, key))
+    const SECRET: &[u8; KEY_BYTES] = b"thirty-two bytes that are known.";
+
+    fn with(key: &[u8; KEY_BYTES], cells: &[ColumnData<'static>]) -> Hash {
+        let mut rows = RowBlock::default();
+        rows.push_row(cells.iter().cloned());
+        RowHasher::new(key).digest(rows.row(0), cells.len())
     }
 
     fn of(cells: &[ColumnData<'static>]) -> Hash {
-        hasher(b"test").digest(cells.iter().map(Cell::from))
+        with(SECRET, cells)
     }
 
     #[test]
@@ -165,23 +185,31 @@ mod tests {
     /// Marks of former versions lie in stores: what a row is named and judged by must not change.
     #[test]
     fn hashes_are_those_of_every_version_before() {
-        let key = hmac::Key::new(hmac::HMAC_SHA256, b"test");
-        let mut context = hmac::Context::with_key(&key);
-        context.update(&[3, 4, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 8, 1, 0, 0, 0, 0, 0, 0, 0, b'a']);
-        let expected = &context.sign().as_ref()[..HASH_BYTES].to_vec();
-        assert_eq!(&of(&[ColumnData::I32(Some(7)), ColumnData::String(Some("a".into()))]).to_vec(), expected);
-        let mut context = hmac::Context::with_key(&key);
-        context.update(b"k");
-        context.update(&9u64.to_le_bytes());
-        context.update(br#"{"Int":7}"#);
-        let mut hasher = hasher(b"test");
-        assert_eq!(hasher.name(&[Param::Int(7)])[..], context.sign().as_ref()[..HASH_BYTES]);
+        // By Python's `hmac`.
+        let row = [ColumnData::I32(Some(7)), ColumnData::String(Some("a".into()))];
+        assert_eq!(
+            of(&row),
+            [0xA6, 0x35, 0x2A, 0x78, 0x02, 0xD0, 0x2D, 0xCD, 0x6D, 0x9F, 0x8C, 0x81, 0x47, 0xC7, 0x3B, 0xB6]
+        );
+        let named = RowHasher::new(SECRET).name([&br#"{"Int":7}"#[..]].into_iter());
+        assert_eq!(
+            named,
+            [0x0E, 0x97, 0x35, 0x2E, 0x80, 0x03, 0x8C, 0x3E, 0x6A, 0xCA, 0x8A, 0x8A, 0x6D, 0xF7, 0x1C, 0x4F]
+        );
     }
 
     #[test]
     fn another_key_gives_another_hash() {
         let cells = [ColumnData::I32(Some(1))];
-        let other = hasher(b"other").digest(cells.iter().map(Cell::from));
-        assert_ne!(of(&cells), other);
+        assert_ne!(of(&cells), with(&[7; KEY_BYTES], &cells));
+    }
+
+    #[test]
+    fn null_has_no_mask() {
+        let mut hasher = RowHasher::new(SECRET);
+        assert_eq!(hasher.mask(Cell::Other(&ColumnData::String(None))), None);
+        assert_eq!(hasher.mask(Cell::Other(&ColumnData::Date(None))), None);
+        assert_ne!(hasher.mask(Cell::Text("")), hasher.mask(Cell::Text("a")));
+        assert!(hasher.mask(Cell::Text("")).is_some());
     }
 }

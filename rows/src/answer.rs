@@ -7,9 +7,13 @@
 
 use tiberius::ColumnData;
 
-use super::cell::{Bytes, Stop, row, row_with_nulls};
-use super::columns::{Form, columns};
-use crate::mssql::row_block::RowBlock;
+use cell::{Bytes, Stop, row, row_with_nulls};
+use form::{Form, columns};
+
+use crate::block::RowBlock;
+
+mod cell;
+mod form;
 
 /// What is to be done with what comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -25,7 +29,7 @@ enum Reading {
 
 /// The answer that is being read, and the rows taken out of it.
 #[derive(Default)]
-pub(super) struct Answer {
+pub struct Answer {
     reading: Reading,
     /// What came: whole packets and the beginning of one.
     came: Vec<u8>,
@@ -44,12 +48,12 @@ pub(super) struct Answer {
 
 impl Answer {
     /// The next answer's rows are to be taken out.
-    pub(super) fn expect_rows(&mut self) {
+    pub fn expect_rows(&mut self) {
         *self = Self { reading: Reading::Rows, ..Self::default() };
     }
 
     /// No row of this answer is wanted any more; what is left of it is passed on.
-    pub(super) fn let_go(&mut self) {
+    pub fn let_go(&mut self) {
         self.rows = RowBlock::default();
         self.taken = 0;
         if self.reading == Reading::Rows {
@@ -58,36 +62,36 @@ impl Answer {
     }
 
     /// True while what comes has to go through here.
-    pub(super) fn is_read(&self) -> bool {
+    pub fn is_read(&self) -> bool {
         self.reading != Reading::Unseen || self.out_read < self.out.len()
     }
 
     /// True when the rows are to be fetched before more is read.
-    pub(super) fn is_full(&self) -> bool {
+    pub fn is_full(&self) -> bool {
         self.rows.len() >= MOST_ROWS || self.taken >= MOST_BYTES
     }
 
     /// Puts the rows that were taken out since the last time into `rows`, whose memory takes the next ones.
-    pub(super) fn fetch(&mut self, rows: &mut RowBlock) {
+    pub fn fetch(&mut self, rows: &mut RowBlock) {
         self.taken = 0;
         rows.clear();
         std::mem::swap(&mut self.rows, rows);
     }
 
     /// A row that tiberius decoded: those before it were taken out before it was passed on.
-    pub(super) fn push(&mut self, row: impl Iterator<Item = ColumnData<'static>>) {
+    pub fn push(&mut self, row: impl Iterator<Item = ColumnData<'static>>) {
         self.rows.push_row(row);
     }
 
     /// Bytes for tiberius, at most `most`.
-    pub(super) fn give(&mut self, most: usize) -> &[u8] {
+    pub fn give(&mut self, most: usize) -> &[u8] {
         let from = self.out_read;
         self.out_read = self.out.len().min(from.saturating_add(most));
         self.out.get(from..self.out_read).unwrap_or_default()
     }
 
     /// Takes what came from the server; whole packets of it are walked.
-    pub(super) fn take(&mut self, bytes: &[u8]) {
+    pub fn take(&mut self, bytes: &[u8]) {
         if self.out_read == self.out.len() {
             self.out.clear();
             self.out_read = 0;
@@ -235,7 +239,7 @@ const DONE_PROC: u8 = 0xFE;
 const DONE_IN_PROC: u8 = 0xFF;
 
 /// As many rows are fetched at once, or as many bytes of them.
-const MOST_ROWS: usize = 1024;
+const MOST_ROWS: usize = 128;
 const MOST_BYTES: usize = 4 << 20;
 const LARGE: usize = 64 << 10;
 

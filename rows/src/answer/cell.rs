@@ -9,8 +9,8 @@ use tiberius::numeric::Numeric;
 use tiberius::time::{Date, DateTime, DateTime2, DateTimeOffset, SmallDateTime, Time};
 use tiberius::{Collation, ColumnData, Uuid};
 
-use super::columns::Form;
-use crate::mssql::row_block::RowBlock;
+use super::form::Form;
+use crate::block::RowBlock;
 
 /// Why nothing was decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

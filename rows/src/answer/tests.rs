@@ -8,7 +8,7 @@ use tiberius::numeric::Numeric;
 use tiberius::time::{Date, DateTime2, Time};
 
 use super::*;
-use crate::mssql::Cell;
+use crate::block::Cell;
 
 /// int NOT NULL, int, nvarchar(50), varchar(50) in Latin, nvarchar(max), decimal(10,2), datetime2(3).
 const COLUMNS: u8 = 7;

@@ -6,8 +6,11 @@ use arrow_array::types::{
     Date32Type, Decimal128Type, Time64MicrosecondType, Time64NanosecondType, TimestampMicrosecondType,
     TimestampMillisecondType,
 };
+use rows::Cell;
+use rows::columns::{Chunk, RowBuffer};
+use rows::kind::CellKind;
 use tiberius::time::{Date, DateTime, DateTime2, DateTimeOffset, SmallDateTime, Time};
-use tiberius::{Uuid, numeric::Numeric};
+use tiberius::{ColumnData, Uuid, numeric::Numeric};
 
 use proptest::prelude::*;
 
@@ -17,7 +20,7 @@ mod back;
 
 fn one(kind: CellKind, cell: ColumnData<'static>) -> ArrayRef {
     let mut buffer = buffer(&[kind]);
-    buffer.push([Some(Cell::from(&cell))].into_iter()).unwrap();
+    buffer.push(&[Some(Cell::from(&cell))]).unwrap();
     assert_eq!(buffer.rows(), 1);
     back::through_parquet(&[kind], buffer.take()).column(0).clone()
 }
@@ -39,7 +42,7 @@ fn decimals_keep_all_38_digits() {
 fn a_decimal_of_another_scale_is_refused_by_column() {
     let mut buffer = RowBuffer::new(vec!["Fee".to_owned()], vec![CellKind::Decimal(10, 2)]);
     let cell = ColumnData::Numeric(Some(Numeric::new_with_scale(1, 3)));
-    assert_eq!(buffer.push([Some(Cell::from(&cell))].into_iter()).unwrap_err().column, "Fee");
+    assert_eq!(buffer.push(&[Some(Cell::from(&cell))]).unwrap_err().column, "Fee");
 }
 
 #[test]
@@ -138,7 +141,7 @@ fn nulls_stay_nulls_in_every_kind() {
 fn a_row_that_is_too_short_is_refused() {
     let mut buffer = buffer(&[CellKind::Int, CellKind::Int]);
     let cell = ColumnData::I32(Some(1));
-    assert_eq!(buffer.push([Some(Cell::from(&cell))].into_iter()).unwrap_err().column, "c1");
+    assert_eq!(buffer.push(&[Some(Cell::from(&cell))]).unwrap_err().column, "c1");
 }
 
 /// A kind of column and a cell that its type can hold, NULL among them.
@@ -203,7 +206,7 @@ proptest! {
     fn every_cell_comes_back_from_parquet_as_it_was(cells in proptest::collection::vec(any_cell(), 1..40)) {
         let kinds: Vec<CellKind> = cells.iter().map(|(kind, _)| *kind).collect();
         let mut buffer = buffer(&kinds);
-        buffer.push(cells.iter().map(|(_, cell)| Some(Cell::from(cell)))).unwrap();
+        buffer.push(&cells.iter().map(|(_, cell)| Some(Cell::from(cell))).collect::<Vec<_>>()).unwrap();
         let read = back::through_parquet(&kinds, buffer.take());
         for (at, (kind, cell)) in cells.iter().enumerate() {
             prop_assert_eq!(&back::cell(*kind, read.column(at)), cell, "{:?}", kind);

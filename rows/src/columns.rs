@@ -10,10 +10,9 @@ use std::hash::Hash;
 use parquet::basic::Type as Physical;
 use tiberius::ColumnData;
 
-use crate::mssql::Cell;
-
-use super::cells::{CellKind, MICROSECOND_SCALE, MILLISECOND_SCALE};
-use super::moments;
+use crate::block::{BlockRow, Cell};
+use crate::kind::{CellKind, MICROSECOND_SCALE, MILLISECOND_SCALE};
+use crate::moments;
 
 /// A cell that does not fit its column.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -105,12 +104,38 @@ impl RowBuffer {
         Self { names, kinds, chunk, bytes: 0 }
     }
 
-    /// Takes one row and gives the cells of it that are delivered as NULL because their type does not have their value.
-    /// `None` is a NULL of its column's type, cells beyond the known columns (the cursor's own) are left alone.
+    /// Takes what became of a row and its cells, `replaced` instead of those that stand there, and gives the cells that are delivered as
+    /// NULL because their type does not have their value. Cells beyond the known columns (the cursor's own) are left alone.
     ///
     /// # Errors
     /// A cell of another type than its column's, or a row too short.
-    pub fn push<'c>(
+    pub fn push_row(
+        &mut self,
+        operation: &str,
+        row: BlockRow<'_>,
+        replaced: &[(usize, Option<String>)],
+    ) -> Result<Vec<BadCell>, CellError> {
+        let first = std::iter::once(Some(Cell::Text(operation)));
+        if replaced.is_empty() {
+            return self.append(first.chain(row.cells().map(Some)));
+        }
+        let cells = row.cells().enumerate().map(|(at, cell)| {
+            let other = replaced.iter().find(|(column, _)| *column == at);
+            other.map_or(Some(cell), |(_, text)| text.as_deref().map(Cell::Text))
+        });
+        self.append(first.chain(cells))
+    }
+
+    /// The same of cells that stand in no row. `None` is a NULL of its column's type.
+    ///
+    /// # Errors
+    /// As [`RowBuffer::push_row`].
+    pub fn push(&mut self, cells: &[Option<Cell<'_>>]) -> Result<Vec<BadCell>, CellError> {
+        self.append(cells.iter().copied())
+    }
+
+    #[inline]
+    fn append<'c>(
         &mut self,
         cells: impl Iterator<Item = Option<Cell<'c>>>,
     ) -> Result<Vec<BadCell>, CellError> {
@@ -412,6 +437,3 @@ const POWERS: [u128; 39] = {
 const LOOKED_AT: usize = 4096;
 const FEWEST: usize = 100;
 const OTHER_TYPE: &str = "of its column's type";
-
-#[cfg(test)]
-mod tests;

@@ -13,15 +13,16 @@ use parquet::file::properties::WriterPropertiesPtr;
 use parquet::file::writer::{SerializedFileWriter, SerializedPageWriter, TrackedWrite};
 use parquet::schema::types::SchemaDescriptor;
 
-use crate::sync::columns::{Chunk, Column, Pieces, Values};
+use crate::columns::{Chunk, Column, Pieces, Values};
 
 /// Columns on their way into a file.
-pub(super) struct RowGroup {
+pub struct RowGroup {
     columns: Vec<(ColumnWriter<'static>, Pages)>,
 }
 
 impl RowGroup {
-    pub(super) fn new(schema: &SchemaDescriptor, properties: &WriterPropertiesPtr) -> Self {
+    /// Nothing yet, of a file with these columns.
+    pub fn new(schema: &SchemaDescriptor, properties: &WriterPropertiesPtr) -> Self {
         let column = |description: &Arc<_>| {
             let pages = Pages::default();
             let sink = Box::new(pages.clone());
@@ -31,7 +32,7 @@ impl RowGroup {
     }
 
     /// Takes rows, whose columns must be those of the schema.
-    pub(super) fn write(&mut self, chunk: Chunk) -> Result<()> {
+    pub fn write(&mut self, chunk: Chunk) -> Result<()> {
         for ((writer, _), column) in self.columns.iter_mut().zip(chunk.columns) {
             write_column(writer, column)?;
         }
@@ -39,7 +40,7 @@ impl RowGroup {
     }
 
     /// Ends the group and writes it into the file.
-    pub(super) fn append_to<W: Write + Send>(self, file: &mut SerializedFileWriter<W>) -> Result<()> {
+    pub fn append_to<W: Write + Send>(self, file: &mut SerializedFileWriter<W>) -> Result<()> {
         let mut group = file.next_row_group()?;
         for (writer, pages) in self.columns {
             let closed = writer.close()?;

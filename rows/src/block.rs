@@ -123,7 +123,7 @@ impl RowBlock {
     }
 
     /// A row that tiberius decoded.
-    pub(crate) fn push_row(&mut self, cells: impl Iterator<Item = ColumnData<'static>>) {
+    pub fn push_row(&mut self, cells: impl Iterator<Item = ColumnData<'static>>) {
         for cell in cells {
             if let ColumnData::String(Some(text)) = cell {
                 self.push_text(&text);
@@ -138,19 +138,19 @@ impl RowBlock {
 
     /// The next cell of the row that is begun: no text and no bytes.
     #[inline]
-    pub(super) fn push(&mut self, cell: ColumnData<'static>) {
+    pub(crate) fn push(&mut self, cell: ColumnData<'static>) {
         self.cells.push(Stored::Other(cell));
     }
 
     /// The next cell.
     #[inline]
-    pub(super) fn push_text(&mut self, text: &str) {
+    pub(crate) fn push_text(&mut self, text: &str) {
         let stored = self.keep_text(text);
         self.cells.push(stored);
     }
 
     /// The next cell, in UTF-16 as it came; false when it is none, and nothing is kept of it.
-    pub(super) fn push_utf16(&mut self, units: &[[u8; 2]]) -> bool {
+    pub(crate) fn push_utf16(&mut self, units: &[[u8; 2]]) -> bool {
         let from = self.texts.len();
         self.narrow.clear();
         if units.iter().fold(0, |seen, [low, high]| seen | (low & 0x80) | high) == 0 {
@@ -172,19 +172,19 @@ impl RowBlock {
 
     /// The next cell.
     #[inline]
-    pub(super) fn push_binary(&mut self, bytes: &[u8]) {
+    pub(crate) fn push_binary(&mut self, bytes: &[u8]) {
         let from = self.binaries.len();
         self.binaries.extend_from_slice(bytes);
         self.cells.push(Stored::Binary(from..self.binaries.len()));
     }
 
     /// The row that is begun is whole.
-    pub(super) fn end_row(&mut self) {
+    pub(crate) fn end_row(&mut self) {
         self.ends.push(self.cells.len());
     }
 
     /// Forgets the row that is begun.
-    pub(super) fn drop_row(&mut self) {
+    pub(crate) fn drop_row(&mut self) {
         let whole = self.ends.last().copied().unwrap_or_default();
         for dropped in self.cells.drain(whole..).rev() {
             match dropped {

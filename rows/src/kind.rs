@@ -3,14 +3,12 @@
 //! Owns which expression is selected and which Parquet type a column gets. Refuses types that cannot be kept exactly
 //! (`sql_variant`, CLR types).
 
+use std::fmt::Display;
 use std::sync::Arc;
 
 use parquet::basic::{LogicalType, Repetition, TimeUnit, Type as Physical};
 use parquet::errors::ParquetError;
 use parquet::schema::types::{Type, TypePtr};
-
-use crate::mssql::catalog::ColumnInfo;
-use crate::mssql::quote::SqlName;
 
 /// How a column travels.
 ///
@@ -77,9 +75,9 @@ pub enum CellKind {
 }
 
 impl CellKind {
-    /// The kind of a column; `None` for a type that cannot be kept exactly.
-    pub fn of(column: &ColumnInfo) -> Option<Self> {
-        Some(match column.type_name.as_str() {
+    /// The kind of a column of this type (as "sys.types" calls it), precision and scale; `None` for a type that cannot be kept exactly.
+    pub fn of(type_name: &str, precision: u8, scale: u8) -> Option<Self> {
+        Some(match type_name {
             "bit" => Self::Bit,
             "tinyint" => Self::TinyInt,
             "smallint" => Self::SmallInt,
@@ -87,7 +85,7 @@ impl CellKind {
             "bigint" => Self::BigInt,
             "real" => Self::Real,
             "float" => Self::Float,
-            "decimal" | "numeric" => Self::Decimal(column.precision, column.scale),
+            "decimal" | "numeric" => Self::Decimal(precision, scale),
             "money" => Self::Money(19),
             "smallmoney" => Self::Money(10),
             "char" | "varchar" | "nchar" | "nvarchar" | "text" | "ntext" | "xml" | "sysname" => Self::Text,
@@ -95,20 +93,20 @@ impl CellKind {
             "timestamp" => Self::Rowversion,
             "uniqueidentifier" => Self::Guid,
             "date" => Self::Date,
-            "time" => Self::Time(column.scale),
+            "time" => Self::Time(scale),
             "datetime" => Self::DateTime,
             "smalldatetime" => Self::SmallDateTime,
-            "datetime2" => Self::DateTime2(column.scale),
-            "datetimeoffset" => Self::DateTimeOffset(column.scale),
+            "datetime2" => Self::DateTime2(scale),
+            "datetimeoffset" => Self::DateTimeOffset(scale),
             _ => return None,
         })
     }
 
-    /// What stands in the SELECT list for the column of the table called `from` (empty, or an alias with its dot).
-    pub fn select(self, column: &SqlName, from: &str) -> String {
+    /// What stands in the SELECT list for the column, by its quoted name, of the table called `from` (empty, or an alias with its dot).
+    pub fn select(self, column: impl Display, from: &str) -> String {
         match self {
             Self::Money(precision) => {
-                format!("CAST({from}{0} AS decimal({precision},4)) AS {0}", column.quoted())
+                format!("CAST({from}{column} AS decimal({precision},4)) AS {column}")
             }
             Self::Bit
             | Self::TinyInt
@@ -127,12 +125,12 @@ impl CellKind {
             | Self::DateTime
             | Self::SmallDateTime
             | Self::DateTime2(_)
-            | Self::DateTimeOffset(_) => format!("{from}{}", column.quoted()),
+            | Self::DateTimeOffset(_) => format!("{from}{column}"),
         }
     }
 
     /// How Parquet stores it.
-    pub(super) fn physical(self) -> Physical {
+    pub(crate) fn physical(self) -> Physical {
         match self {
             Self::Bit => Physical::BOOLEAN,
             Self::TinyInt | Self::SmallInt | Self::Int | Self::Date => Physical::INT32,
@@ -195,7 +193,7 @@ impl CellKind {
     }
 
     /// Bytes of a value, where all have the same number of them.
-    pub(super) fn length(self) -> Option<usize> {
+    pub(crate) fn length(self) -> Option<usize> {
         let is_fixed = self.physical() == Physical::FIXED_LEN_BYTE_ARRAY;
         is_fixed.then(|| self.digits().map_or(ROWVERSION_BYTES, |(precision, _)| decimal_bytes(precision)))
     }
@@ -233,5 +231,5 @@ fn decimal_bytes(precision: u8) -> usize {
 }
 
 const ROWVERSION_BYTES: usize = 8;
-pub(super) const MILLISECOND_SCALE: u8 = 3;
-pub(super) const MICROSECOND_SCALE: u8 = 6;
+pub(crate) const MILLISECOND_SCALE: u8 = 3;
+pub(crate) const MICROSECOND_SCALE: u8 = 6;
