@@ -45,6 +45,12 @@ impl Default for Budget {
 }
 
 impl Budget {
+    /// Whether others who work on the server make any difference.
+    #[must_use]
+    pub fn gives_way(self) -> bool {
+        self.percent_among_others < 100
+    }
+
     /// How long to leave the server to the others after a page that took so long with all that belongs to it.
     #[must_use]
     pub fn rest_among_others(self, took: Duration) -> Duration {
@@ -306,8 +312,8 @@ mod tests {
         let page = Duration::from_millis(20);
         assert_eq!(percent(2).rest_among_others(page), Duration::from_millis(980));
         assert_eq!(percent(50).rest_among_others(page), page);
-        assert_eq!(percent(100).rest_among_others(page), Duration::ZERO);
         assert_eq!(percent(900).rest_among_others(page), Duration::ZERO);
+        assert!(percent(99).gives_way() && !percent(100).gives_way());
         assert_eq!(percent(0).rest_among_others(page), Duration::from_millis(1980), "never nothing at all");
         assert_eq!(percent(2).rest_among_others(Duration::from_secs(9)), LONGEST_REST);
     }

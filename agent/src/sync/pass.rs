@@ -442,6 +442,9 @@ impl<'r> Pass<'r> {
 
     /// Leaves the server to others who work on it, for so long that the page before was a small part of the time.
     async fn give_way(&mut self) -> Result<(), SyncError> {
+        if !self.room.budget.gives_way() {
+            return Ok(());
+        }
         let others_work = self.governor.looks_for_others(&mut self.session).await?;
         let Some(page_began) = self.page_began.take().filter(|_| others_work) else { return Ok(()) };
         self.record_waiting().await?;
