@@ -196,6 +196,8 @@ pub(super) struct Pass<'r> {
     /// When the last page began, until the rest after it.
     page_began: Option<Instant>,
     rested: Duration,
+    /// Whether it was said that others are why the pass takes long.
+    told: bool,
     /// The last page, when it is not recorded yet.
     waiting: Option<ReadPage<'r>>,
 }
@@ -302,6 +304,7 @@ impl<'r> Pass<'r> {
             began: Instant::now(),
             page_began: None,
             rested: Duration::ZERO,
+            told: false,
             waiting: None,
         }
     }
@@ -451,6 +454,24 @@ impl<'r> Pass<'r> {
         let rest = self.room.budget.rest_among_others(page_began.elapsed());
         tokio::time::sleep(rest).await;
         self.rested += rest;
+        if self.rested > SLICE && !self.told {
+            self.told = true;
+            self.tell_of_others().await?;
+        }
+        Ok(())
+    }
+
+    /// Says while the pass still runs why it takes long.
+    async fn tell_of_others(&self) -> Result<(), SyncError> {
+        let (ledger, job) = (&self.room.ledger, &self.state.spec.name);
+        let percent = self.room.budget.percent_among_others;
+        let why = format!(
+            "others work on the server, and reading takes {percent} % of the time (agent:sync:percent_among_others)"
+        );
+        let former = ledger.note(job).await?;
+        let note = Note { behind: Some(why), ..former.clone().unwrap_or_default() };
+        ledger.put_note(job, &note).await?;
+        self.room.herald.tell(job, former.as_ref(), &note);
         Ok(())
     }
 

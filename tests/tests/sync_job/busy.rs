@@ -189,3 +189,33 @@ async fn a_pass_goes_on_beside_a_service_that_looks_for_news_and_when_it_is_told
     let told = pass_beside_a_desk(Duration::ZERO, 100).await;
     assert_eq!(told.rested, Duration::ZERO);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pass_that_others_hold_up_for_long_says_so_while_it_runs() {
+    let sim = Sim::start().await;
+    sim.book(1, 200).await;
+    let agent = Agent::declare(&sim, 5).await;
+    let desk = Desk::opens(&sim, Duration::ZERO).await;
+    let room = agent.room(Faults::default());
+    let (name, told) = (job(), async {
+        loop {
+            let note = agent.room(Faults::default()).ledger.note(&job()).await.unwrap();
+            if let Some(cause) = note.and_then(|note| note.cause().map(str::to_owned)) {
+                return cause;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    });
+    let cause = tokio::select! {
+        report = run_pass(&room, &name, Want::News) => panic!("{report:?} before it was said"),
+        cause = told => cause,
+    };
+    assert_eq!(
+        cause,
+        "others work on the server, and reading takes 1 % of the time (agent:sync:percent_among_others)"
+    );
+    assert!(desk.closes().await > 0);
+    assert_eq!(agent.live(Faults::default()).await.unwrap().ending, Ending::CaughtUp);
+    assert_eq!(agent.note().await.cause(), None);
+    check_content(&sim, &agent, "after the others").await;
+}
