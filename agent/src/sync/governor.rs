@@ -28,14 +28,14 @@ use crate::mssql::{Session, SqlError};
 use super::others::{Count, Others};
 
 /// What a pass may take of the server in a second.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Budget {
     /// Rows; unbounded when nothing.
     pub rows: Option<u64>,
     /// Bytes of batches; unbounded when nothing.
     pub bytes: Option<u64>,
     /// Of the time, while others work on the server; from 100 on it goes on as if they did not.
-    pub percent_among_others: u32,
+    pub percent_among_others: f64,
 }
 
 impl Default for Budget {
@@ -48,14 +48,15 @@ impl Budget {
     /// Whether others who work on the server make any difference.
     #[must_use]
     pub fn gives_way(self) -> bool {
-        self.percent_among_others < 100
+        self.percent_among_others < 100.0
     }
 
     /// How long to leave the server to the others after a page that took so long with all that belongs to it.
     #[must_use]
     pub fn rest_among_others(self, took: Duration) -> Duration {
-        let percent = self.percent_among_others.max(1);
-        (took * 100_u32.saturating_sub(percent) / percent).min(LONGEST_REST)
+        let percent = self.percent_among_others.max(LEAST_PERCENT);
+        let times = ((100.0 - percent) / percent).max(0.0);
+        took.mul_f64(times).min(LONGEST_REST)
     }
 
     /// How long to rest after `took` in which so much was read.
@@ -287,9 +288,11 @@ const WAITING_PER_PROCESSOR: i64 = 2;
 /// often done by then, and somebody who waits so long has noticed.
 const LOOKS: u32 = 3;
 /// What a front desk does not feel, see `tests/sync-bench`.
-const PERCENT_AMONG_OTHERS: u32 = 1;
+const PERCENT_AMONG_OTHERS: f64 = 0.5;
+/// So that a pass does not stand still.
+const LEAST_PERCENT: f64 = 0.01;
 /// A server on which a short page takes so long is not left alone for ever.
-const LONGEST_REST: Duration = Duration::from_secs(5);
+const LONGEST_REST: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
@@ -310,12 +313,17 @@ mod tests {
     fn others_get_the_rest_of_the_time() {
         let percent = |percent_among_others| Budget { percent_among_others, ..Budget::default() };
         let page = Duration::from_millis(20);
-        assert_eq!(percent(2).rest_among_others(page), Duration::from_millis(980));
-        assert_eq!(percent(50).rest_among_others(page), page);
-        assert_eq!(percent(900).rest_among_others(page), Duration::ZERO);
-        assert!(percent(99).gives_way() && !percent(100).gives_way());
-        assert_eq!(percent(0).rest_among_others(page), Duration::from_millis(1980), "never nothing at all");
-        assert_eq!(percent(2).rest_among_others(Duration::from_secs(9)), LONGEST_REST);
+        assert_eq!(percent(2.0).rest_among_others(page), Duration::from_millis(980));
+        assert_eq!(percent(50.0).rest_among_others(page), page);
+        assert_eq!(percent(900.0).rest_among_others(page), Duration::ZERO);
+        assert!(percent(99.9).gives_way() && !percent(100.0).gives_way());
+        assert_eq!(percent(0.5).rest_among_others(page), Duration::from_millis(3980));
+        assert_eq!(
+            percent(0.0).rest_among_others(page / 1000),
+            Duration::from_micros(199_980),
+            "never for ever"
+        );
+        assert_eq!(percent(2.0).rest_among_others(Duration::from_secs(9)), LONGEST_REST);
     }
 
     #[test]

@@ -63,7 +63,7 @@ pub struct SyncRoom {
 impl SyncRoom {
     /// The room of this process: the spool lies in the data folder, its bound is the options `agent:sync:spool_max_mb` (2048) and `spool_max_hours` (720),
     /// `agent:sync:connections` (1) jobs read at a time, and a pass takes at most `agent:sync:max_rows_per_second` and
-    /// `agent:sync:max_mb_per_second` (unbounded), and `agent:sync:percent_among_others` (1) of the time while others work on the server.
+    /// `agent:sync:max_mb_per_second` (unbounded), and `agent:sync:percent_among_others` (0.5) of the time while others work on the server.
     #[must_use]
     pub fn new(config: &Config, store: Arc<Store>, tasks: Tasks) -> Self {
         let number = |name: &str| {
@@ -78,7 +78,7 @@ impl SyncRoom {
             .leaving(space::KEPT_FREE);
         let parts = Self::over(Ledger::new(store), spool, tasks);
         let bytes = number("sync:max_mb_per_second").map(|megabytes| megabytes << 20);
-        let percent = number("sync:percent_among_others").and_then(|percent| u32::try_from(percent).ok());
+        let percent = config.agent_opt("sync:percent_among_others").and_then(states::Value::as_float);
         let unset = Budget::default();
         let budget = Budget {
             rows: number("sync:max_rows_per_second"),

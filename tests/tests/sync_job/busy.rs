@@ -159,7 +159,7 @@ impl Desk {
 }
 
 /// A pass of eight pages beside a desk that pauses so long between two looks.
-async fn pass_beside_a_desk(pause: Duration, percent_among_others: u32) -> PassReport {
+async fn pass_beside_a_desk(pause: Duration, percent_among_others: f64) -> PassReport {
     let sim = Sim::start().await;
     sim.book(1, 40).await;
     let agent = Agent::declare(&sim, 5).await;
@@ -177,16 +177,16 @@ async fn pass_beside_a_desk(pause: Duration, percent_among_others: u32) -> PassR
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_pass_leaves_the_server_to_others_who_work_on_it() {
-    let busy = pass_beside_a_desk(Duration::ZERO, 2).await;
+    let busy = pass_beside_a_desk(Duration::ZERO, 2.0).await;
     // The pages before the others were seen are not followed by a rest.
     assert!(busy.rested * 4 > busy.took * 3, "{:?} of {:?}", busy.rested, busy.took);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_pass_goes_on_beside_a_service_that_looks_for_news_and_when_it_is_told_to() {
-    let quiet = pass_beside_a_desk(Duration::from_millis(500), 2).await;
+    let quiet = pass_beside_a_desk(Duration::from_millis(500), 2.0).await;
     assert_eq!(quiet.rested, Duration::ZERO);
-    let told = pass_beside_a_desk(Duration::ZERO, 100).await;
+    let told = pass_beside_a_desk(Duration::ZERO, 100.0).await;
     assert_eq!(told.rested, Duration::ZERO);
 }
 
@@ -212,7 +212,7 @@ async fn a_pass_that_others_hold_up_for_long_says_so_while_it_runs() {
     };
     assert_eq!(
         cause,
-        "others work on the server, and reading takes 1 % of the time (agent:sync:percent_among_others)"
+        "others work on the server, and reading takes 0.5 % of the time (agent:sync:percent_among_others)"
     );
     assert!(desk.closes().await > 0);
     assert_eq!(agent.live(Faults::default()).await.unwrap().ending, Ending::CaughtUp);
