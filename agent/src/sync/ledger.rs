@@ -444,18 +444,6 @@ impl RowChanges {
     }
 }
 
-/// A row's key for its mark.
-///
-/// # Errors
-/// A number that JSON does not have.
-pub fn row_key(key: &[Param]) -> Result<Vec<u8>, SyncError> {
-    // Many of them wait in memory to be written.
-    let mut bytes = Vec::with_capacity(KEY_PART * key.len());
-    serde_json::to_writer(&mut bytes, key).map_err(|_| form("row key"))?;
-    bytes.shrink_to_fit();
-    Ok(bytes)
-}
-
 impl JobState {
     fn begin(spec: JobSpec, epoch: Epoch) -> Self {
         let progress = Progress::default();
@@ -477,9 +465,6 @@ fn last_epoch(tx: &Transaction<'_>, name: &JobName) -> Result<Option<Epoch>, Sto
 fn form(what: &'static str) -> SyncError {
     SyncError::Store(StoreError::Form { what })
 }
-
-/// More than most columns of a key take.
-const KEY_PART: usize = 24;
 
 fn password_purpose(job: &str) -> String {
     format!("sync password {job}")

@@ -17,7 +17,7 @@ impl RowNames {
         Self { hasher, ends: Vec::new() }
     }
 
-    /// The hash that names a row, and its key as JSON, which [`super::ledger::read_key`] reads.
+    /// The hash that names a row, and its key as JSON, as it lies in its mark.
     ///
     /// # Errors
     /// The first error of a part.

@@ -9,7 +9,7 @@ use agent::mssql::{Param, Session};
 use agent::store::sync_rows::{Hash, Mark, Put};
 use agent::sync::check::{CursorRequest, JobRequest, SweepRequest};
 use agent::sync::faults::Faults;
-use agent::sync::ledger::{RowChanges, row_key};
+use agent::sync::ledger::RowChanges;
 use agent::sync::pass::Want;
 
 use crate::batches::source;
@@ -172,7 +172,7 @@ async fn a_rowversion_job_compares_whole_rows_once_a_night() {
     let other = |(row, key): &(Hash, Vec<Param>)| Mark::Delivered {
         row: *row,
         digest: Hash::default(),
-        key: row_key(key).unwrap(),
+        key: serde_json::to_vec(key).unwrap(),
     };
     let changes = RowChanges { marks: known.iter().map(other).collect(), put: Put::InPlace };
     ledger.move_with_marks(&state, &state.progress, changes).await.unwrap();
