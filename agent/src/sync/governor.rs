@@ -6,7 +6,7 @@
 //! lock timeouts alone. A look that is refused is not tried again in that pass, and the other one goes on. Budgets in rows and
 //! bytes per second hold between pages.
 //!
-//! Before every page it asks whether others work on the server (see [`super::others`]), which every login may know. While they do, pages are
+//! Before every page it asks whether others work on the server (see [`super::others`]). While they do, pages are
 //! short and the pass rests between them, so that it takes no more than [`Budget::percent_among_others`] of the time.
 //!
 //! What waits for a processor is `runnable_tasks_count` of "sys.dm_os_schedulers": workers with work, by scheduler. One scheduler

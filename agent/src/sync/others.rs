@@ -1,7 +1,7 @@
 //! Whether others work on the server.
 //!
-//! `@@PACK_RECEIVED` is the number of packets that the server has read from the network since it began; reading it needs no
-//! permission and costs no page ("@@PACK_RECEIVED (Transact-SQL)"; SQL Server and Managed Instance). What it grew by beyond what this
+//! `@@PACK_RECEIVED` is the number of packets that the server has read from the network since it began; its page
+//! names no permission for it ("@@PACK_RECEIVED (Transact-SQL)"; SQL Server and Managed Instance). What it grew by beyond what this
 //! process sent there is the work of others: of people before their screens, of the EHR's own services. Pure: the caller asks.
 
 use std::time::{Duration, Instant};
