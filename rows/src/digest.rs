@@ -5,11 +5,11 @@
 
 use std::fmt;
 
-use hmac::{Hmac, Mac};
-use sha2::Sha256;
 use tiberius::ColumnData;
 
 use crate::block::{BlockRow, Cell};
+use crate::mac::Mac;
+pub use crate::mac::KEY_BYTES;
 use crate::moments::{datetime2_ticks, hundred_nanos};
 
 /// Bytes of a hash.
@@ -20,7 +20,7 @@ pub type Hash = [u8; HASH_BYTES];
 
 /// Hashes one row after the other in the same room.
 pub struct RowHasher {
-    mac: Hmac<Sha256>,
+    mac: Mac,
     bytes: Vec<u8>,
 }
 
@@ -34,10 +34,7 @@ impl RowHasher {
     /// With a key that nobody else has.
     #[must_use]
     pub fn new(key: &[u8; KEY_BYTES]) -> Self {
-        // HMAC fills a key up to a block with zeros.
-        let mut block = [0; BLOCK];
-        block.iter_mut().zip(key).for_each(|(to, from)| *to = *from);
-        Self { mac: Hmac::new(&block.into()), bytes: Vec::with_capacity(ROOM) }
+        Self { mac: Mac::new(key), bytes: Vec::with_capacity(ROOM) }
     }
 
     /// The hash that names a row, by the parts of its key.
@@ -62,16 +59,12 @@ impl RowHasher {
         self.bytes.extend_from_slice(MASK);
         feed_cell(&mut self.bytes, cell);
         let kind = self.bytes.get(MASK.len());
-        (kind != Some(&NULL)).then(|| self.whole())
+        (kind != Some(&NULL)).then(|| self.mac.of(&mut self.bytes))
     }
 
-    fn hash(&self) -> Hash {
-        let whole = self.whole();
+    fn hash(&mut self) -> Hash {
+        let whole = self.mac.of(&mut self.bytes);
         whole.first_chunk().copied().unwrap_or_default()
-    }
-
-    fn whole(&self) -> [u8; 32] {
-        self.mac.clone().chain_update(&self.bytes).finalize().into_bytes().into()
     }
 }
 
@@ -151,10 +144,6 @@ const BINARY: u8 = 10;
 const KEY: u8 = b'k';
 /// What comes before a cell that is masked.
 const MASK: &[u8] = b"mask";
-/// Bytes that SHA-256 takes at a time.
-const BLOCK: usize = 64;
-/// Bytes of a key.
-pub const KEY_BYTES: usize = 32;
 
 #[cfg(test)]
 mod tests {

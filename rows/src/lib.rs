@@ -8,6 +8,7 @@ pub mod block;
 pub mod columns;
 pub mod digest;
 pub mod kind;
+mod mac;
 pub mod moments;
 pub mod row_group;
 

@@ -4,6 +4,7 @@
 //! it must be thrown away: [`Session::is_usable`] says so. Every wait has an end (connect, login, each answer).
 
 use std::future::poll_fn;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Once;
 use std::task::Poll;
@@ -16,7 +17,7 @@ use tokio::time::timeout;
 use tokio_util::compat::{Compat, TokioAsyncWriteCompatExt};
 
 use super::options::{ConnectionOptions, Encryption, Endpoint, Trust};
-use super::wire::sent::Sent;
+use super::wire::sent::{Sent, canonical};
 use super::wire::{RowsOf, Wire, tls};
 use super::{SqlError, browser};
 use rows::RowBlock;
@@ -31,6 +32,7 @@ pub type Rows = Vec<Row>;
 pub struct Session {
     client: Client<Compat<Wire>>,
     rows: RowsOf,
+    server: Option<SocketAddr>,
     sent: Sent,
     broken: bool,
 }
@@ -51,7 +53,8 @@ impl Session {
             .map_err(|error| unreachable(error.to_string()))?;
         stream.set_nodelay(true).map_err(|error| unreachable(error.to_string()))?;
         let rows = RowsOf::default();
-        let sent = Sent::to(stream.peer_addr().ok());
+        let server = stream.peer_addr().ok().map(canonical);
+        let sent = Sent::to(server);
         let wire = match options.encryption {
             Encryption::Required => {
                 let encrypted = timeout(CONNECT_TIMEOUT, tls::encrypt(stream, host, &options.trust)).await;
@@ -62,7 +65,7 @@ impl Session {
         };
         let client = Client::connect(config(options, port), wire.compat_write()).await;
         let client = client.map_err(|error| SqlError::of_connect(error, options.encryption))?;
-        let mut session = Self { client, rows, sent, broken: false };
+        let mut session = Self { client, rows, server, sent, broken: false };
         session.batch(&settings(options)).await?;
         Ok(session)
     }
@@ -117,6 +120,11 @@ impl Session {
     /// Says that a stream was read to its end, so that the session may go on.
     pub fn stream_ended(&mut self) {
         self.broken = false;
+    }
+
+    /// The address by which the server is known; nothing where the system does not say.
+    pub fn server(&self) -> Option<SocketAddr> {
+        self.server
     }
 
     /// How many packets this process has sent to the server, over all its sessions.

@@ -7,7 +7,8 @@
 //! bytes per second hold between pages.
 //!
 //! Before every page it asks whether others work on the server (see [`super::others`]). While they do, pages are
-//! short and the pass rests between them, so that it takes no more than [`Budget::percent_among_others`] of the time.
+//! short and the pass rests between them, so that it takes no more than [`Budget::percent_among_others`] of the time. What a
+//! pass saw of others and of the load the next ones know ([`Servers`]): a job's pass is often shorter than one look.
 //!
 //! What waits for a processor is `runnable_tasks_count` of "sys.dm_os_schedulers": workers with work, by scheduler. One scheduler
 //! serves one processor, and the visible ones run requests. It is a count of one instant, so only [`LOOKS`] in a row say
@@ -17,6 +18,9 @@
 //! its own waits ("sys.dm_exec_session_wait_stats", Permissions: without VIEW SERVER STATE the current session is seen; SQL
 //! Server 2022 asks for VIEW SERVER PERFORMANCE STATE). What the server does not tell is not reported, and never as 0.
 
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -149,15 +153,32 @@ async fn counters<const N: usize>(session: &mut Session, sql: &str) -> Result<[O
     Ok(all)
 }
 
-/// Looks at the server between pages.
+/// What the passes of this process have seen of the servers they read. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct Servers(Arc<Mutex<BTreeMap<SocketAddr, Seen>>>);
+
+impl Servers {
+    /// What was seen of the server at this address; nothing where it is not known.
+    fn seen(&self, server: Option<SocketAddr>) -> Seen {
+        server.map(|server| lock(&self.0).entry(server).or_default().clone()).unwrap_or_default()
+    }
+}
+
+/// What was seen of one server.
+#[derive(Debug, Clone, Default)]
+struct Seen {
+    others: Arc<Mutex<Others>>,
+    load: Arc<Mutex<Load>>,
+}
+
+/// Looks at the server between pages, for one pass.
 #[derive(Debug)]
 pub(super) struct Governor {
     looked: Option<Instant>,
     requests: Look,
     schedulers: Look,
     packets: Look,
-    others: Others,
-    load: Load,
+    seen: Seen,
     cost: Option<Cost>,
 }
 
@@ -172,17 +193,19 @@ enum Look {
 #[derive(Debug, Clone, Copy, Default)]
 struct Load {
     in_a_row: u32,
+    /// When the last one of them was, or the last that found little.
+    counted: Option<Instant>,
 }
 
 impl Governor {
-    pub(super) fn new() -> Self {
+    /// For a pass that reads the server at this address.
+    pub(super) fn new(servers: &Servers, server: Option<SocketAddr>) -> Self {
         Self {
             looked: None,
             requests: Look::Open,
             schedulers: Look::Open,
             packets: Look::Open,
-            others: Others::default(),
-            load: Load::default(),
+            seen: servers.seen(server),
             cost: None,
         }
     }
@@ -204,7 +227,8 @@ impl Governor {
         let load = match self.schedulers.row(session, LOAD).await? {
             Some(row) => {
                 let processors = integer(row.get_column_data(0)?).unwrap_or_default();
-                self.load.seen(processors, integer(row.get_column_data(1)?).unwrap_or_default())
+                let waiting = integer(row.get_column_data(1)?).unwrap_or_default();
+                lock(&self.seen.load).seen(Instant::now(), processors, waiting)
             }
             None => None,
         };
@@ -217,14 +241,15 @@ impl Governor {
             && let Some(received) =
                 integer(row.get_column_data(0)?).and_then(|count| i32::try_from(count).ok())
         {
-            self.others.counted(Count { at: Instant::now(), received, sent: session.packets_sent() });
+            let count = Count { at: Instant::now(), received, sent: session.packets_sent() };
+            lock(&self.seen.others).counted(count);
         }
         Ok(self.others_work())
     }
 
     /// Whether others worked on the server when it was asked last.
     pub(super) fn others_work(&self) -> bool {
-        self.others.work(Instant::now())
+        lock(&self.seen.others).work(Instant::now())
     }
 
     /// What the pass had cost at the last look, for one whose connection was lost; nothing when there was none.
@@ -251,13 +276,23 @@ impl Look {
 }
 
 impl Load {
-    /// Counts a look that found so many tasks waiting for so many processors; says so when it was one too many.
-    fn seen(&mut self, processors: i64, waiting: i64) -> Option<String> {
+    /// Counts a look that found so many tasks waiting for so many processors; says so when it was one too many. Of looks
+    /// of several passes at about the same time one counts.
+    fn seen(&mut self, now: Instant, processors: i64, waiting: i64) -> Option<String> {
         let much = processors > 0 && waiting >= processors.saturating_mul(WAITING_PER_PROCESSOR);
-        self.in_a_row = if much { self.in_a_row.saturating_add(1) } else { 0 };
+        let since = self.counted.map(|counted| now.saturating_duration_since(counted));
+        if !much || since.is_none_or(|since| since >= PAUSE) {
+            let goes_on = much && since.is_some_and(|since| since <= IN_A_ROW);
+            self.in_a_row = if goes_on { self.in_a_row.saturating_add(1) } else { u32::from(much) };
+            self.counted = Some(now);
+        }
         (self.in_a_row >= LOOKS)
             .then(|| format!("{BUSY_WORDS}: {waiting} tasks wait for {processors} processors"))
     }
+}
+
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn reason(blocked: i64, backup: Option<&str>) -> Option<String> {
@@ -287,6 +322,8 @@ const WAITING_PER_PROCESSOR: i64 = 2;
 /// Looks are at least [`PAUSE`] apart, so these take two seconds: a report that opens or a query that runs in parallel is
 /// often done by then, and somebody who waits so long has noticed.
 const LOOKS: u32 = 3;
+/// Looks that are farther apart tell nothing together.
+const IN_A_ROW: Duration = Duration::from_secs(30);
 /// What a front desk does not feel, see `tests/sync-bench`.
 const PERCENT_AMONG_OTHERS: f64 = 0.5;
 /// So that a pass does not stand still.
@@ -350,16 +387,27 @@ mod tests {
     }
     #[test]
     fn only_looks_in_a_row_make_the_processors_busy() {
-        let mut load = Load::default();
-        assert_eq!((load.seen(2, 9), load.seen(2, 4)), (None, None), "a burst");
-        assert_eq!(load.seen(2, 3), None, "fewer than twice the processors begin the count anew");
-        assert_eq!((load.seen(2, 9), load.seen(2, 9)), (None, None));
-        assert_eq!(load.seen(2, 9).unwrap(), "the server is busy: 9 tasks wait for 2 processors");
-        assert!(load.seen(2, 4).is_some(), "it is as long as it lasts");
-        assert_eq!(load.seen(2, 0), None);
+        let (mut load, mut now) = (Load::default(), Instant::now());
+        let mut after = |pause: Duration, processors, waiting| {
+            now += pause;
+            load.seen(now, processors, waiting)
+        };
+        let mut seen = |processors, waiting| after(PAUSE, processors, waiting);
+        assert_eq!((seen(2, 9), seen(2, 4)), (None, None), "a burst");
+        assert_eq!(seen(2, 3), None, "fewer than twice the processors begin the count anew");
+        assert_eq!((seen(2, 9), seen(2, 9)), (None, None));
+        assert_eq!(seen(2, 9).unwrap(), "the server is busy: 9 tasks wait for 2 processors");
+        assert!(seen(2, 4).is_some(), "it is as long as it lasts");
+        assert_eq!(seen(2, 0), None);
         for _ in 0..5 {
-            assert_eq!(load.seen(8, 15), None, "many tasks are not many for eight processors");
-            assert_eq!(load.seen(0, 0), None, "nothing is known of a server that shows no scheduler");
+            assert_eq!(seen(8, 15), None, "many tasks are not many for eight processors");
+            assert_eq!(seen(0, 0), None, "nothing is known of a server that shows no scheduler");
         }
+        assert_eq!((after(PAUSE, 2, 9), after(PAUSE, 2, 9)), (None, None));
+        for _ in 0..3 {
+            assert_eq!(after(PAUSE / 4, 2, 9), None, "passes that begin together look at the same moment");
+        }
+        assert!(after(PAUSE / 4, 2, 9).is_some());
+        assert_eq!(after(IN_A_ROW * 2, 2, 9), None, "what a pass saw long ago is forgotten");
     }
 }

@@ -156,10 +156,14 @@ impl OpenBatch {
         Ok(())
     }
 
+    /// True when its rows are to be passed on before it takes more.
+    pub(super) fn has_many(&self) -> bool {
+        self.buffer.rows() >= CHUNK_ROWS || self.buffer.bytes() >= CHUNK_BYTES
+    }
+
     /// Hands the rows to the writing thread when they are many, and waits for it when it has enough of them.
     pub(super) async fn pass_on(&mut self) -> Result<(), SyncError> {
-        let are_many = self.buffer.rows() >= CHUNK_ROWS || self.buffer.bytes() >= CHUNK_BYTES;
-        if are_many { self.flush().await } else { Ok(()) }
+        if self.has_many() { self.flush().await } else { Ok(()) }
     }
 
     /// True when the batch is to be ended, however many rows may follow.

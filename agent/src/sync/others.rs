@@ -31,9 +31,17 @@ impl Others {
             self.before = Some(now);
             return;
         };
-        let received = now.received.wrapping_sub(before.received).cast_unsigned();
-        let theirs = u64::from(received).saturating_sub(now.sent.saturating_sub(before.sent));
         let passed = now.at.saturating_duration_since(before.at);
+        let Ok(received) = u64::try_from(now.received.wrapping_sub(before.received)) else {
+            // The server began anew, or another pass asked later and was answered sooner.
+            self.before = Some(now);
+            return;
+        };
+        if passed > FORGOTTEN {
+            self.before = Some(now);
+            return;
+        }
+        let theirs = received.saturating_sub(now.sent.saturating_sub(before.sent));
         if theirs >= FEWEST && theirs as f64 >= passed.as_secs_f64() * PACKETS_PER_SECOND {
             self.seen = Some(now.at);
         }
@@ -54,6 +62,8 @@ const PACKETS_PER_SECOND: f64 = 10.0;
 const FEWEST: u64 = 5;
 /// How long packets are counted before the count begins anew.
 const WINDOW: Duration = Duration::from_secs(1);
+/// What was counted in the pass ten minutes ago does not tell who works there now; no page takes so long.
+const FORGOTTEN: Duration = Duration::from_secs(60);
 /// Somebody who reads a screen comes back.
 const LINGER: Duration = Duration::from_secs(10);
 
@@ -102,6 +112,22 @@ mod tests {
         let (others, begun) = seen(&[(0, i32::MAX - 2, 0), (1000, i32::MIN + 20, 0)]);
         assert!(others.work(begun + Duration::from_secs(1)));
         let (others, begun) = seen(&[(0, i32::MAX - 2, 0), (1000, i32::MIN + 2, 5)]);
+        assert!(!others.work(begun + Duration::from_secs(1)));
+        let (others, begun) = seen(&[(0, 90_000, 0), (1000, 12, 3), (1500, 15, 6)]);
+        assert!(!others.work(begun + Duration::from_secs(1)), "a server that began anew is not busy");
+    }
+
+    #[test]
+    fn what_was_counted_long_ago_says_nothing_of_now() {
+        let (others, begun) = seen(&[(0, 100, 0), (600_000, 90_000, 5), (600_500, 90_004, 7)]);
+        assert!(!others.work(begun + Duration::from_secs(601)));
+        let (others, begun) = seen(&[(0, 100, 0), (600_000, 90_000, 5), (600_500, 90_104, 7)]);
+        assert!(others.work(begun + Duration::from_secs(601)));
+    }
+
+    #[test]
+    fn an_answer_that_came_late_counts_for_nothing() {
+        let (others, begun) = seen(&[(0, 100, 0), (501, 140, 40), (500, 130, 30), (700, 150, 50)]);
         assert!(!others.work(begun + Duration::from_secs(1)));
     }
 }

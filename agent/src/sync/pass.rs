@@ -22,7 +22,7 @@ use super::cursor::{Progress, Watermark};
 use super::error::explain;
 use super::faults::Faults;
 use super::gate::{Gate, Ticket};
-use super::governor::{Budget, Cost, Governor};
+use super::governor::{Budget, Cost, Governor, Servers};
 use super::herald::Herald;
 use super::ledger::{JobState, Ledger};
 use super::names::JobName;
@@ -52,6 +52,8 @@ pub struct SyncRoom {
     pub switches: Option<Switches>,
     /// What a pass may take of the server in a second.
     pub budget: Budget,
+    /// What passes have seen of their servers.
+    pub servers: Servers,
     /// Says how jobs stand.
     pub herald: Herald,
     /// Rung when a batch was recorded.
@@ -108,6 +110,7 @@ impl SyncRoom {
             gate: Gate::new(1),
             switches: None,
             budget: Budget::default(),
+            servers: Servers::default(),
             herald: Herald::default(),
             recorded: Arc::default(),
             freed: Arc::default(),
@@ -292,6 +295,7 @@ impl<'r> Turn<'r> {
 
 impl<'r> Pass<'r> {
     pub(super) fn new(room: &'r SyncRoom, session: Session, state: JobState) -> Self {
+        let governor = Governor::new(&room.servers, session.server());
         Self {
             room,
             session,
@@ -300,7 +304,7 @@ impl<'r> Pass<'r> {
             tally: Tally::default(),
             reach: None,
             cause: None,
-            governor: Governor::new(),
+            governor,
             began: Instant::now(),
             page_began: None,
             rested: Duration::ZERO,
@@ -452,7 +456,14 @@ impl<'r> Pass<'r> {
         let Some(page_began) = self.page_began.take().filter(|_| others_work) else { return Ok(()) };
         self.record_waiting().await?;
         let rest = self.room.budget.rest_among_others(page_began.elapsed());
-        tokio::time::sleep(rest).await;
+        let mut left = rest;
+        while !left.is_zero() {
+            // The practice pauses now, not after the rest.
+            self.room.check_switch()?;
+            let part = left.min(SWITCH_LOOKS);
+            tokio::time::sleep(part).await;
+            left -= part;
+        }
         self.rested += rest;
         if self.rested > SLICE && !self.told {
             self.told = true;
@@ -516,5 +527,7 @@ pub(in crate::sync) fn unix_now() -> u64 {
 const DEFAULT_SPOOL_MB: u64 = 2048;
 /// Thirty days: longer than a practice is shut.
 const DEFAULT_SPOOL_HOURS: u64 = 720;
+/// How often the practice's switch is looked at in a rest.
+const SWITCH_LOOKS: Duration = Duration::from_secs(1);
 /// How long a pass reads before it looks whether others wait.
 const SLICE: Duration = Duration::from_secs(5);

@@ -65,6 +65,7 @@ pub(super) struct Reader<'r> {
     layout: Layout,
     /// Where the key stands in a row.
     keys: Vec<usize>,
+    names: RowNames,
     /// Rows above it are left to the increments.
     ceiling: Option<Watermark>,
     marks: Vec<Mark>,
@@ -129,6 +130,7 @@ impl<'r> Reader<'r> {
             keep,
             layout: Layout::default(),
             keys: Vec::new(),
+            names: RowNames::new(room.ledger.row_hasher()),
             ceiling: None,
             marks: Vec::new(),
             open: None,
@@ -238,13 +240,12 @@ impl<'r> Reader<'r> {
     }
 
     async fn take(&mut self, rows: &RowBlock, state: &mut JobState) -> Result<(), SyncError> {
-        let mut names = RowNames::new(self.room.ledger.row_hasher());
-        let mut named = self.named(rows, state, &mut names).await?.into_iter();
+        let mut named = self.named(rows, state).await?.into_iter();
         self.tally.read += rows.len() as u64;
         for row in rows.rows() {
             let name = named.next();
             let digest = match name {
-                Some(_) if !self.layout.keys_only => names.hasher().digest(row, self.layout.columns),
+                Some(_) if !self.layout.keys_only => self.names.hasher().digest(row, self.layout.columns),
                 Some(_) | None => Hash::default(),
             };
             let verdict = self.judge(row, name.as_ref().and_then(|name| name.known), digest)?;
@@ -263,7 +264,7 @@ impl<'r> Reader<'r> {
                 let progress = state.progress.advanced(self.phase, &at);
                 self.last = Some(at);
                 self.record(state, progress).await?;
-            } else {
+            } else if open.has_many() {
                 self.pass_on().await?;
             }
         }
@@ -274,20 +275,15 @@ impl<'r> Reader<'r> {
     }
 
     /// What the rows are called in their marks, and what is known of them; nothing where no marks are kept.
-    async fn named(
-        &self,
-        rows: &RowBlock,
-        state: &JobState,
-        names: &mut RowNames,
-    ) -> Result<Vec<Named>, SyncError> {
+    async fn named(&mut self, rows: &RowBlock, state: &JobState) -> Result<Vec<Named>, SyncError> {
         if self.keep == Keep::Nothing {
             return rows.rows().try_for_each(|row| self.check_key(row)).map(|()| Vec::new());
         }
-        let name = |row| {
-            let (hash, key) = names.name(self.key_parts(row))?;
-            Ok(Named { hash, known: None, key })
-        };
-        let mut named = rows.rows().map(name).collect::<Result<Vec<Named>, SyncError>>()?;
+        let mut named = Vec::with_capacity(rows.len());
+        for row in rows.rows() {
+            let (hash, key) = self.names.name(key_parts(&self.keys, row))?;
+            named.push(Named { hash, known: None, key });
+        }
         if self.keep == Keep::Compare {
             let within = (self.phase == Phase::Sweep).then_some(state.progress.sweep.round);
             let hashes = named.iter().map(|name| name.hash).collect();
@@ -345,13 +341,7 @@ impl<'r> Reader<'r> {
 
     /// The key of a row.
     fn key(&self, row: BlockRow<'_>) -> Result<Vec<Param>, SyncError> {
-        self.key_parts(row).collect()
-    }
-
-    fn key_parts(&self, row: BlockRow<'_>) -> impl Iterator<Item = Result<Param, SyncError>> {
-        self.keys
-            .iter()
-            .map(move |at: &usize| Param::from_cell(&cell(row, *at)?.data())?.ok_or_else(without_key))
+        key_parts(&self.keys, row).collect()
     }
 
     fn check_key(&self, row: BlockRow<'_>) -> Result<(), SyncError> {
@@ -372,11 +362,10 @@ impl<'r> Reader<'r> {
 
     /// The open batch.
     fn batch(&mut self, state: &JobState) -> Result<&mut OpenBatch, SyncError> {
-        let batch = match self.open.take() {
-            Some(batch) => batch,
-            None => OpenBatch::new(self.room, state, self.phase)?,
-        };
-        Ok(self.open.insert(batch))
+        match &mut self.open {
+            Some(batch) => Ok(batch),
+            none => Ok(none.insert(OpenBatch::new(self.room, state, self.phase)?)),
+        }
     }
 
     fn watermark(&self, spec: &JobSpec) -> Option<String> {
@@ -408,6 +397,10 @@ fn mark(verdict: Verdict, name: Named, digest: Hash) -> Option<Mark> {
         Verdict::Seen => Some(Mark::Seen(hash)),
         Verdict::Nothing => None,
     }
+}
+
+fn key_parts(keys: &[usize], row: BlockRow<'_>) -> impl Iterator<Item = Result<Param, SyncError>> {
+    keys.iter().map(move |at| Param::from_cell(&cell(row, *at)?.data())?.ok_or_else(without_key))
 }
 
 fn without_key() -> SyncError {

@@ -8,13 +8,15 @@ use crate::mssql::{Param, SqlError};
 #[derive(Debug)]
 pub(super) struct RowNames {
     hasher: RowHasher,
+    /// The key of the row before.
+    json: Vec<u8>,
     /// Where each part of the key ends in its JSON.
     ends: Vec<usize>,
 }
 
 impl RowNames {
     pub(super) fn new(hasher: RowHasher) -> Self {
-        Self { hasher, ends: Vec::new() }
+        Self { hasher, json: Vec::new(), ends: Vec::new() }
     }
 
     /// The hash that names a row, and its key as JSON, as it lies in its mark.
@@ -25,26 +27,26 @@ impl RowNames {
         &mut self,
         key: impl Iterator<Item = Result<Param, E>>,
     ) -> Result<(Hash, Vec<u8>), E> {
-        self.ends.clear();
-        let mut json = Vec::with_capacity(PART);
+        let Self { hasher, json, ends } = self;
+        ends.clear();
+        json.clear();
         for part in key {
             json.push(if json.is_empty() { b'[' } else { b',' });
             let part = part?;
             // Into memory, and a number that JSON does not have is written as null.
-            serde_json::to_writer(&mut json, &part).map_err(|_| odd())?;
-            self.ends.push(json.len());
+            serde_json::to_writer(&mut *json, &part).map_err(|_| odd())?;
+            ends.push(json.len());
         }
         json.push(b']');
         let mut from = 1;
-        let parts = self.ends.iter().map(|end| {
+        let parts = ends.iter().map(|end| {
             // Behind the comma.
             let from = std::mem::replace(&mut from, end + 1);
             json.get(from..*end).unwrap_or_default()
         });
-        let name = self.hasher.name(parts);
-        // Many of them wait in memory to be written.
-        json.shrink_to_fit();
-        Ok((name, json))
+        let name = hasher.name(parts);
+        // No more than it takes: many of them wait in memory to be written.
+        Ok((name, json.clone()))
     }
 
     /// The hasher, for what else of a row is hashed.
@@ -56,9 +58,6 @@ impl RowNames {
 fn odd() -> SqlError {
     SqlError::Protocol { reason: "a key is no JSON".to_owned() }
 }
-
-/// A number takes about so much, with its type.
-const PART: usize = 24;
 
 #[cfg(test)]
 mod tests {

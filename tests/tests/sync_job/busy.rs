@@ -5,11 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use agent::mssql::Session;
-use agent::sync::SyncRoom;
+use agent::policy::switches::{Pause, Switch, Switches};
 use agent::sync::check::JobRequest;
 use agent::sync::faults::Faults;
 use agent::sync::governor::Budget;
 use agent::sync::pass::{Ending, PassReport, Want, run_pass};
+use agent::sync::{SyncError, SyncRoom};
 use ehr_sim::client::{ConnectOptions, connect};
 use tiberius::EncryptionLevel;
 use tokio::task::JoinHandle;
@@ -158,13 +159,16 @@ impl Desk {
     }
 }
 
+fn among_others(percent_among_others: f64) -> Budget {
+    Budget { percent_among_others, ..Budget::default() }
+}
+
 /// A pass of eight pages beside a desk that pauses so long between two looks.
-async fn pass_beside_a_desk(pause: Duration, percent_among_others: f64) -> PassReport {
+async fn pass_beside_a_desk(pause: Duration, budget: Budget) -> PassReport {
     let sim = Sim::start().await;
     sim.book(1, 40).await;
     let agent = Agent::declare(&sim, 5).await;
     let desk = Desk::opens(&sim, pause).await;
-    let budget = Budget { percent_among_others, ..Budget::default() };
     let room = SyncRoom { budget, ..agent.room(Faults::default()) };
     let report = run_pass(&room, &job(), Want::News).await.unwrap();
     assert!(desk.closes().await > 0);
@@ -177,17 +181,92 @@ async fn pass_beside_a_desk(pause: Duration, percent_among_others: f64) -> PassR
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_pass_leaves_the_server_to_others_who_work_on_it() {
-    let busy = pass_beside_a_desk(Duration::ZERO, 2.0).await;
+    let busy = pass_beside_a_desk(Duration::ZERO, among_others(2.0)).await;
     // The pages before the others were seen are not followed by a rest.
     assert!(busy.rested * 4 > busy.took * 3, "{:?} of {:?}", busy.rested, busy.took);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_pass_goes_on_beside_a_service_that_looks_for_news_and_when_it_is_told_to() {
-    let quiet = pass_beside_a_desk(Duration::from_millis(500), 2.0).await;
+    // Long enough for the service to send more packets than are let pass in a short time.
+    let slow = Budget { rows: Some(10), ..among_others(2.0) };
+    let quiet = pass_beside_a_desk(Duration::from_millis(200), slow).await;
     assert_eq!(quiet.rested, Duration::ZERO);
-    let told = pass_beside_a_desk(Duration::ZERO, 100.0).await;
+    assert!(quiet.took > Duration::from_secs(3), "{:?}", quiet.took);
+    let told = pass_beside_a_desk(Duration::ZERO, among_others(100.0)).await;
     assert_eq!(told.rested, Duration::ZERO);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_pass_saw_of_others_the_next_one_knows() {
+    let sim = Sim::start().await;
+    sim.book(1, 40).await;
+    let agent = Agent::declare(&sim, 5).await;
+    let room = SyncRoom { budget: among_others(20.0), ..agent.room(Faults::default()) };
+    let desk = Desk::opens(&sim, Duration::ZERO).await;
+    assert!(run_pass(&room, &job(), Want::News).await.unwrap().rested > Duration::ZERO);
+    assert!(desk.closes().await > 0);
+    sim.book(41, 20).await;
+    let next = run_pass(&room, &job(), Want::News).await.unwrap();
+    assert_eq!((next.ending, next.rows), (Ending::CaughtUp, 20));
+    assert!(next.rested > Duration::ZERO, "they were there a moment ago");
+}
+
+/// What came of a pause by the practice once the first page was recorded.
+struct Paused {
+    /// How long the pass went on after it.
+    went_on: Duration,
+    /// Batches of the pass.
+    recorded: usize,
+}
+
+async fn paused_after_the_first_page(sim: &Sim, desk: Option<Desk>, budget: Budget) -> Paused {
+    let mut agent = Agent::declare(sim, 5).await;
+    let folder = tempfile::tempdir().unwrap();
+    let switches = Switches::in_folder(folder.path());
+    agent.switches = Some(switches.clone());
+    let room = SyncRoom { budget, ..agent.room(Faults::default()) };
+    let (name, begun) = (job(), Instant::now());
+    let pause = async {
+        while room.ledger.batches().await.unwrap().is_empty() {
+            assert!(begun.elapsed() < Duration::from_secs(60), "no page is recorded");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let pause = Pause { since: "2026-01-01T00:00:00Z".into(), by: "it@practice".into() };
+        switches.pause(Switch::Sync, &pause).unwrap();
+        Instant::now()
+    };
+    let (done, paused) = tokio::join!(run_pass(&room, &name, Want::News), pause);
+    let went_on = paused.elapsed();
+    assert!(matches!(done, Err(SyncError::Paused { .. })), "{done:?}");
+    if let Some(desk) = desk {
+        assert!(desk.closes().await > 0);
+    }
+    switches.resume(Switch::Sync).unwrap();
+    let recorded = room.ledger.batches().await.unwrap().len();
+    let after = agent.live(Faults::default()).await.unwrap();
+    assert_eq!((after.ending, after.read), (Ending::CaughtUp, 40 - 5 * recorded as u64));
+    check_content(sim, &agent, "after the pause").await;
+    Paused { went_on, recorded }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_that_was_read_is_recorded_when_the_practice_pauses() {
+    let sim = Sim::start().await;
+    sim.book(1, 40).await;
+    // The first page is recorded while the second one is read, and after that one is a rest of two seconds.
+    let budget = Budget { rows: Some(2), ..Budget::default() };
+    assert_eq!(paused_after_the_first_page(&sim, None, budget).await.recorded, 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pause_does_not_wait_for_the_end_of_a_rest_among_others() {
+    let sim = Sim::start().await;
+    sim.book(1, 40).await;
+    let desk = Desk::opens(&sim, Duration::ZERO).await;
+    // The rest after a page takes ten seconds.
+    let paused = paused_after_the_first_page(&sim, Some(desk), among_others(0.01)).await;
+    assert!(paused.went_on < Duration::from_secs(7), "{:?}", paused.went_on);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

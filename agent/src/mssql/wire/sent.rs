@@ -2,9 +2,16 @@
 //! (`@@PACK_RECEIVED`) is not somebody else's.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+
+/// The one address by which a server is known: this machine has many, and `localhost` is any of them.
+pub(in crate::mssql) fn canonical(server: SocketAddr) -> SocketAddr {
+    let address = server.ip().to_canonical();
+    let address = if address.is_loopback() { IpAddr::from(Ipv4Addr::LOCALHOST) } else { address };
+    SocketAddr::new(address, server.port())
+}
 
 /// Packets sent to one server. Clones are the same count.
 #[derive(Debug, Clone, Default)]
@@ -90,6 +97,16 @@ mod tests {
             all.chunks(cut).for_each(|bytes| counter.went(bytes));
             assert_eq!(sent.packets(), 4, "in pieces of {cut}");
         }
+    }
+
+    #[test]
+    fn this_machine_is_one_server_by_any_of_its_loopback_addresses() {
+        let known = |address: &str| canonical(address.parse().unwrap()).to_string();
+        for address in ["127.0.0.1:1433", "127.9.9.9:1433", "[::1]:1433", "[::ffff:127.0.0.1]:1433"] {
+            assert_eq!(known(address), "127.0.0.1:1433");
+        }
+        assert_eq!(known("192.0.2.7:1433"), "192.0.2.7:1433");
+        assert_eq!(known("[2001:db8::1]:1434"), "[2001:db8::1]:1434");
     }
 
     #[test]

@@ -18,11 +18,11 @@ pub(super) struct Change {
 
 /// All that is known of a row.
 #[derive(Debug, Clone)]
-pub(super) struct Entry {
+pub(super) struct Entry<K = Vec<u8>> {
     pub(super) row: Hash,
     pub(super) digest: Hash,
     pub(super) round: u32,
-    pub(super) key: Vec<u8>,
+    pub(super) key: K,
 }
 
 /// A page as it lies in the store.
@@ -126,13 +126,20 @@ impl From<Entry> for Change {
 }
 
 /// Writes a run of sorted marks, all of one kind.
-pub(super) fn write(marks: &RowMarks<'_>, run: i64, round: u32, run_of: Vec<Mark>) -> Result<(), StoreError> {
+pub(super) fn write<'m>(
+    marks: &RowMarks<'_>,
+    run: i64,
+    round: u32,
+    run_of: impl Iterator<Item = &'m Mark>,
+) -> Result<(), StoreError> {
     if run < 0 {
-        let rows: Vec<Hash> = run_of.iter().map(Mark::row).collect();
+        let rows: Vec<Hash> = run_of.map(Mark::row).collect();
         return rows.chunks(MOST_BYTES / HASH_BYTES).try_for_each(|some| write_seen(marks, run, round, some));
     }
-    let entries = run_of.into_iter().filter_map(|mark| match mark {
-        Mark::Delivered { row, digest, key } => Some(Entry { row, digest, round, key }),
+    let entries = run_of.filter_map(|mark| match mark {
+        Mark::Delivered { row, digest, key } => {
+            Some(Entry { row: *row, digest: *digest, round, key: key.as_slice() })
+        }
         Mark::Seen(_) | Mark::Gone(_) => None,
     });
     write_entries(marks, run, &entries.collect::<Vec<_>>())
@@ -142,7 +149,7 @@ pub(super) fn write(marks: &RowMarks<'_>, run: i64, round: u32, run_of: Vec<Mark
 pub(super) fn write_back(marks: &RowMarks<'_>, run: i64, left: Vec<Change>) -> Result<(), StoreError> {
     let Some(round) = left.first().map(|change| change.round) else { return Ok(()) };
     if run < 0 {
-        return write(marks, run, round, left.into_iter().map(|change| change.mark).collect());
+        return write(marks, run, round, left.iter().map(|change| &change.mark));
     }
     let entries = left.into_iter().filter_map(|Change { mark, round }| match mark {
         Mark::Delivered { row, digest, key } => Some(Entry { row, digest, round, key }),
@@ -152,7 +159,11 @@ pub(super) fn write_back(marks: &RowMarks<'_>, run: i64, left: Vec<Change>) -> R
 }
 
 /// Writes entries as pages of about the same size.
-pub(super) fn write_entries(marks: &RowMarks<'_>, run: i64, entries: &[Entry]) -> Result<(), StoreError> {
+pub(super) fn write_entries<K: AsRef<[u8]>>(
+    marks: &RowMarks<'_>,
+    run: i64,
+    entries: &[Entry<K>],
+) -> Result<(), StoreError> {
     let whole: usize = entries.iter().map(size).sum();
     let target = whole.div_ceil(whole.div_ceil(MOST_BYTES).max(1));
     let (mut from, mut bytes) = (0, 0);
@@ -166,15 +177,21 @@ pub(super) fn write_entries(marks: &RowMarks<'_>, run: i64, entries: &[Entry]) -
     Ok(())
 }
 
-fn write_page(marks: &RowMarks<'_>, run: i64, entries: &[Entry]) -> Result<(), StoreError> {
+fn write_page<K: AsRef<[u8]>>(
+    marks: &RowMarks<'_>,
+    run: i64,
+    entries: &[Entry<K>],
+) -> Result<(), StoreError> {
     let Some(first) = entries.first() else { return Ok(()) };
-    let (mut packed, mut keys) = (Vec::with_capacity(entries.len() * MARK), Vec::new());
+    let (mut packed, mut keys) =
+        (Vec::with_capacity(entries.len() * MARK), Vec::with_capacity(MOST_BYTES));
     for entry in entries {
         packed.extend_from_slice(&entry.row);
         packed.extend_from_slice(&entry.digest);
         packed.extend_from_slice(&entry.round.to_le_bytes());
-        keys.extend_from_slice(&u32::try_from(entry.key.len()).unwrap_or(u32::MAX).to_le_bytes());
-        keys.extend_from_slice(&entry.key);
+        let key = entry.key.as_ref();
+        keys.extend_from_slice(&u32::try_from(key.len()).unwrap_or(u32::MAX).to_le_bytes());
+        keys.extend_from_slice(key);
     }
     let keys = marks.store.seal(&purpose(marks.job, &first.row), &keys)?;
     let oldest = entries.iter().map(|entry| entry.round).min().unwrap_or_default();
@@ -203,8 +220,8 @@ pub(super) fn short(round: u64) -> u32 {
     u32::try_from(round).unwrap_or(u32::MAX)
 }
 
-fn size(entry: &Entry) -> usize {
-    MARK + LENGTH + entry.key.len()
+fn size<K: AsRef<[u8]>>(entry: &Entry<K>) -> usize {
+    MARK + LENGTH + entry.key.as_ref().len()
 }
 
 fn hash(mark: &[u8; MARK], at: usize) -> Hash {
