@@ -136,3 +136,16 @@ async fn a_start_delivers_what_is_recorded_and_removes_what_is_not() {
     assert_eq!(second.status(None).await.unwrap()[0].state.delivered_rows, 4);
     second.room.tasks.shutdown(Duration::from_secs(60)).await;
 }
+
+#[test]
+fn a_pass_that_met_quiet_hours_goes_on_when_they_end() {
+    use chrono::TimeZone;
+    let mut timing = Timing::every(Duration::from_secs(600));
+    timing.quiet = vec!["22:00-23:00".parse().unwrap()];
+    let at = |hour, minute| Local.with_ymd_and_hms(2026, 6, 1, hour, minute, 0).unwrap();
+    let rest = Rest::UntilQuietEnds;
+    assert_eq!(rest.pause(&timing, at(22, 45)), Duration::from_secs(900));
+    assert_eq!(rest.pause(&timing, at(23, 0)), Duration::ZERO);
+    assert!(rest.follows_the_clock(&timing), "quiet hours end by the clock of the practice");
+    assert!(!Rest::For(Duration::from_secs(1)).follows_the_clock(&timing));
+}
