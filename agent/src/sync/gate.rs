@@ -18,6 +18,7 @@ pub struct Ticket(Option<Gate>);
 
 #[derive(Debug)]
 struct Inner {
+    width: usize,
     free: usize,
     came: u64,
     waiting: BTreeMap<(u8, u64), oneshot::Sender<Ticket>>,
@@ -26,7 +27,8 @@ struct Inner {
 impl Gate {
     /// A gate for `width` passes at a time, at least one.
     pub fn new(width: usize) -> Self {
-        Self(Arc::new(Mutex::new(Inner { free: width.max(1), came: 0, waiting: BTreeMap::new() })))
+        let width = width.max(1);
+        Self(Arc::new(Mutex::new(Inner { width, free: width, came: 0, waiting: BTreeMap::new() })))
     }
 
     /// Waits for its turn. May be dropped while it waits.
@@ -45,6 +47,12 @@ impl Gate {
         };
         // The gate outlives its waiters, so a turn always comes.
         turn.await.unwrap_or_else(|_| Ticket(Some(self.clone())))
+    }
+
+    /// How many passes read.
+    pub fn inside(&self) -> usize {
+        let inner = self.lock();
+        inner.width.saturating_sub(inner.free)
     }
 
     /// True when somebody of this priority or a better one waits.
@@ -111,7 +119,9 @@ mod tests {
     async fn two_may_read_when_the_gate_is_two_wide() {
         let gate = Gate::new(2);
         let _first = gate.enter(50).await;
+        assert_eq!(gate.inside(), 1);
         let _second = gate.enter(50).await;
+        assert_eq!(gate.inside(), 2);
         let mut third = Box::pin(gate.enter(50));
         assert!(futures_util::poll!(third.as_mut()).is_pending());
     }

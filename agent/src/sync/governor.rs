@@ -7,7 +7,7 @@
 //! bytes per second hold between pages.
 //!
 //! Before every page it asks whether others work on the server (see [`super::others`]). While they do, pages are
-//! short and the pass rests between them, so that it takes no more than [`Budget::percent_among_others`] of the time. What a
+//! short and the pass rests between them, so that all passes together take no more than [`Budget::percent_among_others`] of the time. What a
 //! pass saw of others and of the load the next ones know ([`Servers`]): a job's pass is often shorter than one look.
 //!
 //! What waits for a processor is `runnable_tasks_count` of "sys.dm_os_schedulers": workers with work, by scheduler. One scheduler
@@ -55,10 +55,11 @@ impl Budget {
         self.percent_among_others < 100.0
     }
 
-    /// How long to leave the server to the others after a page that took so long with all that belongs to it.
+    /// How long to leave the server to the others after a page that took so long with all that belongs to it, while so many passes
+    /// read: they share the percentage.
     #[must_use]
-    pub fn rest_among_others(self, took: Duration) -> Duration {
-        let percent = self.percent_among_others.max(LEAST_PERCENT);
+    pub fn rest_among_others(self, took: Duration, passes: usize) -> Duration {
+        let percent = (self.percent_among_others / passes.max(1) as f64).max(LEAST_PERCENT);
         let times = ((100.0 - percent) / percent).max(0.0);
         took.mul_f64(times).min(LONGEST_REST)
     }
@@ -350,17 +351,18 @@ mod tests {
     fn others_get_the_rest_of_the_time() {
         let percent = |percent_among_others| Budget { percent_among_others, ..Budget::default() };
         let page = Duration::from_millis(20);
-        assert_eq!(percent(2.0).rest_among_others(page), Duration::from_millis(980));
-        assert_eq!(percent(50.0).rest_among_others(page), page);
-        assert_eq!(percent(900.0).rest_among_others(page), Duration::ZERO);
+        assert_eq!(percent(2.0).rest_among_others(page, 1), Duration::from_millis(980));
+        assert_eq!(percent(50.0).rest_among_others(page, 1), page);
+        assert_eq!(percent(8.0).rest_among_others(page, 4), Duration::from_millis(980), "four share it");
+        assert_eq!(percent(900.0).rest_among_others(page, 1), Duration::ZERO);
         assert!(percent(99.9).gives_way() && !percent(100.0).gives_way());
-        assert_eq!(percent(0.5).rest_among_others(page), Duration::from_millis(3980));
+        assert_eq!(percent(0.5).rest_among_others(page, 1), Duration::from_millis(3980));
         assert_eq!(
-            percent(0.0).rest_among_others(page / 1000),
+            percent(0.0).rest_among_others(page / 1000, 1),
             Duration::from_micros(199_980),
             "never for ever"
         );
-        assert_eq!(percent(2.0).rest_among_others(Duration::from_secs(9)), LONGEST_REST);
+        assert_eq!(percent(2.0).rest_among_others(Duration::from_secs(9), 1), LONGEST_REST);
     }
 
     #[test]

@@ -455,7 +455,7 @@ impl<'r> Pass<'r> {
         let others_work = self.governor.looks_for_others(&mut self.session).await?;
         let Some(page_began) = self.page_began.take().filter(|_| others_work) else { return Ok(()) };
         self.record_waiting().await?;
-        let rest = self.room.budget.rest_among_others(page_began.elapsed());
+        let rest = self.room.budget.rest_among_others(page_began.elapsed(), self.room.gate.inside());
         let mut left = rest;
         while !left.is_zero() {
             // The practice pauses now, not after the rest.
