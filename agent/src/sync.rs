@@ -27,6 +27,7 @@ mod pace;
 pub mod pass;
 mod query;
 mod reader;
+mod recording;
 mod repair;
 pub mod retention;
 mod row_key;

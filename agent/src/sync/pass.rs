@@ -435,7 +435,7 @@ impl<'r> Pass<'r> {
         self.waiting.as_ref().and_then(ReadPage::progress).unwrap_or(&self.state.progress)
     }
 
-    /// Leaves a page that was read to be recorded while the server works on the next one, or at the next stop.
+    /// Leaves a page that was read to be recorded while the next one is read, or at the next stop.
     pub(super) fn record_later(&mut self, reader: Reader<'r>, progress: Progress) {
         self.waiting = Some(ReadPage::new(reader, progress));
     }

@@ -2,7 +2,7 @@
 //!
 //! Each row is judged (deliver, deliver as deleted, seen, nothing) and a batch is cut when it is large. Batch, marks and
 //! progress are recorded in one transaction; what a page ends with is the caller's to say, because only it knows whether
-//! more follows.
+//! more follows. A page may be on its way into the store while the next one is read ([`Recording`]).
 
 use tiberius::{ColumnData, IntoSql};
 
@@ -17,6 +17,7 @@ use super::ledger::{JobState, RowChanges};
 use super::open_batch::{DELETE, News, OpenBatch, UPSERT, batch_row};
 use super::pass::SyncRoom;
 use super::query::{Layout, PageQuery};
+use super::recording::Recording;
 use super::row_key::RowNames;
 use super::spec::{Cursor, JobSpec};
 use super::texts;
@@ -77,7 +78,7 @@ pub(super) struct Reader<'r> {
     pub(super) tally: Tally,
 }
 
-/// A page that is read and not recorded yet: that is done while the server works on the next one.
+/// A page that is read and not recorded yet: that is done while the next one is read.
 pub(super) struct ReadPage<'r> {
     reader: Reader<'r>,
     /// What it stands for; nothing once it is recorded.
@@ -91,13 +92,24 @@ impl<'r> ReadPage<'r> {
 
     /// Records it, unless that is done.
     pub(super) async fn record(&mut self, state: &mut JobState) -> Result<(), SyncError> {
+        let recorded = self.close(state).finish().await?;
+        self.recorded(recorded);
+        Ok(())
+    }
+
+    /// Has it recorded, unless that is done. The job's state is as it will be then.
+    fn close(&mut self, state: &mut JobState) -> Recording<'r> {
         match self.progress.take() {
-            Some(progress) => self.reader.record(state, progress).await,
-            None => Ok(()),
+            Some(progress) => self.reader.close(state, progress),
+            None => Recording::nothing(),
         }
     }
 
-    /// Where reading goes on after it; nothing once it is recorded, and the job's state says so.
+    fn recorded(&mut self, tally: Tally) {
+        self.reader.tally.add(tally);
+    }
+
+    /// Where reading goes on after it; nothing once the job's state says so.
     pub(super) fn progress(&self) -> Option<&Progress> {
         self.progress.as_ref()
     }
@@ -146,8 +158,8 @@ impl<'r> Reader<'r> {
         self
     }
 
-    /// Reads the rows of `query`; full batches are recorded on the way, and first of all the page `before`, once the server works
-    /// on this one.
+    /// Reads the rows of `query`; full batches are recorded on the way, and before them the page `before`, while this one is
+    /// read. At the end that one is recorded, also when this one cannot be read.
     pub(super) async fn read(
         &mut self,
         session: &mut Session,
@@ -155,22 +167,35 @@ impl<'r> Reader<'r> {
         query: &PageQuery,
         before: Option<&mut ReadPage<'r>>,
     ) -> Result<(), SyncError> {
+        let Some(before) = before else {
+            return self.read_beside(session, state, query, &mut Recording::nothing()).await;
+        };
+        let mut recording = before.close(state);
+        let read = self.read_beside(session, state, query, &mut recording).await;
+        before.recorded(recording.finish().await?);
+        read
+    }
+
+    async fn read_beside(
+        &mut self,
+        session: &mut Session,
+        state: &mut JobState,
+        query: &PageQuery,
+        recording: &mut Recording<'_>,
+    ) -> Result<(), SyncError> {
         self.layout = query.layout;
         self.keys = match query.layout.keys_only {
             true => (0..query.layout.columns).collect(),
             false => state.spec.key_positions(),
         };
         let mut rows = RowBlock::default();
-        let mut stream = session.stream(&query.sql, &query.params).await?;
-        if let Some(before) = before {
-            before.record(state).await?;
-        }
-        while stream.next(&mut rows).await? {
+        let mut stream = recording.beside(session.stream(&query.sql, &query.params)).await?;
+        while recording.beside(stream.next(&mut rows)).await? {
             if !self.layout.keys_only {
                 // Texts that were read as bytes are texts again, where they are any.
                 texts::decode(&state.spec, &mut rows);
             }
-            self.take(&rows, state).await?;
+            self.take(&rows, state, recording).await?;
         }
         drop(stream);
         session.stream_ended();
@@ -202,33 +227,39 @@ impl<'r> Reader<'r> {
 
     /// Records what is open, with the progress it stands for.
     pub(super) async fn record(&mut self, state: &mut JobState, progress: Progress) -> Result<(), SyncError> {
+        let recorded = self.close(state, progress).finish().await?;
+        self.tally.add(recorded);
+        Ok(())
+    }
+
+    /// Has what is open recorded, with the progress it stands for. The job's state is as it will be then.
+    fn close(&mut self, state: &mut JobState, progress: Progress) -> Recording<'r> {
         let marks = RowChanges { marks: std::mem::take(&mut self.marks), put: self.put() };
-        match self.open.take() {
-            Some(batch) => {
-                let (written, bad) = batch.finish().await?;
-                self.tally.bad += bad.total();
-                bad.tell(state);
-                let news = News {
-                    phase: self.phase,
-                    watermark: self.watermark(&state.spec),
-                    deletes: std::mem::take(&mut self.deletes),
-                    complete: None,
-                    bad,
-                };
-                self.room.ledger.record(batch_row(state, &written, &news), &progress, marks).await?;
-                state.sequence += 1;
-                self.tally.batches += 1;
-                state.progress = progress;
-                self.room.recorded.notify_one();
-                self.room.faults.pass(Step::Recorded)
-            }
-            None if marks.marks.is_empty() && state.progress == progress => Ok(()),
-            None => {
-                self.room.ledger.move_with_marks(state, &progress, marks).await?;
-                state.progress = progress;
-                Ok(())
-            }
+        let open = self.open.take();
+        if open.is_none() && marks.marks.is_empty() && state.progress == progress {
+            return Recording::nothing();
         }
+        let (room, before) = (self.room, state.clone());
+        state.progress = progress.clone();
+        let Some(batch) = open else {
+            return Recording::of(async move {
+                room.ledger.move_with_marks(&before, &progress, marks).await?;
+                Ok(Tally::default())
+            });
+        };
+        state.sequence += 1;
+        let (phase, watermark) = (self.phase, self.watermark(&state.spec));
+        let deletes = std::mem::take(&mut self.deletes);
+        Recording::of(async move {
+            let (written, bad) = batch.finish().await?;
+            bad.tell(&before);
+            let tally = Tally { batches: 1, bad: bad.total(), ..Tally::default() };
+            let news = News { phase, watermark, deletes, complete: None, bad };
+            room.ledger.record(batch_row(&before, &written, &news), &progress, marks).await?;
+            room.recorded.notify_one();
+            room.faults.pass(Step::Recorded)?;
+            Ok(tally)
+        })
     }
 
     /// A snapshot and a sweep come to no row twice; what else reads may meet one of before.
@@ -239,7 +270,12 @@ impl<'r> Reader<'r> {
         }
     }
 
-    async fn take(&mut self, rows: &RowBlock, state: &mut JobState) -> Result<(), SyncError> {
+    async fn take(
+        &mut self,
+        rows: &RowBlock,
+        state: &mut JobState,
+        before: &mut Recording<'_>,
+    ) -> Result<(), SyncError> {
         let mut named = self.named(rows, state).await?.into_iter();
         self.tally.read += rows.len() as u64;
         for row in rows.rows() {
@@ -263,6 +299,7 @@ impl<'r> Reader<'r> {
                 let at = self.position(row)?;
                 let progress = state.progress.advanced(self.phase, &at);
                 self.last = Some(at);
+                before.wait().await?;
                 self.record(state, progress).await?;
             } else if open.has_many() {
                 self.pass_on().await?;
