@@ -67,3 +67,58 @@ impl<'r> Recording<'r> {
         self.done
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    fn one() -> Tally {
+        Tally { batches: 1, ..Tally::default() }
+    }
+
+    #[tokio::test]
+    async fn goes_on_while_something_else_is_waited_for() {
+        let (asked, answer) = (oneshot::channel(), oneshot::channel());
+        let mut recording = Recording::of(async move {
+            asked.1.await.unwrap();
+            answer.0.send(7).unwrap();
+            Ok(one())
+        });
+        let other = async {
+            asked.0.send(()).unwrap();
+            answer.1.await.unwrap()
+        };
+        assert_eq!(recording.beside(other).await, 7);
+        assert_eq!(recording.beside(async { 8 }).await, 8, "also when it is done");
+        recording.wait().await.unwrap();
+        assert_eq!(recording.finish().await.unwrap(), one());
+    }
+
+    #[tokio::test]
+    async fn something_else_does_not_wait_for_it_and_its_end_is_waited_for_when_asked() {
+        let (told, end) = oneshot::channel();
+        let mut recording = Recording::of(async move {
+            end.await.unwrap();
+            Ok(one())
+        });
+        assert_eq!(recording.beside(async { 7 }).await, 7);
+        let (recorded, sent) = tokio::join!(recording.finish(), async { told.send(()) });
+        sent.unwrap();
+        assert_eq!(recorded.unwrap(), one());
+        assert_eq!(Recording::nothing().finish().await.unwrap(), Tally::default());
+    }
+
+    #[tokio::test]
+    async fn its_error_is_told_once() {
+        for is_polled_before in [true, false] {
+            let mut recording = Recording::of(async { Err(SyncError::Stopped) });
+            if is_polled_before {
+                recording.beside(async {}).await;
+            }
+            assert!(matches!(recording.wait().await, Err(SyncError::Stopped)));
+            assert_eq!(recording.finish().await.unwrap(), Tally::default());
+        }
+    }
+}

@@ -111,6 +111,8 @@ async fn a_pass_that_is_cut_off_in_the_middle_of_a_row_tells_what_is_known_of_it
     let name = job();
     let (report, pages) = tokio::join!(run_pass(&room, &name, Want::News), cut);
     report.unwrap_err();
+    let recorded = room.ledger.batches().await.unwrap().len();
+    assert_eq!(recorded, 2, "the page before the one that was cut off was read, and is recorded");
     let cost = agent.note().await.cost.unwrap();
     let told = cost.logical_reads.unwrap();
     assert!(cost.partial && (2..=pages).contains(&told), "{cost:?} of {pages} pages");
