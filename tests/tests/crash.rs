@@ -62,7 +62,10 @@ async fn whatever_dies_delivered_is_the_source() {
         (number("CRASH_ROUNDS").unwrap_or(12), number("CRASH_SEED").unwrap_or_else(rand::random));
     say(&format!("CRASH_SEED={seed} CRASH_ROUNDS={rounds}"));
     let mut random = StdRng::seed_from_u64(seed);
-    let mut scene = Scene::set().await;
+    // Reading that gives way to the desk has recorded a page before it reads the next one; else it does both at once.
+    let percent_among_others = if random.gen_bool(0.5) { 0.5 } else { 100.0 };
+    say(&format!("reading takes {percent_among_others} % of the time while the desk works"));
+    let mut scene = Scene::set(percent_among_others).await;
     let mut deaths: BTreeMap<&str, u32> = BTreeMap::new();
     let mut round = 0;
     while round < rounds {
@@ -79,13 +82,16 @@ async fn whatever_dies_delivered_is_the_source() {
         let what = format!("seed {seed}, after {round} deaths");
         scene.check(&what).await;
         scene.check_writes(accepted, &what, &mut random).await;
+        if round.is_multiple_of(TOLD_EVERY) {
+            say(&format!("{round} of {rounds} deaths, all delivered"));
+        }
     }
     scene.look_for_canaries();
     say(&format!("{round} deaths: {deaths:?}; {} writes, each landed once", scene.accepted.len()));
 }
 
 impl Scene {
-    async fn set() -> Self {
+    async fn set(percent_among_others: f64) -> Self {
         let sim = Sim::start().await;
         sim.batch("ALTER DATABASE Clinic SET CHANGE_TRACKING = ON").await;
         sim.batch("ALTER TABLE dbo.Visit ENABLE CHANGE_TRACKING").await;
@@ -94,7 +100,8 @@ impl Scene {
             sim.batch(statement).await;
         }
         let master = Master::start().unwrap();
-        let agent = Minion::start_as(Sut::Agent, master.ret_port(), ID, json!({})).unwrap();
+        let options = json!({ "agent": { "sync": { "percent_among_others": percent_among_others } } });
+        let agent = Minion::start_as(Sut::Agent, master.ret_port(), ID, options).unwrap();
         master.accept(ID).unwrap();
         let identity = age::x25519::Identity::generate();
         let connection = sim.connection("Clinic");
@@ -217,4 +224,6 @@ fn say(text: &str) {
 }
 
 const ID: &str = "practice";
+/// So often a long run says how far it is.
+const TOLD_EVERY: u64 = 120;
 const ROUNDS_AT_ONCE: u64 = 6;
