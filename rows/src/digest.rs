@@ -8,8 +8,8 @@ use std::fmt;
 use tiberius::ColumnData;
 
 use crate::block::{BlockRow, Cell};
-use crate::mac::Mac;
 pub use crate::mac::KEY_BYTES;
+use crate::mac::Mac;
 use crate::moments::{datetime2_ticks, hundred_nanos};
 
 /// Bytes of a hash.

@@ -72,16 +72,8 @@ fn bytes(state: State) -> [u8; DIGEST] {
 }
 
 /// What SHA-256 begins with (FIPS 180-4, 5.3.3).
-const START: State = [
-    0x6A09_E667,
-    0xBB67_AE85,
-    0x3C6E_F372,
-    0xA54F_F53A,
-    0x510E_527F,
-    0x9B05_688C,
-    0x1F83_D9AB,
-    0x5BE0_CD19,
-];
+const START: State =
+    [0x6A09_E667, 0xBB67_AE85, 0x3C6E_F372, 0xA54F_F53A, 0x510E_527F, 0x9B05_688C, 0x1F83_D9AB, 0x5BE0_CD19];
 /// Bytes that SHA-256 takes at a time.
 const BLOCK: usize = 64;
 /// Bytes that it gives.
@@ -115,7 +107,11 @@ mod tests {
         for length in 0..4 * BLOCK {
             let mut message = vec![0xA5; length];
             let theirs = Hmac::<Sha256>::new_from_slice(&[7; KEY_BYTES]).unwrap().chain_update(&message);
-            assert_eq!(mac.of(&mut message), <[u8; DIGEST]>::from(theirs.finalize().into_bytes()), "{length} bytes");
+            assert_eq!(
+                mac.of(&mut message),
+                <[u8; DIGEST]>::from(theirs.finalize().into_bytes()),
+                "{length} bytes"
+            );
         }
     }
 }

@@ -183,8 +183,7 @@ fn write_page<K: AsRef<[u8]>>(
     entries: &[Entry<K>],
 ) -> Result<(), StoreError> {
     let Some(first) = entries.first() else { return Ok(()) };
-    let (mut packed, mut keys) =
-        (Vec::with_capacity(entries.len() * MARK), Vec::with_capacity(MOST_BYTES));
+    let (mut packed, mut keys) = (Vec::with_capacity(entries.len() * MARK), Vec::with_capacity(MOST_BYTES));
     for entry in entries {
         packed.extend_from_slice(&entry.row);
         packed.extend_from_slice(&entry.digest);
