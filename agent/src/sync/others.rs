@@ -62,7 +62,7 @@ const PACKETS_PER_SECOND: f64 = 10.0;
 const FEWEST: u64 = 5;
 /// How long packets are counted before the count begins anew.
 const WINDOW: Duration = Duration::from_secs(1);
-/// What was counted in the pass ten minutes ago does not tell who works there now; no page takes so long.
+/// What was counted in the pass ten minutes ago does not tell who works there now.
 const FORGOTTEN: Duration = Duration::from_secs(60);
 /// Somebody who reads a screen comes back.
 const LINGER: Duration = Duration::from_secs(10);
